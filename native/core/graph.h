@@ -1,0 +1,32 @@
+// What a network's forward() gets: the graph under construction and where it will run.
+#pragma once
+#include <ggml.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace imageforge {
+
+using Tensor = ggml_tensor *;
+
+/// One low-rank update of one weight: W += scale * up @ down (kernels: down [kw, kh, in, rank], up [1, 1, rank, out]).
+struct LoraUpdate {
+    Tensor down;
+    Tensor up;
+    float scale;
+    int64_t row = 0;  // first output row of W that it updates (fused qkv weights), 0 for the whole of W
+};
+
+struct Ctx {
+    ggml_context * graph;              // tensors and operations are added here
+    bool cpu = true;                   // runs on the CPU: native/kernels may be used instead of ggml's own operations
+    bool flash_attention = true;
+    const std::atomic<bool> * abort = nullptr;  // long kernels look at it and stop early
+    const std::unordered_map<Tensor, std::vector<LoraUpdate>> * loras = nullptr;  // by weight tensor
+};
+
+}  // namespace imageforge

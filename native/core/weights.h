@@ -1,0 +1,82 @@
+// Weights: files mapped into memory, a tensor table that TypeScript has read from their headers, and the tensors that
+// a network declares from it. Every offset, size, type and shape is checked against the mapped file before use.
+#pragma once
+#include <ggml.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace imageforge {
+
+using Tensor = ggml_tensor *;
+using Shape = std::vector<int64_t>;  // ggml order, fastest dimension first: [W, H, C, N], [in, out]
+
+/// One row of the tensor table.
+struct TensorEntry {
+    std::string name;      // the network's own name, e.g. "input_blocks.1.0.in_layers.2.weight"
+    uint32_t file = 0;     // index into WeightTable::files
+    uint64_t offset = 0;   // bytes from the start of the file
+    std::string type;      // "f32", "f16", "bf16", "f8_e4m3", "q8_0", "q4_k", … lower case, ggml's names where it has one
+    Shape shape;           // ggml order
+};
+
+struct WeightTable {
+    std::vector<std::string> files;
+    std::vector<TensorEntry> tensors;
+};
+
+class Device;
+class WeightStore;
+
+/// A place in the table. Layers declare their tensors through it: constructing a layer is loading it.
+/// Copying is cheap. Declared tensors have no data until WeightStore::load().
+class Weights {
+public:
+    Weights(WeightStore * store, std::string prefix) : store_(store), prefix_(std::move(prefix)) {}
+
+    /// Descends: (w / "encoder" / 3) looks up "encoder.3.…".
+    Weights operator/(const std::string & part) const;
+    Weights operator/(int index) const { return *this / std::to_string(index); }
+
+    /// True when the table has `name` here (a full leaf such as "weight").
+    bool has(const std::string & name) const;
+
+    /// Declares a tensor of exactly this shape. Throws WEIGHTS_INVALID naming tensor, expected and found shape.
+    Tensor get(const std::string & name, const Shape & shape) const;
+    /// The same, or nullptr when the table doesn't have it.
+    Tensor find(const std::string & name, const Shape & shape) const;
+
+    const std::string & prefix() const { return prefix_; }
+
+private:
+    WeightStore * store_;
+    std::string prefix_;
+};
+
+/// Owns the mapped files and the declared tensors of one network.
+class WeightStore {
+public:
+    /// Maps the files and checks the whole table (overflow-safe) before anything is read.
+    WeightStore(Device & device, WeightTable table);
+    ~WeightStore();
+    WeightStore(const WeightStore &) = delete;
+
+    Weights root() { return Weights(this, ""); }
+
+    /// Gives every declared tensor its data: the mapped bytes in place on CPU where alignment and type allow,
+    /// else converted (f8, f64 …) or copied to the device. Call once, after the network is constructed.
+    void load();
+
+    uint64_t bytes_mapped() const;     // bytes used in place
+    uint64_t bytes_allocated() const;  // bytes in buffers of our own (host or device)
+
+    struct Impl;
+
+private:
+    friend class Weights;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace imageforge

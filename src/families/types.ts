@@ -1,0 +1,48 @@
+// What a family makes of the files that a user names: a plan that the pipeline runs without knowing the family.
+import type { Weights } from '../native/addon.js';
+
+/** Parts of a model that may lie in files of their own. */
+export type Part = 'model' | 'vae' | 'clip_l' | 'clip_g' | 't5xxl' | 'llm';
+
+/** Paths by part; 'model' alone is a full checkpoint. */
+export type ModelFiles = { model: string } & Partial<Record<Exclude<Part, 'model'>, string>>;
+
+export interface NetworkPlan {
+  /** Name in the addon's registry: 'clip', 'unet', 'autoencoder', … */
+  kind: string;
+  config: object;
+  weights: Weights;
+  /** Bytes of its tensors in the files. */
+  bytes: number;
+}
+
+export interface TextEncoderPlan extends NetworkPlan {
+  part: Part;
+}
+
+export type Prediction = 'eps' | 'v' | 'flow';
+
+export interface Defaults {
+  steps: number;
+  guidance: number;
+  width: number;
+  height: number;
+  sampler: string;
+  schedule: string;
+}
+
+export interface ModelPlan {
+  /** Key of the family in families/index.ts: 'sd1', … */
+  family: string;
+  /** For people: from the file's metadata, else its base name. */
+  name: string;
+  prediction: Prediction;
+  /** The denoiser takes mask and masked image as extra channels. */
+  inpaint: boolean;
+  /** Channels of a latent and pixels per latent cell. */
+  latent: { channels: number; factor: number };
+  textEncoders: TextEncoderPlan[];
+  denoiser: NetworkPlan;
+  autoencoder: NetworkPlan;
+  defaults: Defaults;
+}

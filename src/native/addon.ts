@@ -1,0 +1,161 @@
+// The native addon's whole interface. TypeScript decides, the addon computes: it gets a tensor table whose names are
+// the networks' own, and checks every row of it again.
+
+/** Codes that a native error carries in `.code`; a subset of ErrorCode in shared/errors.ts. */
+export type NativeErrorCode =
+  | 'INVALID_ARGUMENT'
+  | 'UNSUPPORTED'
+  | 'DEVICE_UNAVAILABLE'
+  | 'OUT_OF_MEMORY'
+  | 'WEIGHTS_UNREADABLE'
+  | 'WEIGHTS_INVALID'
+  | 'BUSY'
+  | 'CLOSED'
+  | 'ABORTED'
+  | 'INTERNAL';
+
+export interface NativeError extends Error {
+  readonly code: NativeErrorCode;
+}
+
+/** Row-major (C order), last dimension fastest: a latent is [channels, height, width]. */
+export interface Tensor {
+  data: Float32Array;
+  shape: number[];
+}
+
+/** 8-bit RGB, rows from the top, no padding: rgb.length === width * height * 3. */
+export interface Pixels {
+  rgb: Uint8Array;
+  width: number;
+  height: number;
+}
+
+export interface Device {
+  id: string;
+  kind: 'cpu' | 'cuda' | 'metal' | 'vulkan';
+  name: string;
+  memoryTotal: number;
+  memoryFree: number;
+}
+
+/** One row of the tensor table. `shape` is in PyTorch order (slowest first); `type` is ggml's name, lower case. */
+export interface TensorEntry {
+  name: string;
+  file: number;
+  offset: number;
+  type: string;
+  shape: number[];
+}
+
+/** Where a network finds its tensors. */
+export interface Weights {
+  files: string[];
+  tensors: TensorEntry[];
+}
+
+/** One low-rank update of the network's tensor `target`; up and down name rows of `weights`. */
+export interface LoraUpdate {
+  target: string;
+  up: string;
+  down: string;
+  /** alpha / rank, without the strength. */
+  scale: number;
+  /** First output row of the target that it updates (fused qkv weights). */
+  row?: number;
+}
+
+export interface Lora {
+  weights: Weights;
+  updates: LoraUpdate[];
+  strength: number;
+}
+
+export interface Memory {
+  /** Bytes of weights in buffers of our own, without mapped files. */
+  weights: number;
+  /** Bytes of weights used in place from mapped files. */
+  mapped: number;
+  /** Bytes of compute buffers. */
+  compute: number;
+  deviceFree: number;
+}
+
+export interface EngineOptions {
+  /** An id from devices(); 'cpu' always exists. */
+  device: string;
+  threads?: number;
+  flashAttention?: boolean;
+  residency?: 'device' | 'offload' | 'stream';
+  onLog?: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
+}
+
+export interface Module {
+  /** Bytes of weights, mapped or not. */
+  readonly bytes: number;
+  setLoras(loras: Lora[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface TextEncoder extends Module {
+  /**
+   * One row of token ids -> hidden states [tokens, width]. `layers` counts transformer blocks that have run: n blocks
+   * in all means the last. `norm` applies the final norm to each state. Pooled is the final-norm state at the end
+   * token (CLIP), through the text projection where the network has one and `project` isn't false.
+   */
+  encode(tokens: Int32Array, options?: { layers?: number[]; norm?: boolean; project?: boolean; mask?: Uint8Array }): Promise<{ hidden: Tensor[]; pooled?: Tensor }>;
+}
+
+/** What the denoiser is conditioned on, uploaded once; prompt keys and values are computed here. */
+export interface Conditioning {
+  close(): void;
+}
+
+export interface ConditioningInputs {
+  /** Text states [tokens, width]. */
+  context: Tensor;
+  /** Pooled vector [width] (SDXL, FLUX.1). */
+  vector?: Tensor;
+  /** Distilled guidance (FLUX dev). */
+  guidance?: number;
+  /** Extra latent channels [c, h, w], e.g. mask and masked image of inpainting networks. */
+  concat?: Tensor;
+  /** Reference latents (FLUX Kontext, FLUX.2). */
+  references?: Tensor[];
+}
+
+export interface Denoiser extends Module {
+  condition(inputs: ConditioningInputs): Promise<Conditioning>;
+  /** One forward pass per conditioning, batched where that is faster. Latent [channels, h, w], already scaled. */
+  predict(latent: Tensor, timestep: number, conditionings: Conditioning[]): Promise<Tensor[]>;
+}
+
+export interface Autoencoder extends Module {
+  /** Picture, or [3, H, W] in [-1, 1], -> posterior in latent space (scaled, shifted): sample = mean + std * noise. */
+  encode(image: Pixels | Tensor): Promise<{ mean: Tensor; std?: Tensor }>;
+  decode(latent: Tensor): Promise<Pixels>;
+  /** The network's own output, [3, H, W], unclamped, in [-1, 1]. */
+  decodeFloat(latent: Tensor): Promise<Tensor>;
+}
+
+export declare class Engine {
+  constructor(options: EngineOptions);
+  loadTextEncoder(kind: string, config: object, weights: Weights): Promise<TextEncoder>;
+  loadDenoiser(kind: string, config: object, weights: Weights): Promise<Denoiser>;
+  loadAutoencoder(kind: string, config: object, weights: Weights): Promise<Autoencoder>;
+  /** Stops what runs: its promise rejects with ABORTED. */
+  abort(): void;
+  memory(): Memory;
+  close(): Promise<void>;
+}
+
+export declare function devices(): Device[];
+
+/** Quantises rows of `columns` values to a ggml type; bit for bit what ggml does. */
+export declare function quantize(type: string, data: Float32Array, columns: number): Uint8Array;
+
+export interface Addon {
+  devices: typeof devices;
+  quantize: typeof quantize;
+  Engine: typeof Engine;
+}

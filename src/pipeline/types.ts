@@ -1,0 +1,59 @@
+// What the pipeline takes and gives. Everything is resolved here: no defaults, no model keys, no paths to pictures.
+import type { ModelFiles } from '../families/types.js';
+import type { Pixels } from '../native/addon.js';
+
+export type Task = 'txt2img' | 'img2img' | 'inpaint';
+
+export interface PipelineRequest {
+  task: Task;
+  model: ModelFiles;
+  prompt: string;
+  negativePrompt: string;
+  width: number;
+  height: number;
+  steps: number;
+  guidance: number;
+  /** 0 … 2^53 - 1; picture i of a batch uses seed + i. */
+  seed: number;
+  sampler: string;
+  schedule: string;
+  /** Where noise comes from: 'philox' as the WebUI and stable-diffusion.cpp, 'torch' as ComfyUI and diffusers. */
+  noise: 'philox' | 'torch';
+  batch: number;
+  /** 1 = last layer. */
+  clipSkip: number;
+  /** img2img and inpaint: share of the schedule that runs, 0 … 1. */
+  strength: number;
+  /** Already at width x height. */
+  init?: Pixels;
+  /** One byte a pixel, 255 = repaint; already at width x height. */
+  mask?: Uint8Array;
+  /** Send a preview with every n-th step; 0 = never. */
+  previewEvery: number;
+  loras?: { path: string; strength: number }[];
+}
+
+export type Phase = 'load' | 'encode' | 'denoise' | 'decode';
+
+export interface Progress {
+  phase: Phase;
+  /** Picture of the batch, from 0. */
+  image: number;
+  /** Finished steps; 0 when the phase begins. */
+  step: number;
+  steps: number;
+  /** A small picture of the denoised latent. */
+  preview?: Pixels;
+}
+
+export interface PipelineResult {
+  images: { pixels: Pixels; seed: number }[];
+  /** Seconds by phase. */
+  seconds: Record<Phase, number>;
+  family: string;
+}
+
+export interface RunOptions {
+  signal?: AbortSignal;
+  onProgress?: (progress: Progress) => void;
+}
