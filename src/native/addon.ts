@@ -103,7 +103,10 @@ export interface TextEncoder extends Module {
    * in all means the last. `norm` applies the final norm to each state. Pooled is the final-norm state at the end
    * token (CLIP), through the text projection where the network has one and `project` isn't false.
    */
-  encode(tokens: Int32Array, options?: { layers?: number[]; norm?: boolean; project?: boolean; mask?: Uint8Array }): Promise<{ hidden: Tensor[]; pooled?: Tensor }>;
+  encode(
+    tokens: Int32Array,
+    options?: { layers?: number[]; norm?: boolean; project?: boolean; mask?: Uint8Array },
+  ): Promise<{ hidden: Tensor[]; pooled?: Tensor }>;
 }
 
 /** What the denoiser is conditioned on, uploaded once; prompt keys and values are computed here. */

@@ -16,4 +16,9 @@ export interface SamplerOptions {
 }
 
 /** Runs from x at sigmas[0] to the last sigma. */
-export type Sampler = (denoise: Denoise, x: Float32Array, sigmas: Float32Array, options: SamplerOptions) => Promise<Float32Array>;
+export type Sampler = (
+  denoise: Denoise,
+  x: Float32Array,
+  sigmas: Float32Array,
+  options: SamplerOptions,
+) => Promise<Float32Array>;

@@ -91,8 +91,10 @@ export class ImageForgeError extends Error {
     if (error instanceof ImageForgeError) return error;
     if (error instanceof Error) {
       const code = (error as { code?: unknown }).code;
-      if (typeof code === 'string' && isErrorCode(code)) return new ImageForgeError(code, error.message, { cause: error });
-      if (error.name === 'AbortError') return new ImageForgeError('ABORTED', 'The generation was cancelled.', { cause: error });
+      if (typeof code === 'string' && isErrorCode(code))
+        return new ImageForgeError(code, error.message, { cause: error });
+      if (error.name === 'AbortError')
+        return new ImageForgeError('ABORTED', 'The generation was cancelled.', { cause: error });
       return new ImageForgeError('INTERNAL', error.message, { cause: error });
     }
     return new ImageForgeError('INTERNAL', String(error));
