@@ -1,0 +1,77 @@
+// `npm test`: builds the program and the native test programs, runs every test, and ends with a line that counts them.
+// Arguments go to vitest: `npm test -- tests/unit` runs a part (the native test programs run only without arguments).
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const args = process.argv.slice(2);
+const count = { passed: 0, failed: 0, skipped: 0 };
+
+function run(command, commandArgs, options = {}) {
+  const result = spawnSync(command, commandArgs, { cwd: root, stdio: 'inherit', ...options });
+  if (result.error) throw result.error;
+  return result;
+}
+
+/** Runs vitest and adds its JSON report to the count. */
+function runVitest() {
+  const folder = mkdtempSync(path.join(tmpdir(), 'imageforge-test-'));
+  const report = path.join(folder, 'report.json');
+  const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
+  const { status } = run(process.execPath, [
+    vitest,
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...args,
+  ]);
+  try {
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
+      readFileSync(report, 'utf8'),
+    );
+    // A file that fails to load has no tests of its own, but it is a failure.
+    const brokenFiles = testResults.filter(
+      (file) => file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed'),
+    ).length;
+    count.passed += numPassedTests;
+    count.failed += numFailedTests + brokenFiles;
+    count.skipped += numPendingTests + numTodoTests;
+    if (status !== 0 && numFailedTests + brokenFiles === 0) count.failed += 1;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Builds and runs the C++ test programs through CTest. */
+function runNativeTests() {
+  const build = run(process.execPath, [path.join(root, 'scripts', 'build', 'native-tests.mjs')]);
+  if (build.status !== 0) {
+    count.failed += 1;
+    return;
+  }
+  const { stdout } = run('ctest', ['--test-dir', path.join('build', 'native-tests'), '--output-on-failure'], {
+    stdio: ['inherit', 'pipe', 'inherit'],
+    encoding: 'utf8',
+  });
+  process.stdout.write(stdout);
+  const summary = /(\d+) tests? failed out of (\d+)/.exec(stdout);
+  if (!summary) throw new Error('ctest printed no summary');
+  count.failed += Number(summary[1]);
+  count.passed += Number(summary[2]) - Number(summary[1]);
+}
+
+if (
+  run(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', '.']).status !== 0
+) {
+  process.exit(1);
+}
+runVitest();
+if (args.length === 0) runNativeTests();
+console.log(
+  `${count.passed} passed, ${count.failed} failed${count.skipped > 0 ? `, ${count.skipped} skipped` : ''}`,
+);
+process.exit(count.failed === 0 && count.passed > 0 ? 0 : 1);
