@@ -44,6 +44,8 @@ public:
     bool has(const std::string & name) const;
 
     /// Declares a tensor of exactly this shape. Throws WEIGHTS_INVALID naming tensor, expected and found shape.
+    /// One-dimensional tensors (biases, norms, statistics) are always F32: converted on load where the file has
+    /// another type. All others keep the file's type.
     Tensor get(const std::string & name, const Shape & shape) const;
     /// The same, or nullptr when the table doesn't have it.
     Tensor find(const std::string & name, const Shape & shape) const;
