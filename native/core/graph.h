@@ -2,7 +2,6 @@
 #pragma once
 #include <ggml.h>
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -11,9 +10,14 @@
 
 namespace imageforge {
 
+namespace kernels {
+struct Env;
+}
+
 using Tensor = ggml_tensor *;
 
-/// One low-rank update of one weight: W += scale * up @ down (kernels: down [kw, kh, in, rank], up [1, 1, rank, out]).
+/// One low-rank update of one weight: W += scale * up @ down (kernels: down [kw, kh, in, rank], up [1, 1,
+/// rank, out]).
 struct LoraUpdate {
     Tensor down;
     Tensor up;
@@ -22,10 +26,10 @@ struct LoraUpdate {
 };
 
 struct Ctx {
-    ggml_context * graph;              // tensors and operations are added here
-    bool cpu = true;                   // runs on the CPU: native/kernels may be used instead of ggml's own operations
+    ggml_context * graph;  // tensors and operations are added here
+    bool cpu = true;       // runs on the CPU: native/kernels may be used instead of ggml's own operations
     bool flash_attention = true;
-    const std::atomic<bool> * abort = nullptr;  // long kernels look at it and stop early
+    const kernels::Env * env = nullptr;  // holds the abort flag for native/kernels; outlives the graph
     const std::unordered_map<Tensor, std::vector<LoraUpdate>> * loras = nullptr;  // by weight tensor
 };
 
