@@ -1,0 +1,71 @@
+// Devices: what ggml finds on this machine, how much memory is really free there, and the one that an engine computes on.
+#pragma once
+#include <ggml-backend.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace imageforge {
+
+struct DeviceInfo {
+    std::string id;    // "cpu", "cuda0", "metal0", "vulkan0"
+    std::string kind;  // "cpu", "cuda", "metal", "vulkan"
+    std::string name;
+    uint64_t memory_total = 0;  // bytes; of the machine or of the control group that limits this process
+    uint64_t memory_free = 0;
+};
+
+/// Finds the backends beside this library (or in `folder`); further calls do nothing. Any thread.
+void load_backends(const std::string & folder = "");
+
+std::vector<DeviceInfo> list_devices();
+
+/// Processors that this process may use: cores, not hardware threads, within its affinity and control group.
+int default_threads();
+
+struct DeviceOptions {
+    std::string id = "cpu";
+    int threads = 0;  // 0: default_threads()
+};
+
+/// An open device. Its compute buffer is shared by all graphs that run on it, one at a time.
+class Device {
+public:
+    /// Throws DEVICE_UNAVAILABLE, naming the devices that exist.
+    explicit Device(const DeviceOptions & options);
+    ~Device();
+    Device(const Device &) = delete;
+
+    bool is_cpu() const { return cpu_only_; }
+    int threads() const { return threads_; }
+    const DeviceInfo & info() const { return info_; }
+    ggml_backend_t backend() const { return backends_.front(); }
+    ggml_backend_buffer_type_t buffer_type() const;
+
+    /// Bytes free now, on the device.
+    uint64_t memory_free() const;
+    /// Throws OUT_OF_MEMORY with figures when `bytes` more don't fit; `purpose` as in "the weights of the UNet".
+    void require_memory(uint64_t bytes, const std::string & purpose) const;
+    /// Bytes of the compute buffers.
+    uint64_t compute_bytes() const;
+
+    void request_abort() { abort_.store(true); }
+    void clear_abort() { abort_.store(false); }
+    const std::atomic<bool> & abort_flag() const { return abort_; }
+
+private:
+    friend class Runner;
+    DeviceInfo info_;
+    ggml_backend_dev_t dev_ = nullptr;
+    std::vector<ggml_backend_t> backends_;  // the device, then the CPU for what it can't do
+    ggml_backend_sched_t scheduler_ = nullptr;
+    void * active_ = nullptr;  // the Runner::Graph that the compute buffer is laid out for
+    int threads_ = 1;
+    bool cpu_only_ = true;
+    std::atomic<bool> abort_{false};
+};
+
+}  // namespace imageforge

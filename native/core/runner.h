@@ -1,0 +1,133 @@
+// Runs graphs of one network: built once for each key (input shapes), cached, measured before anything is allocated,
+// computed in the device's shared compute buffer, stopped by the device's abort flag.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/device.h"
+#include "core/graph.h"
+#include "core/weights.h"
+
+namespace imageforge {
+
+/// F32 values on the host; shape in ggml order (fastest first).
+struct HostTensor {
+    Shape shape;
+    std::vector<float> data;
+};
+
+int64_t element_count(const Shape & shape);
+
+/// Tensors that stay on the device between graphs (a conditioning). Owns them; may be read by several graphs.
+class DeviceTensors {
+public:
+    bool has(const std::string & name) const { return tensors_.count(name) != 0; }
+    Tensor at(const std::string & name) const;
+    uint64_t bytes() const;
+
+private:
+    friend class Runner;
+    std::map<std::string, Tensor> tensors_;
+    std::shared_ptr<ggml_context> context_;
+    std::shared_ptr<ggml_backend_buffer> buffer_;
+};
+
+/// What an input of a graph is filled with: one piece, or several that are laid behind each other (a batch).
+class Feed {
+public:
+    Feed(const HostTensor & tensor) { add(tensor); }
+    Feed(const std::vector<float> & values) { add(values.data(), values.size() * sizeof(float)); }
+    Feed(const std::vector<int32_t> & values) { add(values.data(), values.size() * sizeof(int32_t)); }
+    Feed() = default;
+
+    /// The pieces are read when the graph runs: they must live until then.
+    Feed & add(const HostTensor & tensor) { return add(tensor.data.data(), tensor.data.size() * sizeof(float)); }
+    Feed & add(const void * data, size_t bytes);
+    Feed & add(Tensor device_tensor);
+
+private:
+    friend class Runner;
+    struct Piece {
+        const void * data;
+        size_t bytes;
+        Tensor tensor;
+    };
+    std::vector<Piece> pieces_;
+};
+
+using Feeds = std::map<std::string, Feed>;
+using Outputs = std::map<std::string, HostTensor>;
+
+/// A graph under construction.
+class GraphBuilder {
+public:
+    explicit GraphBuilder(Ctx ctx) : ctx_(ctx) {}
+    Ctx & ctx() { return ctx_; }
+
+    /// A tensor that is filled before each run from the feed of the same name.
+    Tensor input(const std::string & name, const Shape & shape, ggml_type type = GGML_TYPE_F32);
+    /// Marks a result. Fetched as F32, or kept on the device as it is; made contiguous where it isn't.
+    void output(const std::string & name, Tensor tensor);
+
+private:
+    friend class Runner;
+    Ctx ctx_;
+    std::map<std::string, Tensor> inputs_, outputs_;
+};
+
+using Build = std::function<void(GraphBuilder &)>;
+
+/// One kind of operation's share of a graph's time.
+struct ProfileEntry {
+    std::string operation;  // "MUL_MAT f16 [320, 2560] x [320, 4096]"
+    uint64_t calls = 0;
+    double seconds = 0;
+    double flop = 0;
+};
+
+class Runner {
+public:
+    Runner(Device & device, bool flash_attention);
+    ~Runner();
+    Runner(const Runner &) = delete;
+
+    /// Runs the graph `key`, which `build` builds if it isn't cached, and returns its outputs.
+    /// `key` must name everything that the graph depends on: "decode 64x64".
+    /// Throws OUT_OF_MEMORY (before allocating, with figures), ABORTED, INTERNAL.
+    Outputs run(const std::string & key, const Build & build, const Feeds & feeds);
+    /// The same, with the outputs kept on the device.
+    DeviceTensors run_keep(const std::string & key, const Build & build, const Feeds & feeds);
+    /// Copies host tensors to the device.
+    DeviceTensors keep(const std::map<std::string, const HostTensor *> & tensors);
+
+    /// Low-rank updates by weight tensor, applied by the layers of nn/. Drops all cached graphs.
+    void set_loras(std::unordered_map<Tensor, std::vector<LoraUpdate>> loras);
+    uint64_t lora_generation() const { return lora_generation_; }
+
+    /// Times every operation of the following runs (slower: each waits for the last) until stopped.
+    void start_profile();
+    std::vector<ProfileEntry> stop_profile();
+
+    Device & device() { return device_; }
+
+    struct Graph;
+
+private:
+    Graph & find_or_build(const std::string & key, const Build & build);
+    Graph & compute(const std::string & key, const Build & build, const Feeds & feeds);
+
+    Device & device_;
+    bool flash_attention_;
+    std::list<std::unique_ptr<Graph>> graphs_;  // most recently used first
+    std::unordered_map<Tensor, std::vector<LoraUpdate>> loras_;
+    uint64_t lora_generation_ = 0;
+    std::unique_ptr<std::map<std::string, ProfileEntry>> profile_;
+};
+
+}  // namespace imageforge
