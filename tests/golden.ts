@@ -1,0 +1,83 @@
+// Golden cases of the reference implementations: ../shared/golden beside the repository, or IMAGEFORGE_GOLDEN.
+// Where they are absent their tests are skipped, and the test's title says why.
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+export const goldenFolder =
+  process.env.IMAGEFORGE_GOLDEN ?? resolve(import.meta.dirname, '../../shared/golden');
+
+export interface GoldenTensor {
+  data: Float32Array;
+  shape: number[];
+}
+
+export interface GoldenCase {
+  present: boolean;
+  /** '' or, for the title of a skipped test, '(skipped: …)'. */
+  reason: string;
+  path(file: string): string;
+  json<T>(file: string): T;
+  /** All tensors of a safetensors file, as F32 (integers too). */
+  tensors(file: string): Map<string, GoldenTensor>;
+}
+
+export function goldenCase(name: string): GoldenCase {
+  const folder = join(goldenFolder, name);
+  const present = existsSync(join(folder, 'case.json'));
+  return {
+    present,
+    reason: present ? '' : `(skipped: no golden case in ${folder})`,
+    path: (file) => join(folder, file),
+    json: (file) => JSON.parse(readFileSync(join(folder, file), 'utf8')),
+    tensors: (file) => readTensors(join(folder, file)),
+  };
+}
+
+/** Largest absolute difference; NaN or a different length is infinite. */
+export function maxDifference(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (found.length !== expected.length) return Infinity;
+  let worst = 0;
+  for (let i = 0; i < found.length; i++) {
+    const difference = Math.abs(found[i]! - expected[i]!);
+    if (Number.isNaN(difference)) return Infinity;
+    worst = Math.max(worst, difference);
+  }
+  return worst;
+}
+
+/** |found - expected| / |expected| in the Euclidean norm. */
+export function relativeDifference(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (found.length !== expected.length) return Infinity;
+  let difference = 0;
+  let norm = 0;
+  for (let i = 0; i < found.length; i++) {
+    difference += (found[i]! - expected[i]!) ** 2;
+    norm += expected[i]! ** 2;
+  }
+  const relative = Math.sqrt(difference / (norm || 1));
+  return Number.isNaN(relative) ? Infinity : relative;
+}
+
+function readTensors(path: string): Map<string, GoldenTensor> {
+  const file = readFileSync(path);
+  const headerBytes = Number(file.readBigUInt64LE(0));
+  const header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> =
+    JSON.parse(file.toString('utf8', 8, 8 + headerBytes));
+  const tensors = new Map<string, GoldenTensor>();
+  for (const [name, entry] of Object.entries(header)) {
+    if (name === '__metadata__') continue;
+    const [from, to] = entry.data_offsets.map((offset) => 8 + headerBytes + offset) as [number, number];
+    tensors.set(name, { data: readValues(entry.dtype, file.subarray(from, to)), shape: entry.shape });
+  }
+  return tensors;
+}
+
+function readValues(dtype: string, bytes: Buffer): Float32Array {
+  const copy = Uint8Array.from(bytes).buffer;
+  if (dtype === 'F32') return new Float32Array(copy);
+  if (dtype === 'F64') return Float32Array.from(new Float64Array(copy));
+  if (dtype === 'I64') return Float32Array.from(new BigInt64Array(copy), Number);
+  if (dtype === 'I32') return Float32Array.from(new Int32Array(copy));
+  if (dtype === 'U8' || dtype === 'BOOL') return Float32Array.from(new Uint8Array(copy));
+  throw new Error(`The golden reader knows no ${dtype}.`);
+}
