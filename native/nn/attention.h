@@ -1,0 +1,20 @@
+// Scaled dot-product attention, by whichever of three ways suits the device: our kernel, ggml's flash
+// attention, or an explicit softmax.
+#pragma once
+#include "core/graph.h"
+
+namespace imageforge {
+
+struct AttentionOptions {
+    Tensor mask = nullptr;  // F32 [Lk, Lq], added to the scores
+    bool causal = false;    // a query sees keys up to its own place
+    float scale = 0;        // 0: 1 / sqrt(d)
+};
+
+/// [d * heads, L, N], as a projection gives it -> [d, heads, L, N], without moving anything.
+Tensor split_heads(const Ctx & ctx, Tensor x, int64_t heads);
+
+/// q [d, heads, Lq, N], k and v [d, heads, Lk, N] -> [d * heads, Lq, N].
+Tensor attention(const Ctx & ctx, Tensor q, Tensor k, Tensor v, const AttentionOptions & options = {});
+
+}  // namespace imageforge
