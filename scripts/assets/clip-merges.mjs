@@ -21,9 +21,11 @@ writeFileSync(new URL('../../assets/clip-merges.bin', import.meta.url), pairs);
 
 /** The 256 characters that stand for bytes, in the order of their ids: printable bytes first, then the others. */
 function byteSymbols() {
-  const printable = [[0x21, 0x7e], [0xa1, 0xac], [0xae, 0xff]].flatMap(([from, to]) =>
-    Array.from({ length: to - from + 1 }, (_, i) => from + i),
-  );
+  const printable = [
+    [0x21, 0x7e],
+    [0xa1, 0xac],
+    [0xae, 0xff],
+  ].flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, i) => from + i));
   return [...printable, ...Array.from({ length: 256 - printable.length }, (_, i) => 256 + i)].map((code) =>
     String.fromCodePoint(code),
   );

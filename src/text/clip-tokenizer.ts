@@ -15,11 +15,19 @@ export type ClipCleaning = 'huggingface' | 'openclip';
 
 /** Ids of the text, without begin, end and padding. */
 export function encodeClip(text: string, cleaning: ClipCleaning = 'huggingface'): number[] {
-  if (cleaning === 'openclip') return encodeWords(cleanAsOpenClip(text), openClipWords);
-  const parts = text.split(/(<\|startoftext\|>|<\|endoftext\|>)/);
+  if (cleaning === 'huggingface') {
+    const parts = text.split(/(<\|startoftext\|>|<\|endoftext\|>)/);
+    return encodeParts(parts, '<|startoftext|>', (part) => encodeWords(cleanAsHuggingFace(part)));
+  }
+  const parts = cleanAsOpenClip(text).split(/(<start_of_text>|<end_of_text>)/);
+  return encodeParts(parts, '<start_of_text>', encodeWords);
+}
+
+/** Every second part is a special token. */
+function encodeParts(parts: string[], begin: string, encode: (text: string) => number[]): number[] {
   return parts.flatMap((part, i) => {
-    if (i % 2 === 1) return part === '<|startoftext|>' ? clipBegin : clipEnd;
-    return encodeWords(cleanAsHuggingFace(part), huggingFaceWords);
+    if (i % 2 === 0) return encode(part);
+    return part === begin ? clipBegin : clipEnd;
   });
 }
 
@@ -30,22 +38,10 @@ export function padClip(ids: readonly number[], padding: number): Int32Array {
   return row;
 }
 
-const word = String.raw`'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\p{White_Space}\p{L}\p{N}]+`;
-const huggingFaceWords = new RegExp(String.raw`<\|startoftext\|>|<\|endoftext\|>|${word}`, 'gu');
-const openClipWords = new RegExp(`<start_of_text>|<end_of_text>|${word}`, 'gu');
-const openClipSpecials = new Map([
-  ['<start_of_text>', clipBegin],
-  ['<end_of_text>', clipEnd],
-]);
+const words = /'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\p{White_Space}\p{L}\p{N}]+/gu;
 
-function encodeWords(text: string, words: RegExp): number[] {
-  const ids: number[] = [];
-  for (const [piece] of text.matchAll(words)) {
-    const special = words === openClipWords ? openClipSpecials.get(piece) : undefined;
-    if (special === undefined) for (const id of encodeWord(piece)) ids.push(id);
-    else ids.push(special);
-  }
-  return ids;
+function encodeWords(text: string): number[] {
+  return Array.from(text.matchAll(words)).flatMap(([word]) => encodeWord(word));
 }
 
 // Ids 0 … 255 are bytes inside a word, 256 … 511 the same bytes at its end, 512 … the merges by rank.

@@ -1,0 +1,71 @@
+// Long prompts: rows of 77 ids with their weights, as the Stable Diffusion WebUI lays them out. Each row holds 75
+// tokens between its own begin and end; the text encoder runs once per row and the states are concatenated.
+import { clipBegin, clipEnd, clipRowLength } from './clip-tokenizer.js';
+import { isBreak, type WeightedText } from './prompt-weights.js';
+
+export interface Chunk {
+  /** 77 ids: begin, tokens, end, padding. */
+  ids: Int32Array;
+  /** 77 weights; begin, end and padding have 1. */
+  weights: Float32Array;
+}
+
+export interface ChunkOptions {
+  /** Ids of a text, without begin and end. */
+  encode: (text: string) => number[];
+  /** 49407 for CLIP-L, 0 for OpenCLIP. */
+  padding: number;
+}
+
+interface WeightedToken {
+  id: number;
+  weight: number;
+}
+
+const capacity = clipRowLength - 2;
+const comma = 267;
+/** A row that overflows within this many tokens of its last comma ends there instead (the WebUI's default). */
+const commaReach = 20;
+
+/** At least one row; BREAK ends a row wherever it stands. */
+export function chunkPrompt(pieces: readonly WeightedText[], options: ChunkOptions): Chunk[] {
+  const rows: WeightedToken[][] = [[]];
+  for (const piece of pieces) {
+    if (isBreak(piece)) {
+      rows.push([]);
+      continue;
+    }
+    for (const id of options.encode(piece.text)) {
+      const row = rows.at(-1)!;
+      const token = { id, weight: piece.weight };
+      if (row.length < capacity) row.push(token);
+      else rows.push([...(id === comma ? [] : takeAfterComma(row)), token]);
+    }
+  }
+  if (rows.length > 1 && rows.at(-1)!.length === 0) rows.pop(); // nothing follows the last BREAK
+  return rows.map((row) => layOut(row, options.padding));
+}
+
+/** Takes what follows the row's last comma out of it, where that is little enough. */
+function takeAfterComma(row: WeightedToken[]): WeightedToken[] {
+  const last = row.findLastIndex(({ id }) => id === comma);
+  return last === -1 || row.length - last > commaReach ? [] : row.splice(last + 1);
+}
+
+function layOut(row: readonly WeightedToken[], padding: number): Chunk {
+  const ids = new Int32Array(clipRowLength).fill(padding);
+  const weights = new Float32Array(clipRowLength).fill(1);
+  ids[0] = clipBegin;
+  for (const [i, token] of row.entries()) {
+    ids[i + 1] = token.id;
+    weights[i + 1] = token.weight;
+  }
+  ids[row.length + 1] = clipEnd;
+  return { ids, weights };
+}
+
+/** Rows for two prompts that must be equally long (guidance concatenates states): the shorter gets empty rows. */
+export function padChunks(chunks: readonly Chunk[], count: number, padding: number): Chunk[] {
+  const missing = Math.max(0, count - chunks.length);
+  return [...chunks, ...Array.from({ length: missing }, () => layOut([], padding))];
+}

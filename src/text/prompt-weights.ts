@@ -1,0 +1,76 @@
+// Prompt weights as in the Stable Diffusion WebUI: (x) pays 1.1 times the attention, [x] 1/1.1, (x:1.3) 1.3 times;
+// a backslash makes the next bracket plain; BREAK starts a new chunk. Brackets nest; unmatched ones act to the end.
+
+export interface WeightedText {
+  text: string;
+  weight: number;
+}
+
+/** The mark between two chunks: its text is BREAK, and its weight is below zero, which no other BREAK can have. */
+export function isBreak({ text, weight }: WeightedText): boolean {
+  return text === 'BREAK' && weight < 0;
+}
+
+const roundWeight = 1.1;
+const squareWeight = 1 / 1.1;
+
+const lexeme = new RegExp(
+  [
+    String.raw`\\(?<escaped>[()[\]\\])`,
+    String.raw`(?<backslash>\\)`,
+    '(?<open>[([])',
+    String.raw`:\s*(?<weight>[+-]?(?:\d+\.?\d*|\.\d+))\s*\)`,
+    String.raw`(?<close>[)\]])`,
+    String.raw`(?<plain>[^\\()[\]:]+|:)`,
+  ].join('|'),
+  'gu',
+);
+
+/** Pieces of the prompt in order, neighbours of equal weight joined; at least one. */
+export function parsePromptWeights(prompt: string): WeightedText[] {
+  const pieces: WeightedText[] = [];
+  const openRound: number[] = [];
+  const openSquare: number[] = [];
+
+  const add = (text: string) => pieces.push({ text, weight: 1 });
+  const weigh = (from: number, weight: number) => {
+    for (const piece of pieces.slice(from)) piece.weight *= weight;
+  };
+
+  for (const { 0: found, groups = {} } of prompt.matchAll(lexeme)) {
+    const { escaped, backslash, open, weight, close } = groups;
+    if (escaped !== undefined) add(escaped);
+    else if (backslash !== undefined) continue;
+    else if (open === '(') openRound.push(pieces.length);
+    else if (open === '[') openSquare.push(pieces.length);
+    else if (weight !== undefined && openRound.length > 0) weigh(openRound.pop()!, Number(weight));
+    else if (close === ')' && openRound.length > 0) weigh(openRound.pop()!, roundWeight);
+    else if (close === ']' && openSquare.length > 0) weigh(openSquare.pop()!, squareWeight);
+    else addWithBreaks(found, add, pieces);
+  }
+  for (const from of openRound) weigh(from, roundWeight);
+  for (const from of openSquare) weigh(from, squareWeight);
+
+  return pieces.length > 0 ? joinEqual(pieces) : [{ text: '', weight: 1 }];
+}
+
+const breakWord = /(?<![\p{L}\p{N}_])BREAK(?![\p{L}\p{N}_])/u;
+
+function addWithBreaks(text: string, add: (text: string) => void, pieces: WeightedText[]): void {
+  const parts = text.split(breakWord);
+  for (const [i, part] of parts.entries()) {
+    if (i > 0) pieces.push({ text: 'BREAK', weight: -1 });
+    const begun = i > 0 ? part.trimStart() : part;
+    add(i < parts.length - 1 ? begun.trimEnd() : begun);
+  }
+}
+
+function joinEqual(pieces: WeightedText[]): WeightedText[] {
+  const joined: WeightedText[] = [];
+  for (const piece of pieces) {
+    const last = joined.at(-1);
+    if (last?.weight === piece.weight) last.text += piece.text;
+    else joined.push({ ...piece });
+  }
+  return joined;
+}

@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { isBreak, parsePromptWeights } from '../../../src/text/prompt-weights.js';
+import { goldenCase } from '../../golden.js';
+
+const golden = goldenCase('clip-tokenizer');
+
+describe.skipIf(!golden.present)(`prompt weights against the reference parses ${golden.reason}`, () => {
+  const cases = golden.present
+    ? golden.json<{ prompt: string; parsed: [string, number][] }[]>('weights.json')
+    : [];
+
+  it.each(cases)('$prompt', ({ prompt, parsed }) => {
+    const pieces = parsePromptWeights(prompt);
+    expect(pieces.map(({ text }) => text)).toEqual(parsed.map(([text]) => text));
+    for (const [i, [, weight]] of parsed.entries()) expect(pieces[i]!.weight).toBeCloseTo(weight, 9);
+  });
+});
+
+describe('prompt weights', () => {
+  it('takes a malformed number as text', () => {
+    expect(parsePromptWeights('(a:1.2.3)')).toEqual([{ text: 'a:1.2.3', weight: 1.1 }]);
+  });
+
+  it('knows a break from the word in lower case', () => {
+    expect(parsePromptWeights('a break BREAK b').map(isBreak)).toEqual([false, true, false]);
+  });
+
+  it('stays linear in the number of brackets', () => {
+    expect(parsePromptWeights(`${'('.repeat(20_000)}x${')'.repeat(20_000)}`)[0]!.text).toBe('x');
+  });
+});
