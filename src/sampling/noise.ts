@@ -1,0 +1,148 @@
+// Normal noise that is the same everywhere for the same seed: the counter-based generator of the WebUI and
+// stable-diffusion.cpp, and the Mersenne Twister of torch on the CPU that ComfyUI and diffusers draw from.
+import { ImageForgeError } from '../shared/errors.js';
+
+/** Draws the next `length` unit normal values. */
+export type NormalGenerator = (length: number) => Float32Array;
+
+export type NoiseKind = 'philox' | 'torch';
+
+/** @param seed 0 … 2^53 - 1 */
+export function createNoise(kind: NoiseKind, seed: number): NormalGenerator {
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    throw new ImageForgeError(
+      'INVALID_ARGUMENT',
+      `The seed is ${seed}; it must be a whole number from 0 to 2^53 - 1.`,
+    );
+  return kind === 'philox' ? philoxNoise(seed) : torchNoise(seed);
+}
+
+/**
+ * Philox 4x32-10 (Salmon et al. 2011) with one counter per element and Box-Muller, as CUDA's torch.randn. Each draw
+ * starts at element 0 again under the next offset.
+ */
+function philoxNoise(seed: number): NormalGenerator {
+  const keyLow = (seed % 2 ** 32) | 0;
+  const keyHigh = Math.floor(seed / 2 ** 32) | 0;
+  const words = new Uint32Array(2);
+  let offset = 0;
+  return (length) => {
+    const values = new Float32Array(length);
+    for (let i = 0; i < length; i++) {
+      philox(offset, i, keyLow, keyHigh, words);
+      const u = (words[0]! + 0.5) * 2 ** -32;
+      const v = (words[1]! + 0.5) * 2 ** -32 * 2 * Math.PI;
+      values[i] = Math.sqrt(-2 * Math.log(u)) * Math.sin(v);
+    }
+    offset++;
+    return values;
+  };
+}
+
+/** Ten rounds on the counter (offset, 0, element, 0); the first two of the four words are wanted. */
+function philox(offset: number, element: number, keyLow: number, keyHigh: number, words: Uint32Array): void {
+  let [a, b, c, d] = [offset, 0, element, 0];
+  let low = keyLow;
+  let high = keyHigh;
+  for (let round = 0; round < 10; round++) {
+    const highA = multiplyHigh(a, 0xd251, 0x1f53);
+    const highC = multiplyHigh(c, 0xcd9e, 0x8d57);
+    const lowA = Math.imul(a, 0xd2511f53);
+    const lowC = Math.imul(c, 0xcd9e8d57);
+    a = highC ^ b ^ low;
+    b = lowC;
+    c = highA ^ d ^ high;
+    d = lowA;
+    low = (low + 0x9e3779b9) | 0;
+    high = (high + 0xbb67ae85) | 0;
+  }
+  words[0] = a;
+  words[1] = b;
+}
+
+/** Upper 32 bits of the product of x and a constant given in two halves. */
+function multiplyHigh(x: number, high: number, low: number): number {
+  const xHigh = x >>> 16;
+  const xLow = x & 0xffff;
+  const one = Math.imul(xHigh, low);
+  const other = Math.imul(xLow, high);
+  const carry = ((one & 0xffff) + (other & 0xffff) + (Math.imul(xLow, low) >>> 16)) >>> 16;
+  return (Math.imul(xHigh, high) + (one >>> 16) + (other >>> 16) + carry) | 0;
+}
+
+/**
+ * torch.randn on the CPU: blocks of 16 values by Box-Muller in single precision, the last block overlapping; fewer
+ * than 16 values are drawn one by one in double precision, and every second one is kept for the next draw.
+ */
+function torchNoise(seed: number): NormalGenerator {
+  const next = mersenneTwister(seed % 2 ** 32);
+  const uniform = () => (next() & 0xffffff) * 2 ** -24;
+  const uniformDouble = () => {
+    const high = next() & 0x1fffff;
+    return (high * 2 ** 32 + next()) * 2 ** -53;
+  };
+  let kept: number | undefined;
+
+  const drawOne = (): number => {
+    if (kept !== undefined) {
+      const value = kept;
+      kept = undefined;
+      return value;
+    }
+    const angle = 2 * Math.PI * uniformDouble();
+    const radius = Math.sqrt(-2 * Math.log1p(-uniformDouble()));
+    kept = radius * Math.sin(angle);
+    return radius * Math.cos(angle);
+  };
+
+  return (length) => {
+    if (length < 16) return Float32Array.from({ length }, drawOne);
+    const values = new Float32Array(length);
+    for (let i = 0; i < length; i++) values[i] = uniform();
+    for (let from = 0; from + 16 <= length; from += 16) transformBlock(values, from);
+    if (length % 16 !== 0) {
+      for (let i = length - 16; i < length; i++) values[i] = uniform();
+      transformBlock(values, length - 16);
+    }
+    return values;
+  };
+}
+
+/** 16 uniform values -> 16 normal ones; the i-th of the first half and the i-th of the second make a pair. */
+function transformBlock(values: Float32Array, from: number): void {
+  for (let i = from; i < from + 8; i++) {
+    const radius = Math.sqrt(-2 * Math.log(1 - values[i]!));
+    const angle = 2 * Math.PI * values[i + 8]!;
+    values[i] = radius * Math.cos(angle);
+    values[i + 8] = radius * Math.sin(angle);
+  }
+}
+
+/** MT19937 (Matsumoto and Nishimura 1998): successive 32-bit words. */
+function mersenneTwister(seed: number): () => number {
+  const size = 624;
+  const shift = 397;
+  const state = new Uint32Array(size);
+  state[0] = seed;
+  for (let i = 1; i < size; i++) {
+    const last = state[i - 1]! ^ (state[i - 1]! >>> 30);
+    state[i] = Math.imul(1812433253, last) + i;
+  }
+  let at = size;
+
+  const twist = () => {
+    for (let i = 0; i < size; i++) {
+      const mixed = (state[i]! & 0x80000000) | (state[(i + 1) % size]! & 0x7fffffff);
+      state[i] = state[(i + shift) % size]! ^ (mixed >>> 1) ^ (mixed & 1 ? 0x9908b0df : 0);
+    }
+    at = 0;
+  };
+  return () => {
+    if (at === size) twist();
+    let word = state[at++]!;
+    word ^= word >>> 11;
+    word ^= (word << 7) & 0x9d2c5680;
+    word ^= (word << 15) & 0xefc60000;
+    return (word ^ (word >>> 18)) >>> 0;
+  };
+}
