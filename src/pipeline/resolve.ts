@@ -1,0 +1,148 @@
+// From what a user asked and what the model prefers to a request without gaps: the one place that fills in defaults.
+import { randomInt } from 'node:crypto';
+import type { ModelFiles, ModelPlan } from '../families/types.js';
+import type { Pixels } from '../native/addon.js';
+import { samplerNames, scheduleNames } from '../sampling/index.js';
+import { ImageForgeError } from '../shared/errors.js';
+import type { PipelineRequest, Task } from './types.js';
+
+/** What a caller may leave open. Sizes in pixels; undefined means the default. */
+export interface GenerationOptions {
+  prompt: string;
+  /** Default: ''. */
+  negativePrompt?: string | undefined;
+  /** Multiples of 8. Default: the initial picture's size, else the model's. */
+  width?: number | undefined;
+  height?: number | undefined;
+  /** 1 … 1000. Default: the model's. */
+  steps?: number | undefined;
+  /** Classifier-free guidance, 0 … 100; 0 and 1 skip the negative prompt. Default: the model's. */
+  guidance?: number | undefined;
+  /** 0 … 2^53 - 1. Default: random below 2^32. */
+  seed?: number | undefined;
+  sampler?: string | undefined;
+  schedule?: string | undefined;
+  /** Default: 'philox'. */
+  noise?: 'philox' | 'torch' | undefined;
+  /** Pictures, 1 … 64. Default: 1. */
+  batch?: number | undefined;
+  /** Layers counted from the end, 1 … 12. Default: 1. */
+  clipSkip?: number | undefined;
+  /** Share of the schedule that runs over an initial picture, 0 … 1. Default: 0.75. */
+  strength?: number | undefined;
+  init?: Pixels | undefined;
+  /** One byte a pixel of `init`, 255 = repaint. */
+  mask?: Uint8Array | undefined;
+  /** Send a preview with every n-th step. Default: 0, never. */
+  previewEvery?: number | undefined;
+  loras?: { path: string; strength: number }[] | undefined;
+}
+
+export const MAX_BATCH = 64;
+const MAX_STEPS = 1000;
+/** A picture's side; what fits into memory is the engine's to say. */
+const MAX_SIDE = 16384;
+
+/**
+ * A request that the pipeline runs as it is. The task follows from what is there: mask and picture, picture, neither.
+ * @throws ImageForgeError INVALID_ARGUMENT naming the option, its value and what is allowed.
+ */
+export function resolveRequest(
+  options: GenerationOptions,
+  model: ModelFiles,
+  plan: Pick<ModelPlan, 'defaults' | 'latent'>,
+): PipelineRequest {
+  const { defaults } = plan;
+  const {
+    prompt,
+    negativePrompt = '',
+    init,
+    mask,
+    noise = 'philox',
+    batch = 1,
+    clipSkip = 1,
+    loras,
+  } = options;
+  const { strength = 0.75, previewEvery = 0, seed = randomInt(2 ** 32) } = options;
+  const width = options.width ?? init?.width ?? defaults.width;
+  const height = options.height ?? init?.height ?? defaults.height;
+  const steps = options.steps ?? defaults.steps;
+  const guidance = options.guidance ?? defaults.guidance;
+  const sampler = options.sampler ?? defaults.sampler;
+  const schedule = options.schedule ?? defaults.schedule;
+
+  if (typeof prompt !== 'string') refuse('prompt', prompt, 'a string');
+  requireSide('width', width, plan.latent.factor);
+  requireSide('height', height, plan.latent.factor);
+  requireInteger('steps', steps, 1, MAX_STEPS);
+  requireNumber('guidance', guidance, 0, 100);
+  requireInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
+  requireOneOf('sampler', sampler, samplerNames);
+  requireOneOf('schedule', schedule, scheduleNames);
+  requireOneOf('noise', noise, ['philox', 'torch']);
+  requireInteger('batch', batch, 1, MAX_BATCH);
+  requireInteger('clipSkip', clipSkip, 1, 12);
+  requireNumber('strength', strength, 0, 1);
+  requireInteger('previewEvery', previewEvery, 0, MAX_STEPS);
+  for (const lora of loras ?? []) requireNumber(`strength of LoRA ${lora.path}`, lora.strength, -10, 10);
+  if (init) requirePixels(init, width, height);
+  if (mask) requireMask(mask, init, width, height);
+
+  const task: Task = mask ? 'inpaint' : init ? 'img2img' : 'txt2img';
+  const common = {
+    task,
+    model,
+    prompt,
+    negativePrompt,
+    width,
+    height,
+    steps,
+    guidance,
+    seed,
+    sampler,
+    schedule,
+  };
+  return {
+    ...common,
+    ...{ noise, batch, clipSkip, strength, previewEvery },
+    ...(init && { init }),
+    ...(mask && { mask }),
+    ...(loras && loras.length > 0 && { loras }),
+  };
+}
+
+function requireSide(name: string, value: number, multiple: number): void {
+  if (!Number.isInteger(value) || value <= 0 || value > MAX_SIDE || value % multiple !== 0)
+    refuse(name, value, `a positive multiple of ${multiple} up to ${MAX_SIDE}`);
+}
+
+function requireInteger(name: string, value: number, min: number, max: number): void {
+  if (!Number.isInteger(value) || value < min || value > max)
+    refuse(name, value, `a whole number from ${min} to ${max}`);
+}
+
+function requireNumber(name: string, value: number, min: number, max: number): void {
+  if (!(Number.isFinite(value) && value >= min && value <= max))
+    refuse(name, value, `a number from ${min} to ${max}`);
+}
+
+function requireOneOf(name: string, value: string, allowed: readonly string[]): void {
+  if (!allowed.includes(value)) refuse(name, value, `one of ${allowed.join(', ')}`);
+}
+
+function requirePixels({ rgb, width: w, height: h }: Pixels, width: number, height: number): void {
+  if (w !== width || h !== height) refuse('init', `${w}x${h}`, `a picture of ${width}x${height}`);
+  if (rgb.length !== w * h * 3) refuse('init', `${rgb.length} bytes`, `${w * h * 3} bytes of RGB`);
+}
+
+function requireMask(mask: Uint8Array, init: Pixels | undefined, width: number, height: number): void {
+  if (!init) refuse('mask', 'a mask without a picture', 'the picture that it belongs to in init');
+  if (mask.length !== width * height)
+    refuse('mask', `${mask.length} bytes`, `${width * height} bytes, one a pixel`);
+}
+
+function refuse(name: string, value: unknown, expected: string): never {
+  throw new ImageForgeError('INVALID_ARGUMENT', `${name}: expected ${expected}, found ${String(value)}.`, {
+    details: { option: name },
+  });
+}
