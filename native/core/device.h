@@ -1,5 +1,6 @@
 // Devices: what ggml finds on this machine, how much memory is really free there, and the one that an engine computes on.
 #pragma once
+#include <ggml-alloc.h>
 #include <ggml-backend.h>
 
 #include <atomic>
@@ -7,6 +8,8 @@
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "kernels/kernels.h"
 
 namespace imageforge {
 
@@ -49,23 +52,30 @@ public:
     uint64_t memory_free() const;
     /// Throws OUT_OF_MEMORY with figures when `bytes` more don't fit; `purpose` as in "the weights of the UNet".
     void require_memory(uint64_t bytes, const std::string & purpose) const;
-    /// Bytes of the compute buffers.
+    /// Throws OUT_OF_MEMORY: an allocation of `bytes` was tried and failed.
+    [[noreturn]] void refuse_memory(uint64_t bytes, const std::string & purpose) const;
+    /// Bytes of the compute buffers and of the tensors kept between graphs.
     uint64_t compute_bytes() const;
 
     void request_abort() { abort_.store(true); }
     void clear_abort() { abort_.store(false); }
     const std::atomic<bool> & abort_flag() const { return abort_; }
+    /// For the kernels in a graph: lives as long as this.
+    const kernels::Env & kernel_env() const { return kernel_env_; }
 
 private:
     friend class Runner;
     DeviceInfo info_;
     ggml_backend_dev_t dev_ = nullptr;
     std::vector<ggml_backend_t> backends_;  // the device, then the CPU for what it can't do
-    ggml_backend_sched_t scheduler_ = nullptr;
+    ggml_gallocr_t allocator_ = nullptr;        // the compute buffer, for graphs that the device can run alone
+    ggml_backend_sched_t scheduler_ = nullptr;  // for graphs of which the CPU runs a part
+    std::shared_ptr<std::atomic<uint64_t>> kept_bytes_;  // of all DeviceTensors
     void * active_ = nullptr;  // the Runner::Graph that the compute buffer is laid out for
     int threads_ = 1;
     bool cpu_only_ = true;
     std::atomic<bool> abort_{false};
+    kernels::Env kernel_env_;
 };
 
 }  // namespace imageforge

@@ -12,6 +12,7 @@
 
 #include "core/device.h"
 #include "core/graph.h"
+#include "core/profile.h"
 #include "core/weights.h"
 
 namespace imageforge {
@@ -83,14 +84,6 @@ private:
 
 using Build = std::function<void(GraphBuilder &)>;
 
-/// One kind of operation's share of a graph's time.
-struct ProfileEntry {
-    std::string operation;  // "MUL_MAT f16 [320, 2560] x [320, 4096]"
-    uint64_t calls = 0;
-    double seconds = 0;
-    double flop = 0;
-};
-
 class Runner {
 public:
     Runner(Device & device, bool flash_attention);
@@ -119,15 +112,26 @@ public:
     struct Graph;
 
 private:
+    struct Kept {
+        Shape shape;
+        ggml_type type;
+    };
+
     Graph & find_or_build(const std::string & key, const Build & build);
     Graph & compute(const std::string & key, const Build & build, const Feeds & feeds);
+    void place(Graph & graph);
+    void place_with_scheduler(Graph & graph, const std::string & purpose);
+    void fill(const Graph & graph, const Feeds & feeds) const;
+    static void copy_on_device(Tensor from, Tensor into, size_t offset);
+    DeviceTensors allocate_kept(const std::map<std::string, Kept> & wanted);
+    void drop_graphs();
 
     Device & device_;
     bool flash_attention_;
     std::list<std::unique_ptr<Graph>> graphs_;  // most recently used first
     std::unordered_map<Tensor, std::vector<LoraUpdate>> loras_;
     uint64_t lora_generation_ = 0;
-    std::unique_ptr<std::map<std::string, ProfileEntry>> profile_;
+    std::unique_ptr<Profile> profile_;
 };
 
 }  // namespace imageforge

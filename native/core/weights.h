@@ -71,6 +71,14 @@ public:
     /// else converted (f8, f64 …) or copied to the device. Call once, after the network is constructed.
     void load();
 
+    /// Throws WEIGHTS_UNREADABLE when a mapped file has shrunk; call it before each run.
+    void check_files() const;
+
+    /// The shape of a row of the table; WEIGHTS_INVALID when there is none of this name.
+    Shape shape(const std::string & name) const;
+    /// The declared tensor of this full name, or nullptr.
+    Tensor declared(const std::string & name) const;
+
     uint64_t bytes_mapped() const;     // bytes used in place
     uint64_t bytes_allocated() const;  // bytes in buffers of our own (host or device)
 

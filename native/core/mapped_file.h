@@ -1,0 +1,30 @@
+// A weight file mapped read-only into memory: its pages are shared with the page cache and cost nothing until read.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace imageforge {
+
+class MappedFile {
+public:
+    /// Throws WEIGHTS_UNREADABLE with the system's reason.
+    explicit MappedFile(const std::string & path);
+    ~MappedFile();
+    MappedFile(const MappedFile &) = delete;
+
+    const std::string & path() const { return path_; }
+    const uint8_t * data() const { return data_; }
+    uint64_t size() const { return size_; }
+
+    /// Throws WEIGHTS_UNREADABLE when the file is shorter than when it was mapped: reading the missing pages would end
+    /// the process with a bus error. (A file that is replaced by a rename keeps its old bytes here.)
+    void check_unchanged() const;
+
+private:
+    std::string path_;
+    int file_ = -1;
+    const uint8_t * data_ = nullptr;
+    uint64_t size_ = 0;
+};
+
+}  // namespace imageforge

@@ -1,0 +1,91 @@
+// Node by node, so the sum is larger than a normal run's: threads start and stop at every operation.
+#include "core/profile.h"
+
+#include <ggml.h>
+
+#include <chrono>
+#include <cstring>
+
+namespace imageforge {
+
+namespace {
+
+double elements(const ggml_tensor * tensor) { return static_cast<double>(ggml_nelements(tensor)); }
+
+/// Floating-point operations of the heavy kinds; 0 for what is bound by memory.
+double count_flop(const ggml_tensor * node) {
+    const ggml_tensor * a = node->src[0];
+    const ggml_tensor * b = node->src[1];
+    switch (node->op) {
+        case GGML_OP_MUL_MAT:
+            return 2 * elements(node) * static_cast<double>(a->ne[0]);
+        case GGML_OP_CONV_2D:
+            return 2 * elements(node) * static_cast<double>(a->ne[0] * a->ne[1] * a->ne[2]);
+        case GGML_OP_FLASH_ATTN_EXT:
+            return 4 * elements(a) * static_cast<double>(b->ne[1]);
+        case GGML_OP_CUSTOM:
+            // Our own kernels: named after what they do, sources in the order of kernels.h.
+            if (std::strncmp(node->name, "linear", 6) == 0) return 2 * elements(node) * static_cast<double>(a->ne[0]);
+            if (std::strncmp(node->name, "conv2d", 6) == 0)
+                return 2 * elements(node) * static_cast<double>(a->ne[0] * a->ne[1] * a->ne[2]);
+            if (std::strncmp(node->name, "attention", 9) == 0) return 4 * elements(a) * static_cast<double>(b->ne[2]);
+            return 0;
+        default:
+            return 0;
+    }
+}
+
+std::string shape_text(const ggml_tensor * tensor) {
+    std::string text = std::string(ggml_type_name(tensor->type)) + " [";
+    for (int i = 0; i < ggml_n_dims(tensor); ++i) text += (i ? ", " : "") + std::to_string(tensor->ne[i]);
+    return text + "]";
+}
+
+std::string label(const ggml_tensor * node) {
+    std::string text = node->op == GGML_OP_CUSTOM ? node->name : ggml_op_desc(node);
+    if (node->src[0]) text += " " + shape_text(node->src[0]);
+    if (node->src[1]) text += " x " + shape_text(node->src[1]);
+    return text;
+}
+
+bool computes(const ggml_tensor * node) {
+    switch (node->op) {
+        case GGML_OP_NONE:
+        case GGML_OP_VIEW:
+        case GGML_OP_RESHAPE:
+        case GGML_OP_PERMUTE:
+        case GGML_OP_TRANSPOSE:
+            return false;
+        default:
+            return true;
+    }
+}
+
+}  // namespace
+
+ggml_status compute_profiled(ggml_backend_t backend, ggml_cgraph * graph, Profile & profile) {
+    ggml_init_params params = {};
+    params.mem_size = ggml_graph_overhead_custom(1, false) + 1024;
+    params.no_alloc = true;
+    for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
+        ggml_tensor * node = ggml_graph_node(graph, i);
+        if (!computes(node)) continue;
+        ggml_context * context = ggml_init(params);
+        ggml_cgraph * single = ggml_new_graph_custom(context, 1, false);
+        ggml_graph_add_node(single, node);
+        const auto start = std::chrono::steady_clock::now();
+        const ggml_status status = ggml_backend_graph_compute(backend, single);
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+        ggml_free(context);
+        if (status != GGML_STATUS_SUCCESS) return status;
+        const std::string name = label(node);
+        ProfileEntry & entry = profile[name];
+        entry.operation = name;
+        entry.calls += 1;
+        entry.seconds += took.count();
+        entry.flop += count_flop(node);
+    }
+    return GGML_STATUS_SUCCESS;
+}
+
+}  // namespace imageforge

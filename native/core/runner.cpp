@@ -1,0 +1,323 @@
+// Builds, caches, lays out and computes graphs. All graphs of a device share one compute buffer: only one is laid out
+// in it at a time, and another one's tensors are placed anew when it is its turn, which costs a millisecond or two.
+#include "core/runner.h"
+
+#include <ggml-alloc.h>
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+
+#include "core/error.h"
+#include "core/profile.h"
+
+namespace imageforge {
+
+namespace {
+
+constexpr size_t max_nodes = 32768;  // above the largest network with LoRAs; only what is used is touched
+constexpr size_t max_cached = 8;
+
+ggml_context * new_context(size_t tensors, bool with_graph) {
+    ggml_init_params params = {};
+    params.mem_size = tensors * ggml_tensor_overhead() + (with_graph ? ggml_graph_overhead_custom(max_nodes, false) : 0);
+    params.no_alloc = true;
+    ggml_context * context = ggml_init(params);
+    if (!context) fail(ErrorCode::OutOfMemory, "Not enough memory for a graph's description.");
+    return context;
+}
+
+struct FreeContext {
+    void operator()(ggml_context * context) const { ggml_free(context); }
+};
+
+Shape shape_of(const ggml_tensor * tensor) {
+    return Shape(tensor->ne, tensor->ne + std::max(1, ggml_n_dims(tensor)));
+}
+
+}  // namespace
+
+struct Runner::Graph {
+    std::string key;
+    std::unique_ptr<ggml_context, FreeContext> context;
+    ggml_cgraph * nodes = nullptr;
+    std::map<std::string, Tensor> inputs, outputs;
+    bool needs_cpu = false;  // the device lacks an operation
+    size_t bytes = 0;        // of the compute buffer, 0 before it is measured
+
+    /// Forgets where its tensors lie, so that they can be laid out again.
+    void unplace() const {
+        for (Tensor t = ggml_get_first_tensor(context.get()); t; t = ggml_get_next_tensor(context.get(), t)) {
+            t->data = nullptr;
+            t->buffer = nullptr;
+        }
+    }
+};
+
+int64_t element_count(const Shape & shape) {
+    int64_t count = 1;
+    for (const int64_t n : shape) count *= n;
+    return count;
+}
+
+// ---- tensors that stay on the device
+
+Tensor DeviceTensors::at(const std::string & name) const {
+    const auto found = tensors_.find(name);
+    if (found == tensors_.end()) fail(ErrorCode::Internal, "No tensor \"%s\" was kept on the device.", name.c_str());
+    return found->second;
+}
+
+uint64_t DeviceTensors::bytes() const { return buffer_ ? ggml_backend_buffer_get_size(buffer_.get()) : 0; }
+
+DeviceTensors Runner::allocate_kept(const std::map<std::string, Kept> & wanted) {
+    DeviceTensors kept;
+    kept.context_.reset(new_context(wanted.size(), false), ggml_free);
+    for (const auto & [name, like] : wanted) {
+        int64_t ne[GGML_MAX_DIMS] = {1, 1, 1, 1};
+        std::copy(like.shape.begin(), like.shape.end(), ne);
+        kept.tensors_[name] = ggml_new_tensor(kept.context_.get(), like.type, GGML_MAX_DIMS, ne);
+    }
+    if (wanted.empty()) return kept;
+    const ggml_backend_buffer_type_t type = device_.buffer_type();
+    const size_t bytes = ggml_backend_alloc_ctx_tensors_from_buft_size(kept.context_.get(), type);
+    device_.require_memory(bytes, "a conditioning");
+    ggml_backend_buffer * buffer = ggml_backend_alloc_ctx_tensors_from_buft(kept.context_.get(), type);
+    if (!buffer) device_.refuse_memory(bytes, "a conditioning");
+    const auto counter = device_.kept_bytes_;
+    const size_t size = ggml_backend_buffer_get_size(buffer);
+    *counter += size;
+    kept.buffer_.reset(buffer, [counter, size](ggml_backend_buffer * b) {
+        *counter -= size;
+        ggml_backend_buffer_free(b);
+    });
+    return kept;
+}
+
+// ---- building
+
+Feed & Feed::add(const void * data, size_t bytes) {
+    pieces_.push_back({data, bytes, nullptr});
+    return *this;
+}
+
+Feed & Feed::add(Tensor device_tensor) {
+    pieces_.push_back({nullptr, ggml_nbytes(device_tensor), device_tensor});
+    return *this;
+}
+
+Tensor GraphBuilder::input(const std::string & name, const Shape & shape, ggml_type type) {
+    if (inputs_.count(name)) fail(ErrorCode::Internal, "The graph has two inputs \"%s\".", name.c_str());
+    Tensor tensor = ggml_new_tensor(ctx_.graph, type, static_cast<int>(shape.size()), shape.data());
+    ggml_set_name(tensor, name.c_str());
+    ggml_set_input(tensor);
+    return inputs_[name] = tensor;
+}
+
+void GraphBuilder::output(const std::string & name, Tensor tensor) {
+    if (!ggml_is_contiguous(tensor)) tensor = ggml_cont(ctx_.graph, tensor);
+    // A view lives as long as what it looks at.
+    for (Tensor t = tensor; t; t = t->view_src) ggml_set_output(t);
+    outputs_[name] = tensor;
+}
+
+Runner::Runner(Device & device, bool flash_attention) : device_(device), flash_attention_(flash_attention) {}
+
+Runner::~Runner() { drop_graphs(); }
+
+void Runner::drop_graphs() {
+    for (const auto & graph : graphs_)
+        if (device_.active_ == graph.get()) device_.active_ = nullptr;
+    graphs_.clear();
+}
+
+void Runner::set_loras(std::unordered_map<Tensor, std::vector<LoraUpdate>> loras) {
+    drop_graphs();
+    loras_ = std::move(loras);
+    ++lora_generation_;
+}
+
+Runner::Graph & Runner::find_or_build(const std::string & key, const Build & build) {
+    const auto found =
+        std::find_if(graphs_.begin(), graphs_.end(), [&](const auto & graph) { return graph->key == key; });
+    if (found != graphs_.end()) {
+        // The scheduler rewrites the graphs that it splits: such a graph can't be laid out a second time.
+        if (!(*found)->needs_cpu || device_.active_ == found->get()) {
+            graphs_.splice(graphs_.begin(), graphs_, found);
+            return *graphs_.front();
+        }
+        graphs_.erase(found);
+    }
+
+    auto graph = std::make_unique<Graph>();
+    graph->key = key;
+    graph->context.reset(new_context(max_nodes, true));
+    Ctx ctx = {};
+    ctx.graph = graph->context.get();
+    ctx.cpu = device_.is_cpu();
+    ctx.flash_attention = flash_attention_;
+    ctx.env = &device_.kernel_env();
+    ctx.loras = &loras_;
+    GraphBuilder builder(ctx);
+    build(builder);
+    graph->inputs = builder.inputs_;
+    graph->outputs = builder.outputs_;
+    graph->nodes = ggml_new_graph_custom(graph->context.get(), max_nodes, false);
+    for (const auto & input : graph->inputs) ggml_build_forward_expand(graph->nodes, input.second);
+    for (const auto & output : graph->outputs) ggml_build_forward_expand(graph->nodes, output.second);
+    for (int i = 0; i < ggml_graph_n_nodes(graph->nodes) && !graph->needs_cpu; ++i)
+        graph->needs_cpu = !ggml_backend_supports_op(device_.backend(), ggml_graph_node(graph->nodes, i));
+
+    graphs_.push_front(std::move(graph));
+    if (graphs_.size() > max_cached) {
+        if (device_.active_ == graphs_.back().get()) device_.active_ = nullptr;
+        graphs_.pop_back();
+    }
+    return *graphs_.front();
+}
+
+// ---- laying out and computing
+
+/// Places the graph's tensors in the compute buffer. Measures first: an allocation that can't succeed isn't tried.
+void Runner::place(Graph & graph) {
+    if (device_.active_ == &graph) return;
+    device_.active_ = nullptr;
+    const std::string purpose = "computing \"" + graph.key + "\"";
+    if (graph.needs_cpu) return place_with_scheduler(graph, purpose);
+
+    graph.unplace();
+    if (graph.bytes == 0) {
+        const std::unique_ptr<ggml_gallocr, void (*)(ggml_gallocr_t)> measure(ggml_gallocr_new(device_.buffer_type()),
+                                                                              ggml_gallocr_free);
+        ggml_gallocr_reserve_n_size(measure.get(), graph.nodes, nullptr, nullptr, &graph.bytes);
+    }
+    const size_t held = ggml_gallocr_get_buffer_size(device_.allocator_, 0);
+    if (graph.bytes > held) device_.require_memory(graph.bytes - held, purpose);
+    if (!ggml_gallocr_reserve(device_.allocator_, graph.nodes) ||
+        !ggml_gallocr_alloc_graph(device_.allocator_, graph.nodes))
+        device_.refuse_memory(graph.bytes, purpose);
+    device_.active_ = &graph;
+}
+
+void Runner::place_with_scheduler(Graph & graph, const std::string & purpose) {
+    auto & backends = device_.backends_;
+    if (backends.size() < 2) fail(ErrorCode::Unsupported, "The CPU lacks an operation of %s.", purpose.c_str());
+    if (!device_.scheduler_)
+        device_.scheduler_ = ggml_backend_sched_new(backends.data(), nullptr, static_cast<int>(backends.size()),
+                                                    max_nodes, false, false);
+    ggml_backend_sched_reset(device_.scheduler_);
+    // Splitting rewrites the graph, so it is laid out right away; what doesn't fit is refused by the allocator.
+    if (!ggml_backend_sched_alloc_graph(device_.scheduler_, graph.nodes))
+        device_.refuse_memory(graph.bytes, purpose);
+    device_.active_ = &graph;
+}
+
+void Runner::fill(const Graph & graph, const Feeds & feeds) const {
+    for (const auto & [name, tensor] : graph.inputs) {
+        const auto feed = feeds.find(name);
+        if (feed == feeds.end()) fail(ErrorCode::Internal, "The input \"%s\" is not fed.", name.c_str());
+        size_t offset = 0;
+        for (const Feed::Piece & piece : feed->second.pieces_) offset += piece.bytes;
+        if (offset != ggml_nbytes(tensor))
+            fail(ErrorCode::Internal, "The input \"%s\" of \"%s\" takes %zu bytes, fed with %zu.", name.c_str(),
+                 graph.key.c_str(), ggml_nbytes(tensor), offset);
+        offset = 0;
+        for (const Feed::Piece & piece : feed->second.pieces_) {
+            if (piece.tensor && ggml_backend_buffer_is_host(piece.tensor->buffer))
+                ggml_backend_tensor_set(tensor, piece.tensor->data, offset, piece.bytes);
+            else if (piece.tensor)
+                copy_on_device(piece.tensor, tensor, offset);
+            else
+                ggml_backend_tensor_set(tensor, piece.data, offset, piece.bytes);
+            offset += piece.bytes;
+        }
+    }
+}
+
+/// Copies a kept tensor into a part of an input without a detour over the host.
+void Runner::copy_on_device(Tensor from, Tensor into, size_t offset) {
+    const std::unique_ptr<ggml_context, FreeContext> scratch(new_context(2, false));
+    Tensor part = ggml_view_1d(scratch.get(), into, ggml_nelements(from), offset);
+    Tensor flat = ggml_view_1d(scratch.get(), from, ggml_nelements(from), 0);
+    ggml_backend_view_init(part);
+    ggml_backend_view_init(flat);
+    ggml_backend_tensor_copy(flat, part);
+}
+
+Runner::Graph & Runner::compute(const std::string & key, const Build & build, const Feeds & feeds) {
+    const auto check_abort = [&] {
+        if (device_.abort_flag()) fail(ErrorCode::Aborted, "Aborted while computing \"%s\".", key.c_str());
+    };
+    check_abort();
+    try {
+        Graph & graph = find_or_build(key, build);
+        place(graph);
+        fill(graph, feeds);
+        ggml_status status;
+        if (profile_)
+            status = compute_profiled(device_.backend(), graph.nodes, *profile_);
+        else if (graph.needs_cpu)
+            status = ggml_backend_sched_graph_compute(device_.scheduler_, graph.nodes);
+        else
+            status = ggml_backend_graph_compute(device_.backend(), graph.nodes);
+        check_abort();
+        if (status == GGML_STATUS_ALLOC_FAILED)
+            fail(ErrorCode::OutOfMemory, "The device ran out of memory while computing \"%s\".", key.c_str());
+        if (status != GGML_STATUS_SUCCESS)
+            fail(ErrorCode::Internal, "Computing \"%s\" failed on %s (%s).", key.c_str(), device_.info().id.c_str(),
+                 ggml_status_to_string(status));
+        return graph;
+    } catch (const std::bad_alloc &) {
+        fail(ErrorCode::OutOfMemory, "Host memory ran out while computing \"%s\".", key.c_str());
+    }
+}
+
+Outputs Runner::run(const std::string & key, const Build & build, const Feeds & feeds) {
+    const Graph & graph = compute(key, build, feeds);
+    Outputs outputs;
+    for (const auto & [name, tensor] : graph.outputs) {
+        HostTensor & host = outputs[name];
+        host.shape = shape_of(tensor);
+        host.data.resize(static_cast<size_t>(ggml_nelements(tensor)));
+        if (tensor->type == GGML_TYPE_F32) {
+            ggml_backend_tensor_get(tensor, host.data.data(), 0, ggml_nbytes(tensor));
+        } else {
+            std::vector<uint8_t> raw(ggml_nbytes(tensor));
+            ggml_backend_tensor_get(tensor, raw.data(), 0, raw.size());
+            ggml_get_type_traits(tensor->type)->to_float(raw.data(), host.data.data(), ggml_nelements(tensor));
+        }
+    }
+    return outputs;
+}
+
+DeviceTensors Runner::run_keep(const std::string & key, const Build & build, const Feeds & feeds) {
+    const Graph & graph = compute(key, build, feeds);
+    std::map<std::string, Kept> wanted;
+    for (const auto & [name, tensor] : graph.outputs)
+        wanted[name] = {Shape(tensor->ne, tensor->ne + GGML_MAX_DIMS), tensor->type};
+    DeviceTensors kept = allocate_kept(wanted);
+    for (const auto & [name, tensor] : graph.outputs) ggml_backend_tensor_copy(tensor, kept.at(name));
+    return kept;
+}
+
+DeviceTensors Runner::keep(const std::map<std::string, const HostTensor *> & tensors) {
+    std::map<std::string, Kept> wanted;
+    for (const auto & [name, tensor] : tensors) wanted[name] = {tensor->shape, GGML_TYPE_F32};
+    DeviceTensors kept = allocate_kept(wanted);
+    for (const auto & [name, tensor] : tensors)
+        ggml_backend_tensor_set(kept.at(name), tensor->data.data(), 0, tensor->data.size() * sizeof(float));
+    return kept;
+}
+
+void Runner::start_profile() { profile_ = std::make_unique<Profile>(); }
+
+std::vector<ProfileEntry> Runner::stop_profile() {
+    std::vector<ProfileEntry> entries;
+    if (profile_)
+        for (auto & entry : *profile_) entries.push_back(entry.second);
+    profile_.reset();
+    std::sort(entries.begin(), entries.end(), [](const auto & a, const auto & b) { return a.seconds > b.seconds; });
+    return entries;
+}
+
+}  // namespace imageforge

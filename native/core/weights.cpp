@@ -1,0 +1,281 @@
+// Checks the tensor table against the mapped files, hands out declared tensors and gives them their data.
+#include "core/weights.h"
+
+#include <ggml-alloc.h>
+#include <ggml-backend.h>
+
+#include <algorithm>
+#include <cstring>
+#include <unordered_map>
+
+#include "core/device.h"
+#include "core/error.h"
+#include "core/mapped_file.h"
+#include "core/storage_type.h"
+
+namespace imageforge {
+
+namespace {
+
+constexpr size_t max_tensors = 1 << 20;
+
+struct Row {
+    uint32_t file;
+    uint64_t offset;
+    uint64_t bytes;
+    StorageType storage;
+    Shape shape;
+    Tensor declared = nullptr;
+};
+
+std::string to_text(const Shape & shape) {
+    std::string text = "[";
+    for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+    return text + "]";
+}
+
+/// Shapes that differ in dimensions of 1 only describe the same bytes: a 1x1 convolution is a linear layer.
+Shape without_ones(const Shape & shape) {
+    Shape result;
+    std::copy_if(shape.begin(), shape.end(), std::back_inserter(result), [](int64_t n) { return n != 1; });
+    return result;
+}
+
+/// The row's size in bytes; every product is checked before it is taken.
+uint64_t checked_bytes(const TensorEntry & entry, const StorageType & storage) {
+    const char * name = entry.name.c_str();
+    if (entry.shape.size() > GGML_MAX_DIMS)
+        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has %zu dimensions, at most %d are possible.", name,
+             entry.shape.size(), GGML_MAX_DIMS);
+    uint64_t values = 1;
+    for (const int64_t n : entry.shape) {
+        if (n <= 0)
+            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has a dimension of %lld in %s.", name,
+                 static_cast<long long>(n), to_text(entry.shape).c_str());
+        if (__builtin_mul_overflow(values, static_cast<uint64_t>(n), &values) || values > INT64_MAX / 16)
+            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large: %s.", name, to_text(entry.shape).c_str());
+    }
+    const uint64_t row = entry.shape.empty() ? 1 : static_cast<uint64_t>(entry.shape.front());
+    if (row % storage.block_values != 0)
+        fail(ErrorCode::WeightsInvalid,
+             "Tensor \"%.200s\" of type %s has rows of %llu values, which are not whole blocks of %llu.", name,
+             entry.type.c_str(), static_cast<unsigned long long>(row),
+             static_cast<unsigned long long>(storage.block_values));
+    uint64_t bytes;
+    if (__builtin_mul_overflow(values / storage.block_values, storage.block_bytes, &bytes))
+        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large: %s.", name, to_text(entry.shape).c_str());
+    return bytes;
+}
+
+/// What a processor needs to read the type where it lies.
+uint64_t alignment_of(ggml_type type) {
+    switch (type) {
+        case GGML_TYPE_F16:
+        case GGML_TYPE_BF16: return 2;
+        default: return 4;  // F32, and the scales inside of quantised blocks
+    }
+}
+
+struct FreeContext {
+    void operator()(ggml_context * context) const { ggml_free(context); }
+};
+struct FreeBuffer {
+    void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
+};
+
+}  // namespace
+
+struct WeightStore::Impl {
+    explicit Impl(Device & d) : device(d) {}
+
+    Device & device;
+    std::vector<std::unique_ptr<MappedFile>> files;
+    std::unordered_map<std::string, Row> rows;
+    std::unique_ptr<ggml_context, FreeContext> context;
+    // Buffers over the mapped files come before our own, and both go before the files.
+    std::vector<std::unique_ptr<ggml_backend_buffer, FreeBuffer>> buffers;
+    uint64_t mapped = 0, allocated = 0;
+    bool loaded = false;
+
+    Tensor declare(const std::string & name, const Shape & shape);
+    bool usable_in_place(const Row & row) const;
+    void place_mapped();
+    void place_rest();
+    void upload(const Row & row) const;
+};
+
+WeightStore::WeightStore(Device & device, WeightTable table) : impl_(std::make_unique<Impl>(device)) {
+    if (table.tensors.size() > max_tensors)
+        fail(ErrorCode::WeightsInvalid, "The tensor table has %zu rows, at most %zu are possible.", table.tensors.size(),
+             max_tensors);
+    for (const std::string & file : table.files) impl_->files.push_back(std::make_unique<MappedFile>(file));
+    for (const TensorEntry & entry : table.tensors) {
+        const char * name = entry.name.c_str();
+        if (entry.file >= impl_->files.size())
+            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is said to lie in file %u of %zu.", name, entry.file,
+                 impl_->files.size());
+        const StorageType storage = storage_type(entry.type, entry.name);
+        const uint64_t bytes = checked_bytes(entry, storage);
+        const MappedFile & file = *impl_->files[entry.file];
+        uint64_t end;
+        if (__builtin_add_overflow(entry.offset, bytes, &end) || end > file.size())
+            fail(ErrorCode::WeightsInvalid,
+                 "Tensor \"%.200s\" of %llu bytes at offset %llu lies outside of %s, which has %llu bytes. "
+                 "The file is damaged or was not downloaded completely.",
+                 name, static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(entry.offset),
+                 file.path().c_str(), static_cast<unsigned long long>(file.size()));
+        Row row = {entry.file, entry.offset, bytes, storage, entry.shape, nullptr};
+        if (!impl_->rows.emplace(entry.name, std::move(row)).second)
+            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is in the table twice.", name);
+    }
+    ggml_init_params params = {};
+    params.mem_size = (table.tensors.size() + 1) * ggml_tensor_overhead();
+    params.no_alloc = true;
+    impl_->context.reset(ggml_init(params));
+    if (!impl_->context) fail(ErrorCode::OutOfMemory, "Not enough memory for the tensor table.");
+}
+
+WeightStore::~WeightStore() = default;
+
+Tensor WeightStore::Impl::declare(const std::string & name, const Shape & shape) {
+    const auto found = rows.find(name);
+    if (found == rows.end()) return nullptr;
+    Row & row = found->second;
+    if (without_ones(row.shape) != without_ones(shape))
+        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has the shape %s, the network needs %s.", name.c_str(),
+             to_text(row.shape).c_str(), to_text(shape).c_str());
+    if (!row.storage.weights || (row.storage.block_values > 1 && shape.front() != row.shape.front()))
+        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is stored as %s with the shape %s, which can't be a weight %s.",
+             name.c_str(), ggml_type_name(row.storage.type), to_text(row.shape).c_str(), to_text(shape).c_str());
+    if (row.declared) {
+        if (Shape(row.declared->ne, row.declared->ne + shape.size()) != shape)
+            fail(ErrorCode::Internal, "Tensor \"%.200s\" is declared with two shapes.", name.c_str());
+        return row.declared;
+    }
+    if (loaded) fail(ErrorCode::Internal, "Tensor \"%.200s\" is declared after loading.", name.c_str());
+    const ggml_type type = shape.size() <= 1 ? GGML_TYPE_F32 : row.storage.type;
+    row.declared = ggml_new_tensor(context.get(), type, static_cast<int>(shape.size()), shape.data());
+    ggml_set_name(row.declared, name.c_str());
+    return row.declared;
+}
+
+bool WeightStore::Impl::usable_in_place(const Row & row) const {
+    return device.is_cpu() && row.storage.conversion == Conversion::None && row.declared->type == row.storage.type &&
+           row.offset % alignment_of(row.storage.type) == 0;
+}
+
+void WeightStore::Impl::place_mapped() {
+    const ggml_backend_dev_t dev = ggml_backend_get_device(device.backend());
+    std::vector<ggml_backend_buffer_t> over(files.size(), nullptr);
+    for (auto & [name, row] : rows) {
+        if (!row.declared || !usable_in_place(row)) continue;
+        const MappedFile & file = *files[row.file];
+        uint8_t * data = const_cast<uint8_t *>(file.data());
+        if (!over[row.file]) {
+            over[row.file] = ggml_backend_dev_buffer_from_host_ptr(dev, data, file.size(), file.size());
+            if (!over[row.file]) fail(ErrorCode::Internal, "The CPU backend doesn't take mapped files.");
+            ggml_backend_buffer_set_usage(over[row.file], GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+            buffers.emplace_back(over[row.file]);
+        }
+        ggml_backend_tensor_alloc(over[row.file], row.declared, data + row.offset);
+        mapped += row.bytes;
+    }
+}
+
+void WeightStore::Impl::place_rest() {
+    const size_t needed = ggml_backend_alloc_ctx_tensors_from_buft_size(context.get(), device.buffer_type());
+    if (needed == 0) return;
+    device.require_memory(needed, "the weights");
+    const ggml_backend_buffer_t buffer =
+        ggml_backend_alloc_ctx_tensors_from_buft(context.get(), device.buffer_type());
+    if (!buffer) device.refuse_memory(needed, "the weights");
+    ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    allocated += ggml_backend_buffer_get_size(buffer);
+    buffers.emplace_back(buffer);
+}
+
+/// Copies a row to its own buffer, through F32 where only the type changes (a bias in F16).
+void WeightStore::Impl::upload(const Row & row) const {
+    const uint8_t * data = files[row.file]->data() + row.offset;
+    const Tensor tensor = row.declared;
+    const int64_t count = ggml_nelements(tensor);
+    if (row.storage.conversion == Conversion::None && tensor->type == row.storage.type) {
+        ggml_backend_tensor_set(tensor, data, 0, ggml_nbytes(tensor));
+        return;
+    }
+    std::vector<uint8_t> values(static_cast<size_t>(count) * ggml_type_size(row.storage.type));
+    if (row.storage.conversion == Conversion::None) {
+        values.resize(row.bytes);
+        std::memcpy(values.data(), data, row.bytes);  // aligned now
+    } else {
+        convert(row.storage.conversion, data, values.data(), static_cast<uint64_t>(count));
+    }
+    if (tensor->type != row.storage.type) {
+        std::vector<uint8_t> floats(static_cast<size_t>(count) * sizeof(float));
+        ggml_get_type_traits(row.storage.type)->to_float(values.data(), reinterpret_cast<float *>(floats.data()), count);
+        values.swap(floats);
+    }
+    ggml_backend_tensor_set(tensor, values.data(), 0, values.size());
+}
+
+void WeightStore::load() {
+    Impl & store = *impl_;
+    if (store.loaded) fail(ErrorCode::Internal, "The weights are loaded already.");
+    check_files();
+    store.loaded = true;
+    store.place_mapped();
+    store.place_rest();
+    const auto in_mapping = [&](const Row & row) {
+        const uint8_t * data = static_cast<const uint8_t *>(row.declared->data);
+        const MappedFile & file = *store.files[row.file];
+        return data >= file.data() && data < file.data() + file.size();
+    };
+    for (const auto & [name, row] : store.rows) {
+        if (store.device.abort_flag()) fail(ErrorCode::Aborted, "Aborted while loading weights.");
+        if (row.declared && !in_mapping(row)) store.upload(row);
+    }
+}
+
+void WeightStore::check_files() const {
+    for (const auto & file : impl_->files) file->check_unchanged();
+}
+
+Shape WeightStore::shape(const std::string & name) const {
+    const auto found = impl_->rows.find(name);
+    if (found == impl_->rows.end())
+        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is missing.", name.c_str());
+    return found->second.shape;
+}
+
+Tensor WeightStore::declared(const std::string & name) const {
+    const auto found = impl_->rows.find(name);
+    return found == impl_->rows.end() ? nullptr : found->second.declared;
+}
+
+uint64_t WeightStore::bytes_mapped() const { return impl_->mapped; }
+
+uint64_t WeightStore::bytes_allocated() const { return impl_->allocated; }
+
+// ---- places in the table
+
+Weights Weights::operator/(const std::string & part) const {
+    return Weights(store_, prefix_.empty() ? part : prefix_ + "." + part);
+}
+
+bool Weights::has(const std::string & name) const {
+    return store_->impl_->rows.count((*this / name).prefix_) != 0;
+}
+
+Tensor Weights::find(const std::string & name, const Shape & shape) const {
+    return store_->impl_->declare((*this / name).prefix_, shape);
+}
+
+Tensor Weights::get(const std::string & name, const Shape & shape) const {
+    const Tensor tensor = find(name, shape);
+    if (!tensor)
+        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is missing; the network needs it with the shape %s.",
+             (*this / name).prefix_.c_str(), to_text(shape).c_str());
+    return tensor;
+}
+
+}  // namespace imageforge
