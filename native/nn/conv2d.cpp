@@ -43,7 +43,7 @@ static Tensor convolve(const Ctx & ctx, Tensor weight, Tensor x, Tensor bias, co
 static Tensor apply_lora(const Ctx & ctx, const LoraUpdate & lora, Tensor x, Tensor y,
                          const Conv2d::Options & o) {
     Tensor inner = ggml_scale(ctx.graph, convolve(ctx, lora.down, x, nullptr, o), lora.scale);
-    return ggml_add(ctx.graph, y, convolve(ctx, lora.up, inner, nullptr, Conv2d::pointwise()));
+    return add_rows(ctx, y, convolve(ctx, lora.up, inner, nullptr, Conv2d::pointwise()), 2, lora.row);
 }
 
 Tensor Conv2d::forward(const Ctx & ctx, Tensor x) const {

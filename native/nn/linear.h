@@ -9,15 +9,10 @@ struct Linear {
     Tensor weight;
     Tensor bias;  // nullptr without one
 
-    /// "weight" [in, out] and "bias" [out].
+    /// "weight" [in, out], or a 1 x 1 convolution's [1, 1, in, out], and "bias" [out].
     Linear(Weights w, int64_t in, int64_t out, bool with_bias = true);
-    /// The same from a 1 x 1 convolution's "weight" [1, 1, in, out].
-    static Linear pointwise(Weights w, int64_t in, int64_t out);
 
     Tensor forward(const Ctx & ctx, Tensor x) const;  // [in, n, …] -> [out, n, …]
-
-private:
-    Linear(Tensor weight, Tensor bias) : weight(weight), bias(bias) {}
 };
 
 }  // namespace imageforge

@@ -6,6 +6,11 @@
 namespace imageforge {
 
 Tensor add(const Ctx & ctx, Tensor a, Tensor b) { return ggml_add(ctx.graph, a, b); }
+Tensor add_rows(const Ctx & ctx, Tensor x, Tensor y, int dimension, int64_t first) {
+    if (y->ne[dimension] == x->ne[dimension]) return ggml_add(ctx.graph, x, y);
+    return ggml_acc(ctx.graph, x, y, x->nb[1], x->nb[2], x->nb[3], first * x->nb[dimension]);
+}
+
 Tensor silu(const Ctx & ctx, Tensor x) { return ggml_silu(ctx.graph, x); }
 Tensor relu(const Ctx & ctx, Tensor x) { return ggml_relu(ctx.graph, x); }
 Tensor gelu(const Ctx & ctx, Tensor x) { return ggml_gelu_erf(ctx.graph, x); }

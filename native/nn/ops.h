@@ -5,6 +5,9 @@
 namespace imageforge {
 
 Tensor add(const Ctx & ctx, Tensor a, Tensor b);
+/// x + y, where y may be shorter in one dimension: it is added from place `first` of that dimension on.
+Tensor add_rows(const Ctx & ctx, Tensor x, Tensor y, int dimension, int64_t first);
+
 Tensor silu(const Ctx & ctx, Tensor x);
 Tensor relu(const Ctx & ctx, Tensor x);
 Tensor gelu(const Ctx & ctx, Tensor x);        // erf

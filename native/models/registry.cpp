@@ -1,0 +1,55 @@
+// The list of networks, one line each.
+#include "core/error.h"
+#include "core/network.h"
+#include "models/autoencoder/autoencoder.h"
+#include "models/clip/clip.h"
+#include "models/unet/unet.h"
+
+namespace imageforge {
+
+template <class Network>
+struct Kind {
+    const char * name;
+    std::unique_ptr<Network> (*make)(const Config & config, Weights weights);
+};
+
+static const Kind<TextEncoderNetwork> text_encoders[] = {
+    {"clip", clip::make},
+};
+
+static const Kind<DenoiserNetwork> denoisers[] = {
+    {"unet", unet::make},
+};
+
+static const Kind<AutoencoderNetwork> autoencoders[] = {
+    {"autoencoder", autoencoder::make},
+};
+
+template <class Network, size_t Count>
+static std::unique_ptr<Network> make_from(const Kind<Network> (&kinds)[Count], const char * what,
+                                          const std::string & kind, const Config & config, Weights weights) {
+    std::string known;
+    for (const Kind<Network> & candidate : kinds) {
+        if (kind == candidate.name) return candidate.make(config, weights);
+        known += (known.empty() ? "" : ", ") + std::string(candidate.name);
+    }
+    fail(ErrorCode::Unsupported, "There is no %s of kind \"%s\"; known are: %s", what, kind.c_str(),
+         known.c_str());
+}
+
+std::unique_ptr<TextEncoderNetwork> make_text_encoder(const std::string & kind, const Config & config,
+                                                      Weights weights) {
+    return make_from(text_encoders, "text encoder", kind, config, weights);
+}
+
+std::unique_ptr<DenoiserNetwork> make_denoiser(const std::string & kind, const Config & config,
+                                               Weights weights) {
+    return make_from(denoisers, "denoiser", kind, config, weights);
+}
+
+std::unique_ptr<AutoencoderNetwork> make_autoencoder(const std::string & kind, const Config & config,
+                                                     Weights weights) {
+    return make_from(autoencoders, "autoencoder", kind, config, weights);
+}
+
+}  // namespace imageforge
