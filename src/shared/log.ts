@@ -17,7 +17,8 @@ export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore,
 export async function createJsonLogger(level: LogLevel): Promise<Logger> {
   const { pino } = await import('pino');
   const redact = ['apiKey', 'hubToken', 'authorization', '*.apiKey', '*.hubToken', '*.authorization'];
-  return pino({ level, base: null, redact }, pino.destination({ dest: 2, sync: true }));
+  const logger: Logger = pino({ level, base: null, redact }, pino.destination({ dest: 2, sync: true }));
+  return logger;
 }
 
 /** `level: message fact=value` lines for a terminal. */

@@ -1,0 +1,68 @@
+// What is written about a picture: the sidecar's fields (those of both replaced programs) and the times in their forms.
+import type { Task } from '../pipeline/types.js';
+
+/** One picture's sidecar. Fields that both programs have under different names appear under both. */
+export interface ImageMetadata {
+  prompt: string;
+  negative_prompt: string;
+  seed: number;
+  steps: number;
+  guidance: number;
+  guidance_scale: number;
+  width: number;
+  height: number;
+  model: string;
+  /** Hugging Face id, file name, or null. */
+  model_id: string | null;
+  family: string;
+  task: TaskName;
+  sampler: string;
+  schedule: string;
+  noise: string;
+  clip_skip: number;
+  strength: number | null;
+  loras: { name: string; strength: number }[];
+  /** The prompt was expanded; `original_prompt` is what was asked. */
+  assisted: boolean;
+  original_prompt: string | null;
+  cached: boolean;
+  generation_time_seconds: number;
+  elapsed_s: number;
+  /** Local time without zone. */
+  timestamp: string;
+  saved_at_iso: string;
+  filename: string;
+  software: string;
+}
+
+/** The tasks' names in answers and sidecars. */
+export type TaskName = 'text2img' | 'img2img' | 'inpaint';
+
+export function nameTask(task: Task): TaskName {
+  return task === 'txt2img' ? 'text2img' : task;
+}
+
+/** 2026-06-10T07:58:28, local. */
+export function formatLocalTime(date: Date): string {
+  const { day, time } = split(date);
+  return `${day.join('-')}T${time.join(':')}`;
+}
+
+/** 20260610_075828, local: the middle of a file's name. */
+export function formatFileTime(date: Date): string {
+  const { day, time } = split(date);
+  return `${day.join('')}_${time.join('')}`;
+}
+
+/** 2026-06-10T07:58:28Z */
+export function formatUtcTime(date: Date): string {
+  return `${date.toISOString().slice(0, 19)}Z`;
+}
+
+function split(date: Date): { day: string[]; time: string[] } {
+  const pad = (value: number) => String(value).padStart(2, '0');
+  return {
+    day: [String(date.getFullYear()), pad(date.getMonth() + 1), pad(date.getDate())],
+    time: [pad(date.getHours()), pad(date.getMinutes()), pad(date.getSeconds())],
+  };
+}

@@ -1,0 +1,104 @@
+// The Stable Diffusion WebUI's "parameters" text, which other tools read out of PNG files: prompt lines, negative
+// prompt lines, then one line "Steps: 20, Sampler: Euler a, …". Written for, and read like, the WebUI's own parser.
+import type { ImageMetadata } from './metadata.js';
+
+/** Our sampler and schedule names -> the WebUI's. */
+const SAMPLERS: Record<string, string> = {
+  euler: 'Euler',
+  euler_a: 'Euler a',
+  heun: 'Heun',
+  dpm2: 'DPM2',
+  dpm2_a: 'DPM2 a',
+  dpmpp_2m: 'DPM++ 2M',
+  dpmpp_2m_sde: 'DPM++ 2M SDE',
+  dpmpp_2s_a: 'DPM++ 2S a',
+  lcm: 'LCM',
+  ddim: 'DDIM',
+  unipc: 'UniPC',
+};
+const SCHEDULES: Record<string, string> = {
+  normal: 'Normal',
+  karras: 'Karras',
+  exponential: 'Exponential',
+  sgm_uniform: 'SGM Uniform',
+  simple: 'Simple',
+  beta: 'Beta',
+  ddim_uniform: 'DDIM',
+  kl_optimal: 'KL Optimal',
+  ays: 'Align Your Steps',
+};
+
+export type ParameterSource = Omit<ImageMetadata, 'filename' | 'timestamp' | 'saved_at_iso' | 'cached'>;
+
+/** The text of one picture. */
+export function formatParameters(meta: ParameterSource): string {
+  const settings: [string, string | number | null][] = [
+    ['Steps', meta.steps],
+    ['Sampler', SAMPLERS[meta.sampler] ?? meta.sampler],
+    ['Schedule type', SCHEDULES[meta.schedule] ?? meta.schedule],
+    ['CFG scale', meta.guidance],
+    ['Seed', meta.seed],
+    ['Size', `${meta.width}x${meta.height}`],
+    ['Model', meta.model],
+    ['Denoising strength', meta.strength],
+    ['Clip skip', meta.clip_skip > 1 ? meta.clip_skip : null],
+    ['RNG', meta.noise === 'torch' ? 'CPU' : null],
+    ['Lora', meta.loras.map(({ name, strength }) => `${name}: ${strength}`).join(', ') || null],
+    ['Version', meta.software],
+  ];
+  const last = settings
+    .filter(([, value]) => value !== null)
+    .map(([key, value]) => `${key}: ${quote(String(value))}`)
+    .join(', ');
+  const negative =
+    meta.negative_prompt.trim() === '' ? [] : [`Negative prompt: ${escapeLines(meta.negative_prompt)}`];
+  return [escapeLines(meta.prompt), ...negative, last].join('\n');
+}
+
+/** What the WebUI's parser finds: "Prompt", "Negative prompt", and each pair of the last line. */
+export function parseParameters(text: string): Record<string, string> {
+  const lines = text.trim().split('\n');
+  let settings = lines.pop() ?? '';
+  if ([...settings.matchAll(PAIR)].length < 3) {
+    lines.push(settings);
+    settings = '';
+  }
+  const prompt: string[] = [];
+  const negative: string[] = [];
+  let inNegative = false;
+  for (const raw of lines) {
+    const line = raw.trim();
+    const starts = line.startsWith(NEGATIVE);
+    inNegative ||= starts;
+    (inNegative ? negative : prompt).push(starts ? line.slice(NEGATIVE.length).trim() : line);
+  }
+  const found: Record<string, string> = { Prompt: prompt.join('\n'), 'Negative prompt': negative.join('\n') };
+  for (const [, key, value] of settings.matchAll(PAIR)) found[key!] = unquote(value!);
+  return found;
+}
+
+const NEGATIVE = 'Negative prompt:';
+const PAIR = /\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)/g;
+
+/** Lines of a prompt must not look like the parser's own marks: a prompt line that does gets a space before its colon. */
+function escapeLines(text: string): string {
+  return text
+    .replace(/\r\n?/g, '\n')
+    .split('\n')
+    .map((line) => line.trim().replace(/^Negative prompt:/, 'Negative prompt :'))
+    .join('\n')
+    .trim();
+}
+
+function quote(value: string): string {
+  return /[,:\n"]/.test(value) ? JSON.stringify(value) : value;
+}
+
+function unquote(value: string): string {
+  if (!/^".*"$/s.test(value)) return value.trim();
+  try {
+    return String(JSON.parse(value));
+  } catch {
+    return value;
+  }
+}
