@@ -14,6 +14,8 @@ export interface ClipConfig {
   endToken: number;
   /** Width of the text projection ("text_projection.weight", [proj, width]); 0 without one. */
   projection: number;
+  /** The file has the projection as OpenCLIP stores it, [width, proj]: pooled = state @ P. */
+  projectionTransposed?: boolean;
 }
 
 /** kind 'unet': SD 1.x, 2.x, SDXL; LDM tensor names without prefix ("input_blocks.0.0.weight"). */

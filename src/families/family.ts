@@ -1,0 +1,131 @@
+// What a family is to the list in index.ts, and the steps that every family's plan shares.
+import { ImageForgeError } from '../shared/errors.js';
+import type { FoundNetwork } from './find-networks.js';
+import { type AutoencoderFacts, readAutoencoderConfig } from './networks/autoencoder.js';
+import type { Source } from './sources.js';
+import { type Tensors, totalBytes, toWeights } from './tensors.js';
+import type { Defaults, ModelPlan, NetworkPlan, Part, Prediction } from './types.js';
+
+/** A model as it was found: one denoiser and whatever else the files hold. */
+export interface FoundModel {
+  name: string;
+  denoiser: FoundNetwork;
+  networks: FoundNetwork[];
+  options: PlanOptions;
+}
+
+/** What a caller may force; the files' own word comes next, then what tensors tell. */
+export interface PlanOptions {
+  prediction?: Prediction;
+  textHeads?: number;
+}
+
+export interface Family {
+  id: string;
+  /** For people. */
+  title: string;
+  /** Whether this family's network is the denoiser. */
+  claims(denoiser: FoundNetwork): boolean;
+  plan(model: FoundModel): Promise<ModelPlan>;
+}
+
+export function planNetwork(kind: string, config: object, tensors: Tensors): NetworkPlan {
+  return { kind, config, weights: toWeights(tensors), bytes: totalBytes(tensors) };
+}
+
+/** A number from the denoiser's file, `imageforge.<key>`; a value that isn't positive is WEIGHTS_INVALID. */
+export function readFact({ metadata, label }: Source, key: string): number | undefined {
+  const value = metadata.get(`imageforge.${key}`);
+  if (value === undefined) return undefined;
+  const number = Number(value);
+  if (!Number.isFinite(number) || number < 0) {
+    throw new ImageForgeError(
+      'WEIGHTS_INVALID',
+      `${label}: imageforge.${key} is ${String(value)}; a number was expected`,
+      {
+        details: { file: label },
+      },
+    );
+  }
+  return number;
+}
+
+function readWord({ metadata }: Source, key: string): string | undefined {
+  const value = metadata.get(`imageforge.${key}`);
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** The family's defaults, where the file says nothing else. */
+export function readDefaults(source: Source, family: Defaults): Defaults {
+  return {
+    steps: readFact(source, 'default.steps') ?? family.steps,
+    guidance: readFact(source, 'default.guidance') ?? family.guidance,
+    width: readFact(source, 'default.width') ?? family.width,
+    height: readFact(source, 'default.height') ?? family.height,
+    sampler: readWord(source, 'default.sampler') ?? family.sampler,
+    schedule: readWord(source, 'default.schedule') ?? family.schedule,
+  };
+}
+
+/** A part that must be there; `bring` is the sentence that tells how to bring it. */
+export function missing(model: FoundModel, part: Part, what: string, bring: string): ImageForgeError {
+  const { label } = model.denoiser.source;
+  return new ImageForgeError('MODEL_INCOMPLETE', `${label} has no ${what}`, {
+    hint: bring,
+    details: { file: label, part },
+  });
+}
+
+/** The network of a kind that the user named for `part`, else the one that came with the model. */
+export function choose(
+  model: FoundModel,
+  kind: FoundNetwork['kind'],
+  part: Part,
+  also: (network: FoundNetwork) => boolean = () => true,
+): FoundNetwork | undefined {
+  const fitting = model.networks.filter((network) => network.kind === kind);
+  const named = fitting.find(({ source }) => source.part === part);
+  if (named) return named;
+  refuseUnfit(model, kind, part);
+  return fitting.find((network) => network.source.part === 'model' && also(network));
+}
+
+/** A file that was named for a part must have that part. */
+function refuseUnfit(model: FoundModel, kind: FoundNetwork['kind'], part: Part): void {
+  const source = model.options && model.networks.find((network) => network.source.part === part)?.source;
+  if (!source) return;
+  throw new ImageForgeError(
+    'WEIGHTS_INVALID',
+    `${source.label} was named for ${part}, but holds no network of the kind ${kind}`,
+    {
+      hint: '`imageforge models inspect FILE` shows what a file holds.',
+      details: { file: source.label, part },
+    },
+  );
+}
+
+export interface AutoencoderWish extends Omit<AutoencoderFacts, 'normGroups'> {
+  latentChannels: number;
+  /** For people: whose autoencoder it should be. */
+  title: string;
+  bring: string;
+}
+
+export function planAutoencoder(model: FoundModel, wish: AutoencoderWish): NetworkPlan {
+  const network = choose(model, 'autoencoder', 'vae');
+  if (!network) throw missing(model, 'vae', 'autoencoder', wish.bring);
+  const { source, tensors } = network;
+  const config = readAutoencoderConfig(tensors, source.label, {
+    scale: readFact(source, 'autoencoder.scale') ?? wish.scale,
+    shift: readFact(source, 'autoencoder.shift') ?? wish.shift,
+    normGroups: readFact(source, 'autoencoder.norm_groups') ?? 32,
+  });
+  if (config.latentChannels !== wish.latentChannels) {
+    throw new ImageForgeError(
+      'WEIGHTS_INVALID',
+      `${source.label}: decoder.conv_in.weight takes ${config.latentChannels} channels, but ${wish.title} has latents of ${wish.latentChannels}: this autoencoder belongs to another family`,
+      { hint: wish.bring, details: { file: source.label, tensor: 'decoder.conv_in.weight' } },
+    );
+  }
+  return planNetwork('autoencoder', config, tensors);
+}

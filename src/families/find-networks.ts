@@ -1,0 +1,105 @@
+// Finds the networks in opened files, by their tensors alone.
+import { ImageForgeError } from '../shared/errors.js';
+import { autoencoderLayouts } from './networks/autoencoder.js';
+import { clipLayouts } from './networks/clip.js';
+import type { Layout, NetworkKind } from './networks/layout.js';
+import { unetLayouts } from './networks/unet.js';
+import type { Source } from './sources.js';
+import { below, type Tensors } from './tensors.js';
+
+export interface FoundNetwork {
+  kind: NetworkKind;
+  /** Whose names the file uses. */
+  layout: string;
+  /** What stands before the names in the file. */
+  prefix: string;
+  source: Source;
+  /** By the network's own names. */
+  tensors: Tensors;
+}
+
+const layouts: Layout[] = [...unetLayouts, ...autoencoderLayouts, ...clipLayouts];
+
+export function findNetworks(source: Source): FoundNetwork[] {
+  const found: FoundNetwork[] = [];
+  for (const layout of layouts) {
+    for (const prefix of findPrefixes(source.tensors, layout)) {
+      const tensors = layout.rename(below(source.tensors, prefix));
+      found.push({ kind: layout.kind, layout: layout.name, prefix, source, tensors });
+    }
+  }
+  return found;
+}
+
+function findPrefixes(tensors: Tensors, { marker, unless }: Layout): string[] {
+  const prefixes: string[] = [];
+  for (const name of tensors.keys()) {
+    if (!name.endsWith(marker)) continue;
+    const prefix = name.slice(0, -marker.length);
+    if (prefix !== '' && !prefix.endsWith('.')) continue;
+    if (unless !== undefined && name.endsWith(unless)) continue;
+    prefixes.push(prefix);
+  }
+  return prefixes;
+}
+
+/** Words for people, where a file has no network that can be a model. */
+export function describeNetworks(networks: readonly FoundNetwork[]): string {
+  const words: Record<NetworkKind, string> = {
+    unet: 'a UNet',
+    flux: 'a FLUX transformer',
+    autoencoder: 'an autoencoder',
+    clip: 'a CLIP text encoder',
+    t5: 'a T5 text encoder',
+    causal_lm: 'a language model',
+  };
+  const kinds = [...new Set(networks.map(({ kind }) => words[kind]))];
+  return kinds.length === 0 ? 'no network that is known' : kinds.join(' and ');
+}
+
+/** What a model's file is when it has no denoiser. */
+export function refuseWithoutDenoiser(source: Source, networks: readonly FoundNetwork[]): ImageForgeError {
+  const { label } = source;
+  if (isLora(source.tensors)) {
+    return new ImageForgeError('UNSUPPORTED', `${label} is a LoRA, not a model`, {
+      hint: `Name a model, and this file with --lora ${label}.`,
+      details: { file: label },
+    });
+  }
+  if (
+    [...source.tensors.keys()].some((name) =>
+      /(^|\.)(control_model\.|controlnet_)|^input_hint_block\./.test(name),
+    )
+  ) {
+    return new ImageForgeError('UNSUPPORTED', `${label} is a ControlNet, not a model`, {
+      details: { file: label },
+    });
+  }
+  const flag = networks.length > 0 ? partOption(networks[0]!.kind) : undefined;
+  return new ImageForgeError(
+    'MODEL_INCOMPLETE',
+    `${label} has ${describeNetworks(networks)}, but no denoiser (UNet or FLUX transformer)`,
+    {
+      hint: flag
+        ? `Name the model with --model FILE and this file with ${flag} ${label}.`
+        : 'Name a Stable Diffusion or FLUX model as GGUF, safetensors or a diffusers folder.',
+      details: { file: label },
+    },
+  );
+}
+
+function partOption(kind: NetworkKind): string | undefined {
+  const options: Partial<Record<NetworkKind, string>> = {
+    autoencoder: '--vae',
+    clip: '--clip-l',
+    t5: '--t5xxl',
+    causal_lm: '--llm',
+  };
+  return options[kind];
+}
+
+export function isLora(tensors: Tensors): boolean {
+  let count = 0;
+  for (const name of tensors.keys()) if (/\.lora_(up|down|A|B)\b|\.lora\.(up|down)\./.test(name)) count++;
+  return count > 0 && count * 4 > tensors.size;
+}

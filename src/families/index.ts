@@ -1,0 +1,37 @@
+// The list of model families, and the one way from files to a plan: open, find the networks by their tensors, ask the
+// families whose denoiser it is.
+import { ImageForgeError } from '../shared/errors.js';
+import type { Family, PlanOptions } from './family.js';
+import { findNetworks, refuseWithoutDenoiser } from './find-networks.js';
+import { sd1, sd2 } from './sd/index.js';
+import { nameModel, openSources } from './sources.js';
+import type { ModelFiles, ModelPlan } from './types.js';
+
+export const families: readonly Family[] = [sd1, sd2];
+
+/**
+ * Reads headers only. Throws WEIGHTS_UNREADABLE, WEIGHTS_INVALID or UNSUPPORTED for a file, MODEL_INCOMPLETE where a
+ * part is missing; the hint names the option or command that brings it.
+ */
+export async function planModel(files: ModelFiles, options: PlanOptions = {}): Promise<ModelPlan> {
+  const sources = await openSources(files);
+  const networks = sources.flatMap(findNetworks);
+  const denoiser = networks.find(
+    ({ kind, source }) => source.part === 'model' && (kind === 'unet' || kind === 'flux'),
+  );
+  if (!denoiser) {
+    const main = sources.find(({ part }) => part === 'model')!;
+    throw refuseWithoutDenoiser(
+      main,
+      networks.filter(({ source }) => source.part === 'model'),
+    );
+  }
+  const family = families.find(({ claims }) => claims(denoiser));
+  if (!family) {
+    throw new ImageForgeError('UNSUPPORTED', `${denoiser.source.label} is of no family that is known`, {
+      hint: `Known are ${families.map(({ title }) => title).join(', ')}.`,
+      details: { file: denoiser.source.label },
+    });
+  }
+  return family.plan({ name: nameModel(denoiser.source), denoiser, networks, options });
+}

@@ -1,0 +1,118 @@
+// AutoencoderKL of all families: where it lies in a file, its names, its configuration.
+import type { AutoencoderConfig } from '../../native/configs.js';
+import { countWhile, reshape, sizeOf, type Tensors, type TensorView } from '../tensors.js';
+import type { Layout } from './layout.js';
+import { type ModulePair, renamer } from './unet-names.js';
+
+const own =
+  /^(encoder|decoder)\.(conv_in|conv_out|norm_out|mid|down|up)\.|^(post_)?quant_conv\.|^bn\.running_(mean|var)$/;
+
+export const autoencoderLayouts: Layout[] = [
+  {
+    kind: 'autoencoder',
+    name: 'LDM',
+    marker: 'decoder.mid.block_1.conv1.weight',
+    rename: (tensors) => {
+      const renamed = new Map<string, TensorView>();
+      for (const [name, view] of tensors) {
+        const to = withoutHalf(name);
+        if (own.test(to)) renamed.set(to, asConvolution(to, view));
+      }
+      return renamed;
+    },
+  },
+  {
+    kind: 'autoencoder',
+    name: 'diffusers',
+    marker: 'decoder.mid_block.resnets.0.conv1.weight',
+    rename: (tensors) => {
+      const levels = countWhile(tensors, (level) => `decoder.up_blocks.${level}.resnets.0.conv1.weight`);
+      const rename = renamer(autoencoderModulePairs(levels));
+      const renamed = new Map<string, TensorView>();
+      for (const [name, view] of tensors) {
+        const plain = withoutHalf(name);
+        const to = /^bn\.running_(mean|var)$/.test(plain) ? plain : rename(plain);
+        if (to !== undefined) renamed.set(to, asConvolution(to, view));
+      }
+      return renamed;
+    },
+  },
+];
+
+/** FLUX.2 files have the quant convolutions inside the halves. */
+function withoutHalf(name: string): string {
+  return name.replace(/^(encoder|decoder)\.(?=(post_)?quant_conv\.)/, '');
+}
+
+/** The attention's projections are 1 x 1 convolutions; newer files store them as matrices. */
+function asConvolution(name: string, view: TensorView): TensorView {
+  const matrix = view.shape.length === 2 && /\.attn_1\.(q|k|v|proj_out)\.weight$/.test(name);
+  return matrix ? reshape(view, [...view.shape, 1, 1]) : view;
+}
+
+const maxResBlocks = 8;
+
+function autoencoderModulePairs(levels: number): ModulePair[] {
+  const pairs: ModulePair[] = [
+    ['quant_conv', 'quant_conv'],
+    ['post_quant_conv', 'post_quant_conv'],
+  ];
+  for (const half of ['encoder', 'decoder'] as const) {
+    pairs.push([`${half}.conv_in`, `${half}.conv_in`], [`${half}.conv_out`, `${half}.conv_out`]);
+    pairs.push([`${half}.conv_norm_out`, `${half}.norm_out`]);
+    pairs.push([`${half}.mid_block.resnets.0`, `${half}.mid.block_1`]);
+    pairs.push([`${half}.mid_block.resnets.1`, `${half}.mid.block_2`]);
+    const attention: [string, string][] = [
+      ['group_norm', 'norm'],
+      ['to_q', 'q'],
+      ['to_k', 'k'],
+      ['to_v', 'v'],
+      ['to_out.0', 'proj_out'],
+      ['query', 'q'],
+      ['key', 'k'],
+      ['value', 'v'],
+      ['proj_attn', 'proj_out'],
+    ];
+    for (const [from, to] of attention)
+      pairs.push([`${half}.mid_block.attentions.0.${from}`, `${half}.mid.attn_1.${to}`]);
+  }
+  for (let level = 0; level < levels; level++) {
+    const up = levels - 1 - level;
+    pairs.push([`encoder.down_blocks.${level}.downsamplers.0.conv`, `encoder.down.${level}.downsample.conv`]);
+    pairs.push([`decoder.up_blocks.${level}.upsamplers.0.conv`, `decoder.up.${up}.upsample.conv`]);
+    for (let block = 0; block < maxResBlocks; block++) {
+      const halves: ModulePair[] = [
+        [`encoder.down_blocks.${level}.resnets.${block}`, `encoder.down.${level}.block.${block}`],
+        [`decoder.up_blocks.${level}.resnets.${block}`, `decoder.up.${up}.block.${block}`],
+      ];
+      for (const [from, to] of halves)
+        pairs.push([from, to], [`${from}.conv_shortcut`, `${to}.nin_shortcut`]);
+    }
+  }
+  return pairs;
+}
+
+/** What shapes don't tell. */
+export interface AutoencoderFacts {
+  scale: number;
+  shift: number;
+  normGroups: number;
+}
+
+export function readAutoencoderConfig(
+  tensors: Tensors,
+  where: string,
+  facts: AutoencoderFacts,
+): AutoencoderConfig {
+  const levels = countWhile(tensors, (level) => `decoder.up.${level}.block.0.conv2.weight`);
+  return {
+    channels: Array.from({ length: levels }, (_, level) =>
+      sizeOf(tensors, `decoder.up.${level}.block.0.conv2.weight`, 0, where),
+    ),
+    resBlocks: countWhile(tensors, (block) => `decoder.up.0.block.${block}.conv2.weight`) - 1,
+    latentChannels: sizeOf(tensors, 'decoder.conv_in.weight', 1, where),
+    quantConv: tensors.has('post_quant_conv.weight'),
+    ...(tensors.has('bn.running_mean') && { patchify: true }),
+    ...facts,
+  };
+}

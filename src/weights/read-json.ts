@@ -1,0 +1,22 @@
+// Reads the small JSON files that lie beside weights; bounded, since they come from anywhere.
+import { readFileSync, statSync } from 'node:fs';
+import { invalid } from './check-tensors.js';
+
+const maxBytes = 1 << 26;
+
+/** The object in `path`; undefined when there is no such file. */
+export function readJson(path: string): Record<string, unknown> | undefined {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (!stats?.isFile()) return undefined;
+  if (stats.size > maxBytes)
+    throw invalid(path, `${stats.size} bytes are too many for a JSON file of a model`);
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw invalid(path, `this is not valid JSON: ${(error as Error).message}`);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw invalid(path, 'a JSON object was expected');
+  return value as Record<string, unknown>;
+}

@@ -1,0 +1,46 @@
+// Stable Diffusion models become plans: by their tensors, with the published configurations, or with an answer.
+import { expect, test } from 'vitest';
+import { planModel } from '../../../src/families/index.js';
+import { goldenCase } from '../../golden.js';
+
+const e2e = goldenCase('e2e-sd1');
+const inpaint = goldenCase('unet-sd1-inpaint');
+
+test.skipIf(!e2e.present)(`an SD 1.x checkpoint gives a complete plan ${e2e.reason}`, async () => {
+  const plan = await planModel({ model: e2e.path('model.safetensors') });
+  expect(plan).toMatchObject({
+    family: 'sd1',
+    prediction: 'eps',
+    inpaint: false,
+    latent: { channels: 4, factor: 8 },
+    denoiser: {
+      kind: 'unet',
+      config: { channels: [32, 64, 32, 32], depth: [1, 1, 1, 0], heads: 8, contextWidth: 32, resBlocks: 2 },
+    },
+    autoencoder: { config: { channels: [32, 64, 32, 32], resBlocks: 2, scale: 0.18215, quantConv: true } },
+  });
+  expect(plan.textEncoders).toHaveLength(1);
+  expect(plan.textEncoders[0]).toMatchObject({
+    kind: 'clip',
+    config: { width: 32, heads: 2, layers: 3, intermediate: 128, activation: 'quick_gelu', endToken: 49407 },
+  });
+  const names = plan.textEncoders[0]!.weights.tensors.map(({ name }) => name);
+  expect(names).toContain('text_model.encoder.layers.0.self_attn.q_proj.weight');
+  expect(names.some((name) => name.includes('position_ids'))).toBe(false);
+});
+
+test.skipIf(!inpaint.present)(`a UNet alone says which parts are missing ${inpaint.reason}`, async () => {
+  const model = inpaint.path('model.safetensors');
+  const error = { code: 'MODEL_INCOMPLETE' };
+  await expect(planModel({ model })).rejects.toMatchObject({
+    ...error,
+    hint: expect.stringContaining('--vae'),
+  });
+  const vae = e2e.path('model.safetensors');
+  await expect(planModel({ model, vae })).rejects.toMatchObject({
+    ...error,
+    hint: expect.stringContaining('--clip-l'),
+  });
+  const plan = await planModel({ model, vae, clip_l: vae });
+  expect(plan).toMatchObject({ family: 'sd1', inpaint: true, denoiser: { config: { inChannels: 9 } } });
+});
