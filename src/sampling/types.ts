@@ -10,12 +10,18 @@ export type NoiseSource = () => Float32Array;
 export interface SamplerOptions {
   /** For stochastic samplers; deterministic ones never call it. */
   noise: NoiseSource;
+  /** Share of the noise that a stochastic sampler takes out and renews: 0 … 1; each has its usual default. */
   eta?: number;
+  /**
+   * How x mixes picture and noise: x0 + sigma * noise (diffusion, the default), or
+   * (1 - sigma) * x0 + sigma * noise (flow). Only samplers that add noise tell them apart.
+   */
+  kind?: 'diffusion' | 'flow';
   /** After each step: its index from 0, x and the denoised latent it used. */
   onStep?: (step: number, x: Float32Array, denoised: Float32Array) => void;
 }
 
-/** Runs from x at sigmas[0] to the last sigma. */
+/** Runs from x at sigmas[0] to the last sigma. Gives a new array; x stays as it is. */
 export type Sampler = (
   denoise: Denoise,
   x: Float32Array,

@@ -1,0 +1,63 @@
+// Samplers that remember earlier predictions: one network evaluation a step, second order and more.
+// h is the step in half the log signal-to-noise ratio, which grows as sigma falls.
+import { combine, type Term } from './combine.js';
+import { signalAt, towards } from './samplers.js';
+import type { Sampler, SamplerOptions } from './types.js';
+
+/** DPM-Solver++(2M) (Lu et al. 2022b). */
+export const dpmpp2m: Sampler = async (denoise, x, sigmas, options) => {
+  let last: { denoised: Float32Array; sigma: number } | undefined;
+  for (let i = 0; i + 1 < sigmas.length; i++) {
+    const [sigma, next] = [sigmas[i]!, sigmas[i + 1]!];
+    const denoised = await denoise(x, sigma);
+    if (!last || next === 0) x = towards(denoised, x, sigma, next);
+    else {
+      const r = Math.log(last.sigma / sigma) / Math.log(sigma / next); // last step / this step
+      const extrapolated = combine([1 + 1 / (2 * r), denoised], [-1 / (2 * r), last.denoised]);
+      x = towards(extrapolated, x, sigma, next);
+    }
+    options.onStep?.(i, x, denoised);
+    last = { denoised, sigma };
+  }
+  return x;
+};
+
+/** DPM-Solver++(2M) for the stochastic equation (Lu et al. 2022b, appendix), in the midpoint form of k-diffusion. */
+export const dpmpp2mSde: Sampler = (...run) => stochastic2m(() => 0.5, ...run);
+
+/** The same with the correction of Heun's form. */
+export const dpmpp2mSdeHeun: Sampler = (...run) =>
+  stochastic2m((step) => 1 / -Math.expm1(-step) - 1 / step, ...run);
+
+async function stochastic2m(
+  correction: (step: number) => number,
+  ...[denoise, x, sigmas, options]: Parameters<Sampler>
+): Promise<Float32Array> {
+  const eta = options.eta ?? 1;
+  let last: { denoised: Float32Array; h: number } | undefined;
+  for (let i = 0; i + 1 < sigmas.length; i++) {
+    const [sigma, next] = [sigmas[i]!, sigmas[i + 1]!];
+    const denoised = await denoise(x, sigma);
+    if (next === 0) x = denoised;
+    else {
+      // A flow starts at sigma 1 with h infinite: all of x is renewed, and the next step is of first order.
+      const h = logSignalToNoise(next, options) - logSignalToNoise(sigma, options);
+      const noisy = eta === 0 ? 0 : eta * h;
+      const share = -signalAt(next, options) * Math.expm1(-h - noisy);
+      const terms: Term[] = [];
+      if (last) {
+        const change = share * correction(h + noisy) * (h / last.h);
+        terms.push([change, denoised], [-change, last.denoised]);
+      }
+      if (eta > 0) terms.push([next * Math.sqrt(-Math.expm1(-2 * noisy)), options.noise()]);
+      x = combine([(next / sigma) * Math.exp(-noisy), x], [share, denoised], ...terms);
+      last = { denoised, h };
+    }
+    options.onStep?.(i, x, denoised);
+  }
+  return x;
+}
+
+function logSignalToNoise(sigma: number, options: SamplerOptions): number {
+  return Math.log(signalAt(sigma, options) / sigma);
+}

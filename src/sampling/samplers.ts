@@ -1,0 +1,131 @@
+// Samplers that hold one latent and the latest prediction. Diffusion and flow obey the same equation in sigma,
+// dx/dsigma = (x - denoised) / sigma, so the deterministic ones serve both; those that add noise ask which it is.
+import { combine } from './combine.js';
+import type { Sampler, SamplerOptions } from './types.js';
+
+/** Euler (Karras et al. 2022, algorithm 1 without churn). */
+export const euler: Sampler = async (denoise, x, sigmas, options) => {
+  for (let i = 0; i + 1 < sigmas.length; i++) {
+    const denoised = await denoise(x, sigmas[i]!);
+    x = towards(denoised, x, sigmas[i]!, sigmas[i + 1]!);
+    options.onStep?.(i, x, denoised);
+  }
+  return x;
+};
+
+/** Heun's second-order method (Karras et al. 2022, algorithm 1 without churn); the last step to 0 is Euler's. */
+export const heun: Sampler = async (denoise, x, sigmas, options) => {
+  for (let i = 0; i + 1 < sigmas.length; i++) {
+    const [sigma, next] = [sigmas[i]!, sigmas[i + 1]!];
+    const denoised = await denoise(x, sigma);
+    const ahead = towards(denoised, x, sigma, next);
+    if (next === 0) x = ahead;
+    else {
+      // half of each slope: (x - denoised) / sigma here, (ahead - again) / next there
+      const again = await denoise(ahead, next);
+      const half = (next - sigma) / 2;
+      x = combine(
+        [1 + half / sigma, x],
+        [-half / sigma, denoised],
+        [half / next, ahead],
+        [-half / next, again],
+      );
+    }
+    options.onStep?.(i, x, denoised);
+  }
+  return x;
+};
+
+/** DPM-Solver-2 (Lu et al. 2022) in k-diffusion's form: the slope at the geometric middle. */
+export const dpm2: Sampler = (denoise, x, sigmas, options) =>
+  dpm2Ancestral(denoise, x, sigmas, { ...options, eta: 0 });
+
+/** DPM-Solver-2 with ancestral noise. */
+export const dpm2Ancestral: Sampler = async (denoise, x, sigmas, options) => {
+  for (let i = 0; i + 1 < sigmas.length; i++) {
+    const sigma = sigmas[i]!;
+    const { down, renew } = ancestralStep(sigma, sigmas[i + 1]!, options, 1);
+    const denoised = await denoise(x, sigma);
+    if (down === 0) x = towards(denoised, x, sigma, down);
+    else {
+      const middle = Math.sqrt(sigma * down);
+      const halfway = towards(denoised, x, sigma, middle);
+      const slope = (down - sigma) / middle;
+      x = combine([1, x], [slope, halfway], [-slope, await denoise(halfway, middle)]);
+    }
+    x = renew(x);
+    options.onStep?.(i, x, denoised);
+  }
+  return x;
+};
+
+/** DPM-Solver++(2S) (Lu et al. 2022b) with ancestral noise: the prediction at the middle in log sigma. */
+export const dpmpp2sAncestral: Sampler = async (denoise, x, sigmas, options) => {
+  for (let i = 0; i + 1 < sigmas.length; i++) {
+    const sigma = sigmas[i]!;
+    const { down, renew } = ancestralStep(sigma, sigmas[i + 1]!, options, 1);
+    const denoised = await denoise(x, sigma);
+    if (down === 0) x = towards(denoised, x, sigma, down);
+    else {
+      const middle = Math.sqrt(sigma * down);
+      const halfway = towards(denoised, x, sigma, middle);
+      x = towards(await denoise(halfway, middle), x, sigma, down);
+    }
+    x = renew(x);
+    options.onStep?.(i, x, denoised);
+  }
+  return x;
+};
+
+/** Euler with ancestral noise (k-diffusion). */
+export const eulerAncestral: Sampler = (denoise, x, sigmas, options) =>
+  eulerWithNoise(denoise, x, sigmas, options, 1);
+
+/** DDIM (Song et al. 2021): in these variables, Euler that renews the share eta of the noise; 0 by default. */
+export const ddim: Sampler = (denoise, x, sigmas, options) => eulerWithNoise(denoise, x, sigmas, options, 0);
+
+async function eulerWithNoise(
+  ...[denoise, x, sigmas, options, usualEta]: [...Parameters<Sampler>, number]
+): Promise<Float32Array> {
+  for (let i = 0; i + 1 < sigmas.length; i++) {
+    const { down, renew } = ancestralStep(sigmas[i]!, sigmas[i + 1]!, options, usualEta);
+    const denoised = await denoise(x, sigmas[i]!);
+    x = renew(towards(denoised, x, sigmas[i]!, down));
+    options.onStep?.(i, x, denoised);
+  }
+  return x;
+}
+
+/** LCM (Luo et al. 2023): jump to the prediction, add noise for the next level. */
+export const lcm: Sampler = async (denoise, x, sigmas, options) => {
+  for (let i = 0; i + 1 < sigmas.length; i++) {
+    const next = sigmas[i + 1]!;
+    const denoised = await denoise(x, sigmas[i]!);
+    x = next === 0 ? denoised : combine([signalAt(next, options), denoised], [next, options.noise()]);
+    options.onStep?.(i, x, denoised);
+  }
+  return x;
+};
+
+/** x moved along the line to its denoised latent, from noise level sigma to another. */
+export function towards(denoised: Float32Array, x: Float32Array, sigma: number, to: number): Float32Array {
+  return combine([to / sigma, x], [1 - to / sigma, denoised]);
+}
+
+/** Share of the picture in x at a noise level. */
+export function signalAt(sigma: number, options: SamplerOptions): number {
+  return options.kind === 'flow' ? 1 - sigma : 1;
+}
+
+/** Where an ancestral step goes without noise, and what brings x up from there to the next level with fresh noise. */
+function ancestralStep(sigma: number, next: number, options: SamplerOptions, usualEta: number) {
+  const eta = options.eta ?? usualEta;
+  if (eta === 0 || next === 0) return { down: next, renew: (x: Float32Array) => x };
+  const down =
+    options.kind === 'flow'
+      ? next * (1 + eta * (next / sigma - 1))
+      : Math.sqrt(next ** 2 - Math.min(next, eta * next * Math.sqrt(1 - (next / sigma) ** 2)) ** 2);
+  const scale = signalAt(next, options) / signalAt(down, options);
+  const up = Math.sqrt(Math.max(0, next ** 2 - (scale * down) ** 2));
+  return { down, renew: (x: Float32Array) => combine([scale, x], [up, options.noise()]) };
+}

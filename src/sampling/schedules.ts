@@ -1,0 +1,144 @@
+// Schedules: which sigmas a sampler visits, from the first to 0. Each is a pure function of the number of steps and
+// the network's noise levels. Sources: k-diffusion (Karras et al. 2022), ComfyUI, the WebUI and diffusers, whose
+// numbers they reproduce.
+import { ImageForgeError } from '../shared/errors.js';
+import { betaQuantile } from './beta-distribution.js';
+import { interpolate, type NoiseLevels, trainedSigmas } from './noise-levels.js';
+
+/** Usually steps + 1 sigmas; `beta` gives fewer where steps coincide, `ddim_uniform` one more where it divides badly. */
+export type Schedule = (steps: number, levels: NoiseLevels) => Float32Array;
+
+/** Even steps over the levels. */
+export const normal: Schedule = (steps, levels) =>
+  endAtZero(linspace(levels.count - 1, 0, steps).map((index) => levels.sigmaAt(index)));
+
+/** Even steps in sigma^(1/7), Karras et al. 2022. */
+export const karras: Schedule = (steps, levels) => {
+  const rho = 7;
+  const ramp = linspace(highest(levels) ** (1 / rho), lowest(levels) ** (1 / rho), steps);
+  return endAtZero(ramp.map((root) => root ** rho));
+};
+
+/** Even steps in log sigma. */
+export const exponential: Schedule = (steps, levels) =>
+  endAtZero(linspace(Math.log(highest(levels)), Math.log(lowest(levels)), steps).map(Math.exp));
+
+/** As `normal` without the last, smallest level (Stability's generative-models). */
+export const sgmUniform: Schedule = (steps, levels) =>
+  endAtZero(
+    linspace(levels.count - 1, 0, steps + 1)
+      .slice(0, -1)
+      .map((index) => levels.sigmaAt(index)),
+  );
+
+/** Every n-th level from the top. */
+export const simple: Schedule = (steps, levels) =>
+  endAtZero(
+    range(steps).map((i) => levels.sigmaAt(levels.count - 1 - Math.floor((i * levels.count) / steps))),
+  );
+
+/** Levels at the quantiles of Beta(0.6, 0.6): more at both ends (Lee et al. 2024, as ComfyUI). */
+export const beta: Schedule = (steps, levels) => {
+  const indices = range(steps).map((i) =>
+    Math.round(betaQuantile(1 - i / steps, 0.6, 0.6) * (levels.count - 1)),
+  );
+  return endAtZero(
+    indices.filter((index, i) => index !== indices[i - 1]).map((index) => levels.sigmaAt(index)),
+  );
+};
+
+/** Quantiles of the same distribution over sigma instead of the levels, down to the lowest (WebUI, diffusers). */
+export const betaSigmas: Schedule = (steps, levels) => {
+  const span = highest(levels) - lowest(levels);
+  return endAtZero(linspace(1, 0, steps).map((p) => lowest(levels) + span * betaQuantile(p, 0.6, 0.6)));
+};
+
+/** Every (count / steps)-th level from the second (Song et al. 2021, as ComfyUI). */
+export const ddimUniform: Schedule = (steps, levels) => {
+  const stride = Math.max(Math.floor(levels.count / steps), 1);
+  const indices = range(Math.ceil((levels.count - 1) / stride)).map((i) => 1 + i * stride);
+  return endAtZero(indices.reverse().map((index) => levels.sigmaAt(index)));
+};
+
+/** Even steps in arctan sigma, which bounds the KL divergence (Sabour et al. 2024, theorem 3.1). */
+export const klOptimal: Schedule = (steps, levels) =>
+  endAtZero(linspace(Math.atan(highest(levels)), Math.atan(lowest(levels)), steps).map(Math.tan));
+
+/** Align Your Steps (Sabour et al. 2024): ten optimised steps, log-linear between them for other numbers. */
+export const alignYourSteps: Schedule = (steps, levels) => {
+  if (!levels.alignYourSteps)
+    throw new ImageForgeError(
+      'INVALID_ARGUMENT',
+      'The schedule ays is made for SD 1.x, SD 2.x and SDXL only.',
+      {
+        hint: 'Choose another schedule for this model, e.g. simple or beta.',
+      },
+    );
+  const logs = Float64Array.from(alignYourStepsTables[levels.alignYourSteps], Math.log);
+  const positions = linspace(0, logs.length - 1, steps + 1).slice(0, -1);
+  return endAtZero(positions.map((position) => Math.exp(interpolate(logs, position))));
+};
+
+const alignYourStepsTables = {
+  sd1: [
+    14.6146412293, 6.4745760956, 3.8636745985, 2.694615152, 1.8841921177, 1.3943805092, 0.9642583904,
+  ].concat([0.6523686016, 0.3977456272, 0.1515232662, 0.0291671582]),
+  sdxl: [
+    14.6146412293, 6.3184485287, 3.7681790315, 2.1811480769, 1.3405244945, 0.8620721141, 0.5550693289,
+  ].concat([0.3798540708, 0.2332364134, 0.1114188177, 0.0291671582]),
+};
+
+/** diffusers' "leading" spacing with its offset of one: every (1000 / steps)-th timestep from the low end. */
+export const leading: Schedule = (steps, levels) => {
+  const stride = Math.max(Math.floor(levels.count / steps), 1);
+  return atTimesteps(
+    range(steps).map((i) => (steps - 1 - i) * stride + 1),
+    levels,
+  );
+};
+
+/** diffusers' "trailing" spacing: every (1000 / steps)-th timestep from the high end. */
+export const trailing: Schedule = (steps, levels) =>
+  atTimesteps(
+    range(steps).map((i) => roundHalfEven(levels.count - (i * levels.count) / steps) - 1),
+    levels,
+  );
+
+/** diffusers' "linspace" spacing: as `normal`, but between timesteps sigma is linear instead of its
+ * logarithm, and one single step is the lowest level. */
+export const linear: Schedule = (steps, levels) =>
+  atTimesteps(linspace(0, levels.count - 1, steps).reverse(), levels);
+
+/** Even steps in sigma before the shift, 1 … 1/steps: FLUX. The levels carry the shift. */
+export const flow: Schedule = (steps, levels) =>
+  endAtZero(range(steps).map((i) => levels.sigmaAt(levels.count * (1 - i / steps) - 1)));
+
+function atTimesteps(timesteps: number[], levels: NoiseLevels): Float32Array {
+  const sigmaAt =
+    levels.kind === 'diffusion'
+      ? (t: number) => interpolate(trainedSigmas, t)
+      : (t: number) => levels.sigmaAt(t);
+  return endAtZero(timesteps.map(sigmaAt));
+}
+
+const highest = (levels: NoiseLevels) => levels.sigmaAt(levels.count - 1);
+const lowest = (levels: NoiseLevels) => levels.sigmaAt(0);
+
+function endAtZero(sigmas: readonly number[]): Float32Array {
+  return Float32Array.of(...sigmas, 0);
+}
+
+function range(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
+}
+
+/** `count` even steps from first to last, both included; a single one is the first. */
+function linspace(first: number, last: number, count: number): number[] {
+  return range(count).map((i) => (i === 0 ? first : first + ((last - first) * i) / (count - 1)));
+}
+
+/** numpy's rounding. */
+function roundHalfEven(value: number): number {
+  const rounded = Math.round(value);
+  return value % 1 === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+}
