@@ -185,11 +185,20 @@ void Device::refuse_memory(uint64_t bytes, const std::string & purpose) const {
          format_bytes(bytes).c_str(), format_bytes(memory_free()).c_str());
 }
 
-uint64_t Device::compute_bytes() const {
-    uint64_t bytes = ggml_gallocr_get_buffer_size(allocator_, 0) + kept_bytes_->load();
+void Device::free_buffers() {
+    active_ = nullptr;
+    if (scheduler_) ggml_backend_sched_free(scheduler_);
+    scheduler_ = nullptr;
+    ggml_gallocr_free(allocator_);
+    allocator_ = ggml_gallocr_new(buffer_type());
+    count_buffers();
+}
+
+void Device::count_buffers() {
+    uint64_t bytes = ggml_gallocr_get_buffer_size(allocator_, 0);
     if (scheduler_)
         for (const ggml_backend_t backend : backends_) bytes += ggml_backend_sched_get_buffer_size(scheduler_, backend);
-    return bytes;
+    buffer_bytes_ = bytes;
 }
 
 }  // namespace imageforge

@@ -55,7 +55,10 @@ public:
     /// Throws OUT_OF_MEMORY: an allocation of `bytes` was tried and failed.
     [[noreturn]] void refuse_memory(uint64_t bytes, const std::string & purpose) const;
     /// Bytes of the compute buffers and of the tensors kept between graphs.
-    uint64_t compute_bytes() const;
+    uint64_t compute_bytes() const { return buffer_bytes_.load() + kept_bytes_->load(); }
+
+    /// Gives the compute buffers back; the next graph allocates them again.
+    void free_buffers();
 
     void request_abort() { abort_.store(true); }
     void clear_abort() { abort_.store(false); }
@@ -65,11 +68,14 @@ public:
 
 private:
     friend class Runner;
+    void count_buffers();
+
     DeviceInfo info_;
     ggml_backend_dev_t dev_ = nullptr;
     std::vector<ggml_backend_t> backends_;  // the device, then the CPU for what it can't do
     ggml_gallocr_t allocator_ = nullptr;        // the compute buffer, for graphs that the device can run alone
     ggml_backend_sched_t scheduler_ = nullptr;  // for graphs of which the CPU runs a part
+    std::atomic<uint64_t> buffer_bytes_{0};              // of both; may be asked for while a graph runs
     std::shared_ptr<std::atomic<uint64_t>> kept_bytes_;  // of all DeviceTensors
     void * active_ = nullptr;  // the Runner::Graph that the compute buffer is laid out for
     int threads_ = 1;

@@ -196,6 +196,7 @@ void Runner::place(Graph & graph) {
     if (!ggml_gallocr_reserve(device_.allocator_, graph.nodes) ||
         !ggml_gallocr_alloc_graph(device_.allocator_, graph.nodes))
         device_.refuse_memory(graph.bytes, purpose);
+    device_.count_buffers();
     device_.active_ = &graph;
 }
 
@@ -209,6 +210,7 @@ void Runner::place_with_scheduler(Graph & graph, const std::string & purpose) {
     // Splitting rewrites the graph, so it is laid out right away; what doesn't fit is refused by the allocator.
     if (!ggml_backend_sched_alloc_graph(device_.scheduler_, graph.nodes))
         device_.refuse_memory(graph.bytes, purpose);
+    device_.count_buffers();
     device_.active_ = &graph;
 }
 

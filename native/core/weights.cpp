@@ -15,6 +15,12 @@
 
 namespace imageforge {
 
+std::string to_string(const Shape & shape) {
+    std::string text = "[";
+    for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+    return text + "]";
+}
+
 namespace {
 
 constexpr size_t max_tensors = 1 << 20;
@@ -27,12 +33,6 @@ struct Row {
     Shape shape;
     Tensor declared = nullptr;
 };
-
-std::string to_text(const Shape & shape) {
-    std::string text = "[";
-    for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-    return text + "]";
-}
 
 /// Shapes that differ in dimensions of 1 only describe the same bytes: a 1x1 convolution is a linear layer.
 Shape without_ones(const Shape & shape) {
@@ -51,9 +51,9 @@ uint64_t checked_bytes(const TensorEntry & entry, const StorageType & storage) {
     for (const int64_t n : entry.shape) {
         if (n <= 0)
             fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has a dimension of %lld in %s.", name,
-                 static_cast<long long>(n), to_text(entry.shape).c_str());
+                 static_cast<long long>(n), to_string(entry.shape).c_str());
         if (__builtin_mul_overflow(values, static_cast<uint64_t>(n), &values) || values > INT64_MAX / 16)
-            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large: %s.", name, to_text(entry.shape).c_str());
+            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large: %s.", name, to_string(entry.shape).c_str());
     }
     const uint64_t row = entry.shape.empty() ? 1 : static_cast<uint64_t>(entry.shape.front());
     if (row % storage.block_values != 0)
@@ -63,7 +63,7 @@ uint64_t checked_bytes(const TensorEntry & entry, const StorageType & storage) {
              static_cast<unsigned long long>(storage.block_values));
     uint64_t bytes;
     if (__builtin_mul_overflow(values / storage.block_values, storage.block_bytes, &bytes))
-        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large: %s.", name, to_text(entry.shape).c_str());
+        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large: %s.", name, to_string(entry.shape).c_str());
     return bytes;
 }
 
@@ -143,10 +143,10 @@ Tensor WeightStore::Impl::declare(const std::string & name, const Shape & shape)
     Row & row = found->second;
     if (without_ones(row.shape) != without_ones(shape))
         fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has the shape %s, the network needs %s.", name.c_str(),
-             to_text(row.shape).c_str(), to_text(shape).c_str());
+             to_string(row.shape).c_str(), to_string(shape).c_str());
     if (!row.storage.weights || (row.storage.block_values > 1 && shape.front() != row.shape.front()))
         fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is stored as %s with the shape %s, which can't be a weight %s.",
-             name.c_str(), ggml_type_name(row.storage.type), to_text(row.shape).c_str(), to_text(shape).c_str());
+             name.c_str(), ggml_type_name(row.storage.type), to_string(row.shape).c_str(), to_string(shape).c_str());
     if (row.declared) {
         if (Shape(row.declared->ne, row.declared->ne + shape.size()) != shape)
             fail(ErrorCode::Internal, "Tensor \"%.200s\" is declared with two shapes.", name.c_str());
@@ -274,7 +274,7 @@ Tensor Weights::get(const std::string & name, const Shape & shape) const {
     const Tensor tensor = find(name, shape);
     if (!tensor)
         fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is missing; the network needs it with the shape %s.",
-             (*this / name).prefix_.c_str(), to_text(shape).c_str());
+             (*this / name).prefix_.c_str(), to_string(shape).c_str());
     return tensor;
 }
 

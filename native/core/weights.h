@@ -13,6 +13,9 @@ namespace imageforge {
 using Tensor = ggml_tensor *;
 using Shape = std::vector<int64_t>;  // ggml order, fastest dimension first: [W, H, C, N], [in, out]
 
+/// "[64, 64, 4]", for messages.
+std::string to_string(const Shape & shape);
+
 /// One row of the tensor table.
 struct TensorEntry {
     std::string name;      // the network's own name, e.g. "input_blocks.1.0.in_layers.2.weight"

@@ -1,0 +1,54 @@
+// What all objects of one engine share: the device, whether a job runs, and what to free once none does.
+// Everything here happens on the JavaScript thread; only a job's work runs elsewhere, one at a time.
+#pragma once
+#include <napi.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/device.h"
+#include "core/lora.h"
+#include "core/runner.h"
+#include "core/weights.h"
+
+namespace imageforge::addon {
+
+/// The part of a loaded network that doesn't depend on its kind.
+struct ModuleState {
+    virtual ~ModuleState() = default;
+
+    std::unique_ptr<WeightStore> store;
+    LoraSet loras;
+    std::unique_ptr<Runner> runner;
+    bool closed = false;
+
+    /// Frees everything that was loaded.
+    virtual void release();
+    uint64_t bytes() const;
+    /// Before each run: mapped files may have been cut off.
+    void check_files() const;
+};
+
+struct EngineState {
+    EngineState(const DeviceOptions & options, bool flash) : device(options), flash_attention(flash) {}
+    ~EngineState();
+
+    Device device;
+    bool flash_attention;
+    bool busy = false;
+    bool closed = false;
+    int log_sink = 0;
+    std::vector<std::weak_ptr<ModuleState>> modules;
+
+    /// Calls `action` now, or when the running job has ended.
+    void when_idle(std::function<void()> action);
+    /// The job has ended.
+    void finish();
+
+private:
+    std::vector<std::function<void()>> waiting_;
+};
+
+}  // namespace imageforge::addon

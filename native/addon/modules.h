@@ -1,0 +1,36 @@
+// The JavaScript objects of loaded networks: TextEncoder, Denoiser with its Conditioning, Autoencoder.
+#pragma once
+#include <napi.h>
+
+#include <memory>
+#include <string>
+
+#include "addon/engine_state.h"
+#include "core/network.h"
+
+namespace imageforge::addon {
+
+template <typename Network>
+struct NetworkState : ModuleState {
+    std::unique_ptr<Network> network;
+
+    void release() override {
+        network.reset();
+        ModuleState::release();
+    }
+};
+
+/// Constructors of the classes below; they aren't exported, engines call them.
+struct Classes {
+    Napi::FunctionReference text_encoder, denoiser, conditioning, autoencoder;
+};
+
+/// Defines the classes and keeps them with the environment.
+void define_modules(Napi::Env env);
+
+/// The promise of a JavaScript object of the kind of network that `Network` is.
+template <typename Network>
+Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, const std::string & kind, Config config,
+                          WeightTable table);
+
+}  // namespace imageforge::addon

@@ -1,0 +1,43 @@
+// Loads the native addon: the one compiled here, a prebuilt one, or a clear word about what to do.
+
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ImageForgeError } from '../shared/errors.js';
+import type { Addon } from './addon.js';
+
+const require = createRequire(import.meta.url);
+/** The package's folder, seen from src/native as from dist/native. */
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+
+let loaded: Addon | undefined;
+
+/** The addon, loaded once; throws ADDON_MISSING when there is none for this platform or it doesn't load. */
+export function loadAddon(): Addon {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Addon {
+  const locate = require('node-gyp-build') as { path?: (folder: string) => string; resolve?: (folder: string) => string };
+  let file: string;
+  try {
+    // build/Release first, then prebuilds/<platform>-<arch>.
+    file = (locate.path ?? locate.resolve)!(root);
+  } catch (error) {
+    throw missing(`The native addon is not built for ${process.platform}-${process.arch}.`, error);
+  }
+  try {
+    return require(file) as Addon;
+  } catch (error) {
+    throw missing(`The native addon ${file} does not load: ${(error as Error).message}`, error);
+  }
+}
+
+function missing(message: string, cause: unknown): ImageForgeError {
+  return new ImageForgeError('ADDON_MISSING', message, {
+    hint: `Build it: npm rebuild imageforge (or, in a clone, npm run build:native). It needs CMake, a C++ compiler, Ninja or make, and git.`,
+    details: { root },
+    cause,
+  });
+}
