@@ -3,6 +3,7 @@
 #include "core/network.h"
 #include "models/autoencoder/autoencoder.h"
 #include "models/clip/clip.h"
+#include "models/tiny_autoencoder/tiny_autoencoder.h"
 #include "models/unet/unet.h"
 
 namespace imageforge {
@@ -23,6 +24,7 @@ static const Kind<DenoiserNetwork> denoisers[] = {
 
 static const Kind<AutoencoderNetwork> autoencoders[] = {
     {"autoencoder", autoencoder::make},
+    {"tiny_autoencoder", tiny_autoencoder::make},
 };
 
 template <class Network, size_t Count>

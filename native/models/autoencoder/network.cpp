@@ -22,15 +22,7 @@ public:
     }
 
     Posterior encode(Runner & runner, const HostTensor & image) override {
-        const int64_t factor = settings_.factor();
-        if (image.shape.size() != 3 || image.shape[2] != 3 || image.shape[0] % factor ||
-            image.shape[1] % factor || image.data.empty()) {
-            fail(ErrorCode::InvalidArgument,
-                 "autoencoder: the image has shape %s, expected 3 channels and a height and width divisible "
-                 "by %lld",
-                 to_text(image.shape).c_str(), static_cast<long long>(factor));
-        }
-        require_shape(image, image.shape, "autoencoder: the image");
+        require_image(image, settings_.factor(), "autoencoder");
         auto build = [&](GraphBuilder & graph) {
             Tensor x = graph.input("image", {image.shape[0], image.shape[1], 3, 1});
             add_posterior(graph, moments(graph.ctx(), x));
@@ -44,11 +36,7 @@ public:
 
     HostTensor decode(Runner & runner, const HostTensor & latent) override {
         const int64_t channels = settings_.packed_channels();
-        if (latent.shape.size() != 3 || latent.shape[2] != channels) {
-            fail(ErrorCode::InvalidArgument, "autoencoder: the latent has shape %s, expected %lld channels",
-                 to_text(latent.shape).c_str(), static_cast<long long>(channels));
-        }
-        require_shape(latent, latent.shape, "autoencoder: the latent");
+        require_latent(latent, channels, "autoencoder");
         auto build = [&](GraphBuilder & graph) {
             Tensor x = graph.input("latent", {latent.shape[0], latent.shape[1], channels, 1});
             graph.output("image", decoder_.forward(graph.ctx(), from_latent_space(graph.ctx(), x)));
@@ -92,15 +80,6 @@ private:
         if (patches_) x = patches_->unpack(ctx, x);
         x = ggml_scale_bias(ctx.graph, x, 1 / settings_.scale, settings_.shift);
         return post_quant_ ? post_quant_->forward(ctx, x) : x;
-    }
-
-    static HostTensor as_image(HostTensor tensor) {
-        tensor.shape.resize(3, 1);
-        return tensor;
-    }
-
-    static std::string size_text(const HostTensor & tensor) {
-        return std::to_string(tensor.shape[0]) + "x" + std::to_string(tensor.shape[1]);
     }
 };
 
