@@ -11,6 +11,7 @@ export interface FoundModel {
   name: string;
   denoiser: FoundNetwork;
   networks: FoundNetwork[];
+  sources: Source[];
   options: PlanOptions;
 }
 
@@ -91,8 +92,8 @@ export function choose(
 }
 
 /** A file that was named for a part must have that part. */
-function refuseUnfit(model: FoundModel, kind: FoundNetwork['kind'], part: Part): void {
-  const source = model.options && model.networks.find((network) => network.source.part === part)?.source;
+export function refuseUnfit(model: FoundModel, kind: FoundNetwork['kind'], part: Part): void {
+  const source = model.sources.find((source) => source.part === part);
   if (!source) return;
   throw new ImageForgeError(
     'WEIGHTS_INVALID',

@@ -4,10 +4,11 @@ import { ImageForgeError } from '../shared/errors.js';
 import type { Family, PlanOptions } from './family.js';
 import { findNetworks, refuseWithoutDenoiser } from './find-networks.js';
 import { sd1, sd2 } from './sd/index.js';
+import { sdxl } from './sdxl/index.js';
 import { nameModel, openSources } from './sources.js';
 import type { ModelFiles, ModelPlan } from './types.js';
 
-export const families: readonly Family[] = [sd1, sd2];
+export const families: readonly Family[] = [sd1, sd2, sdxl];
 
 /**
  * Reads headers only. Throws WEIGHTS_UNREADABLE, WEIGHTS_INVALID or UNSUPPORTED for a file, MODEL_INCOMPLETE where a
@@ -33,5 +34,5 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
       details: { file: denoiser.source.label },
     });
   }
-  return family.plan({ name: nameModel(denoiser.source), denoiser, networks, options });
+  return family.plan({ name: nameModel(denoiser.source), denoiser, networks, sources, options });
 }

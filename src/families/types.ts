@@ -18,6 +18,8 @@ export interface NetworkPlan {
 
 export interface TextEncoderPlan extends NetworkPlan {
   part: Part;
+  /** Counts of blocks whose states condition the denoiser (before any clip skip): [layers] is the last state. */
+  layers: number[];
 }
 
 export type Prediction = 'eps' | 'v' | 'flow';

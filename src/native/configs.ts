@@ -53,3 +53,62 @@ export interface AutoencoderConfig {
   /** FLUX.2: 2 x 2 patches, normalised with the stored batch-norm statistics. */
   patchify?: boolean;
 }
+
+/** kind 'flux': the transformers of FLUX.1 and FLUX.2, BFL tensor names without prefix ("double_blocks.0.img_attn.qkv.weight"). */
+export interface FluxConfig {
+  /** 1: 2 x 2 patches made here, modulation in every block, GELU. 2: shared modulation, SwiGLU, no biases. */
+  generation: 1 | 2;
+  width: number;
+  heads: number;
+  doubleBlocks: number;
+  singleBlocks: number;
+  /** Hidden width of the feed-forward (of each half where it is gated). */
+  mlpWidth: number;
+  /** Width of an image token: 64 (FLUX.1: 16 channels x 2 x 2), 128 (FLUX.2). Kontext is the same; Fill has more. */
+  inChannels: number;
+  outChannels: number;
+  contextWidth: number;
+  /** Width of the pooled text vector ("vector_in"); 0 without one. */
+  vectorWidth: number;
+  /** Takes distilled guidance ("guidance_in"). */
+  guidance: boolean;
+  /** Rotary dimensions of a head by axis of the position ids; their sum is the head's size. */
+  axes: number[];
+  theta: number;
+}
+
+/** kind 't5': T5 v1.1 encoder, Hugging Face names ("shared.weight", "encoder.block.0.layer.0.SelfAttention.q.weight"). */
+export interface T5Config {
+  width: number;
+  layers: number;
+  heads: number;
+  headDim: number;
+  /** Hidden width of the gated feed-forward. */
+  intermediate: number;
+  vocab: number;
+  /** Relative position buckets, shared by all blocks from block 0. */
+  buckets: number;
+  maxDistance: number;
+}
+
+/**
+ * kind 'causal_lm': Qwen3 and Mistral as text encoders, Hugging Face names without "model." ("embed_tokens.weight",
+ * "layers.0.self_attn.q_proj.weight"). Only the layers that are used are in the table; neither the last norm nor the
+ * language head is.
+ */
+export interface CausalLmConfig {
+  width: number;
+  /** Layers in the table. */
+  layers: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  intermediate: number;
+  vocab: number;
+  theta: number;
+  eps: number;
+  /** RMS norm on each query and key head before the rotation ("self_attn.q_norm.weight"). */
+  qkNorm: boolean;
+  /** Rotation pairs are (2i, 2i + 1), as llama.cpp permutes Llama-type weights, instead of (i, i + headDim / 2). */
+  ropeInterleaved: boolean;
+}

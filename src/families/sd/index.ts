@@ -15,6 +15,7 @@ import {
 import type { FoundNetwork } from '../find-networks.js';
 import { readClip } from '../networks/clip.js';
 import { headSize, readUnetConfig } from '../networks/unet.js';
+import { type Speed, speedOf } from '../speed.js';
 import { need } from '../tensors.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 import { findPrediction } from './prediction.js';
@@ -22,27 +23,28 @@ import { findPrediction } from './prediction.js';
 const bringAutoencoder = 'Name the autoencoder with --vae FILE, or use a full checkpoint.';
 const bringTextEncoder = 'Name the text encoder with --clip-l FILE, or use a full checkpoint.';
 
-const defaults1: Defaults = {
-  steps: 25,
-  guidance: 7.5,
-  width: 512,
-  height: 512,
-  sampler: 'dpmpp_2m',
-  schedule: 'karras',
+const size = { width: 512, height: 512 };
+/** The SD 2.x models that predict v were trained at 768. */
+const wide = { width: 768, height: 768 };
+const defaults: Record<Speed, Defaults> = {
+  full: { steps: 25, guidance: 7.5, ...size, sampler: 'dpmpp_2m', schedule: 'karras' },
+  turbo: { steps: 2, guidance: 0, ...size, sampler: 'euler_a', schedule: 'trailing' },
+  lightning: { steps: 4, guidance: 0, ...size, sampler: 'euler', schedule: 'sgm_uniform' },
+  lcm: { steps: 6, guidance: 1.5, ...size, sampler: 'lcm', schedule: 'sgm_uniform' },
 };
 
 export const sd1: Family = {
   id: 'sd1',
   title: 'Stable Diffusion 1.x',
   claims: (denoiser) => isSd(denoiser) && !hasLinearProjection(denoiser),
-  plan: (model) => planSd(model, 'sd1', defaults1),
+  plan: (model) => planSd(model, 'sd1'),
 };
 
 export const sd2: Family = {
   id: 'sd2',
   title: 'Stable Diffusion 2.x',
   claims: (denoiser) => isSd(denoiser) && hasLinearProjection(denoiser),
-  plan: (model) => planSd(model, 'sd2', defaults1),
+  plan: (model) => planSd(model, 'sd2'),
 };
 
 function isSd({ kind, tensors }: FoundNetwork): boolean {
@@ -53,7 +55,7 @@ function hasLinearProjection({ tensors, source }: FoundNetwork): boolean {
   return need(tensors, 'middle_block.1.proj_in.weight', source.label).shape.length === 2;
 }
 
-async function planSd(model: FoundModel, family: 'sd1' | 'sd2', fallback: Defaults): Promise<ModelPlan> {
+async function planSd(model: FoundModel, family: 'sd1' | 'sd2'): Promise<ModelPlan> {
   const { source, tensors } = model.denoiser;
   const unet = readUnetConfig(tensors, source.label, {
     normGroups: readFact(source, 'unet.norm_groups') ?? 32,
@@ -69,7 +71,6 @@ async function planSd(model: FoundModel, family: 'sd1' | 'sd2', fallback: Defaul
     title: family === 'sd1' ? sd1.title : sd2.title,
     bring: bringAutoencoder,
   });
-  const size = prediction === 'v' ? { width: 768, height: 768 } : {};
   return {
     family,
     name: model.name,
@@ -79,7 +80,7 @@ async function planSd(model: FoundModel, family: 'sd1' | 'sd2', fallback: Defaul
     textEncoders: [planTextEncoder(model, family, unet)],
     denoiser: planNetwork('unet', unet, tensors),
     autoencoder,
-    defaults: readDefaults(source, { ...fallback, ...size }),
+    defaults: readDefaults(source, { ...defaults[speedOf(source)], ...(prediction === 'v' && wide) }),
   };
 }
 
@@ -93,7 +94,10 @@ function planTextEncoder(model: FoundModel, family: 'sd1' | 'sd2', unet: UnetCon
     ...(heads !== undefined && { heads }),
   });
   refuseOtherWidth(network, config, unet);
-  return { part: 'clip_l', ...planNetwork('clip', config, tensors) };
+  // SD 2.x takes the last but one state of 24; diffusers' files end with that block
+  const cut = network.source.folder !== undefined || config.layers === 23;
+  const last = family === 'sd2' && !cut ? config.layers - 1 : config.layers;
+  return { part: 'clip_l', layers: [last], ...planNetwork('clip', config, tensors) };
 }
 
 function refuseOtherWidth({ source }: FoundNetwork, clip: ClipConfig, unet: UnetConfig): void {

@@ -1,0 +1,142 @@
+// Stable Diffusion XL: CLIP-L and OpenCLIP-bigG, a UNet that also takes sizes and pooled text, heads of 64.
+import type { UnetConfig } from '../../native/configs.js';
+import { ImageForgeError } from '../../shared/errors.js';
+import {
+  type Family,
+  type FoundModel,
+  missing,
+  planAutoencoder,
+  planNetwork,
+  readDefaults,
+  readFact,
+  refuseUnfit,
+} from '../family.js';
+import type { FoundNetwork } from '../find-networks.js';
+import { readClip } from '../networks/clip.js';
+import { headSize, readUnetConfig } from '../networks/unet.js';
+import { findPrediction } from '../sd/prediction.js';
+import { type Speed, speedOf } from '../speed.js';
+import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
+
+const bringAutoencoder = 'Name the SDXL autoencoder with --vae FILE, or use a full checkpoint.';
+const bringClipL = 'Name CLIP-L with --clip-l FILE, or use a full checkpoint.';
+const bringClipG = 'Name OpenCLIP bigG with --clip-g FILE, or use a full checkpoint.';
+
+const defaults: Record<Speed, Defaults> = {
+  full: { steps: 30, guidance: 7, width: 1024, height: 1024, sampler: 'dpmpp_2m', schedule: 'karras' },
+  turbo: { steps: 4, guidance: 0, width: 512, height: 512, sampler: 'euler_a', schedule: 'trailing' },
+  lightning: { steps: 4, guidance: 0, width: 1024, height: 1024, sampler: 'euler', schedule: 'sgm_uniform' },
+  lcm: { steps: 6, guidance: 1.5, width: 1024, height: 1024, sampler: 'lcm', schedule: 'sgm_uniform' },
+};
+
+/** Sinusoids of six sizes, 256 wide each, follow the pooled text in the UNet's vector; the refiner has five. */
+const sizesWidth = 6 * 256;
+
+export const sdxl: Family = {
+  id: 'sdxl',
+  title: 'Stable Diffusion XL',
+  claims: ({ kind, tensors }) => kind === 'unet' && tensors.has('label_emb.0.0.weight'),
+  plan: planSdxl,
+};
+
+async function planSdxl(model: FoundModel): Promise<ModelPlan> {
+  const { source, tensors } = model.denoiser;
+  const unet = readUnetConfig(tensors, source.label, {
+    normGroups: readFact(source, 'unet.norm_groups') ?? 32,
+    headDim: readFact(source, 'unet.head_dim') ?? headSize(tensors),
+  });
+  refuseRefiner(source.label, unet);
+  const [clipL, clipG] = planTextEncoders(model);
+  refuseOtherWidths(source.label, unet, clipL, clipG);
+  const autoencoder = planAutoencoder(model, {
+    latentChannels: unet.outChannels,
+    scale: 0.13025,
+    shift: 0,
+    title: sdxl.title,
+    bring: bringAutoencoder,
+  });
+  return {
+    family: 'sdxl',
+    name: model.name,
+    prediction: await findPrediction(model, 'sdxl'),
+    inpaint: unet.inChannels > unet.outChannels,
+    latent: { channels: unet.outChannels, factor: 8 },
+    textEncoders: [clipL.plan, clipG.plan],
+    denoiser: planNetwork('unet', unet, tensors),
+    autoencoder,
+    defaults: readDefaults(source, defaults[speedOf(source)]),
+  };
+}
+
+/** The refiner has four levels, where the base model has three. */
+function refuseRefiner(label: string, { channels }: UnetConfig): void {
+  if (channels.length !== 4) return;
+  throw new ImageForgeError(
+    'UNSUPPORTED',
+    `${label} is the SDXL refiner, which can't make an image on its own`,
+    {
+      hint: "Use the SDXL base model; a second pass over its image (hires fix, img2img) takes the refiner's place.",
+      details: { file: label },
+    },
+  );
+}
+
+interface TextEncoder {
+  plan: TextEncoderPlan;
+  width: number;
+  projection: number;
+  label: string;
+}
+
+function planTextEncoders(model: FoundModel): [TextEncoder, TextEncoder] {
+  const clips = model.networks.filter(({ kind }) => kind === 'clip');
+  const inModel = clips.filter(({ source }) => source.part === 'model');
+  const find = (part: 'clip_l' | 'clip_g', suits: (network: FoundNetwork) => boolean) => {
+    const named = clips.find(({ source }) => source.part === part);
+    if (!named) refuseUnfit(model, 'clip', part);
+    return named ?? inModel.find(suits);
+  };
+  const l = find('clip_l', (network) => !isBigG(network));
+  if (!l) throw missing(model, 'clip_l', 'CLIP-L text encoder', bringClipL);
+  const g = find('clip_g', isBigG);
+  if (!g) throw missing(model, 'clip_g', 'OpenCLIP bigG text encoder', bringClipG);
+  return [planTextEncoder(model, l, 'clip_l'), planTextEncoder(model, g, 'clip_g')];
+}
+
+function isBigG({ layout, prefix, source, tensors }: FoundNetwork): boolean {
+  if (layout === 'OpenCLIP' || source.folder === 'text_encoder_2') return true;
+  if (source.folder !== undefined) return false;
+  return (
+    /embedders\.1\.|clip_g|text_encoder_2|cond_stage_model\.1\./.test(prefix) ||
+    tensors.has('text_projection.weight')
+  );
+}
+
+function planTextEncoder(model: FoundModel, network: FoundNetwork, part: 'clip_l' | 'clip_g'): TextEncoder {
+  const heads = model.options.textHeads ?? readFact(network.source, 'text.heads');
+  const { config, tensors } = readClip(network.tensors, network.source.label, {
+    activation: part === 'clip_l' ? 'quick_gelu' : 'gelu',
+    projected: part === 'clip_g',
+    ...(heads !== undefined && { heads }),
+  });
+  const { width, projection, layers } = config;
+  const plan = { part, layers: [layers - 1], ...planNetwork('clip', config, tensors) };
+  return { plan, width, projection, label: network.source.label };
+}
+
+function refuseOtherWidths(label: string, unet: UnetConfig, l: TextEncoder, g: TextEncoder): void {
+  if (g.projection === 0) {
+    throw new ImageForgeError('WEIGHTS_INVALID', `${g.label}: text_projection is missing, which SDXL needs`, {
+      hint: bringClipG,
+      details: { file: g.label, tensor: 'text_projection' },
+    });
+  }
+  if (l.width + g.width !== unet.contextWidth || g.projection + sizesWidth !== unet.vectorWidth) {
+    throw new ImageForgeError(
+      'WEIGHTS_INVALID',
+      `the text encoders give states of width ${l.width} (${l.label}) and ${g.width} (${g.label}) and a vector of ${g.projection}; ` +
+        `the UNet in ${label} takes ${unet.contextWidth} together and ${unet.vectorWidth - sizesWidth}`,
+      { hint: `${bringClipL} ${bringClipG}`, details: { file: label } },
+    );
+  }
+}

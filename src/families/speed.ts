@@ -1,0 +1,43 @@
+// Distilled models need other defaults than the model they were made from. Their tensors look the same, so that only
+// what the file says about itself tells them apart.
+import { ImageForgeError } from '../shared/errors.js';
+import type { Source } from './sources.js';
+
+export type Speed = 'full' | 'turbo' | 'lightning' | 'lcm';
+
+const titleKeys = [
+  'general.name',
+  'modelspec.title',
+  'modelspec.architecture',
+  'modelspec.description',
+  'imageforge.speed',
+];
+
+export function speedOf({ metadata, config, label, tensors }: Source): Speed {
+  if (tensors.has('time_embedding.cond_proj.weight') || config?.time_cond_proj_dim) {
+    throw new ImageForgeError(
+      'UNSUPPORTED',
+      `${label} is an LCM UNet with guidance embedded in its timestep`,
+      {
+        hint: 'Use the model it was made from together with an LCM LoRA.',
+        details: { file: label },
+      },
+    );
+  }
+  const words = titleKeys
+    .map((key) => metadata.get(key))
+    .filter((value) => typeof value === 'string')
+    .join(' ')
+    .toLowerCase();
+  if (/\blcm\b|latent.consistency/.test(words)) return 'lcm';
+  if (/lightning|hyper-?sd/.test(words)) return 'lightning';
+  if (/turbo/.test(words)) return 'turbo';
+  const scheduler = config?.scheduler as { _class_name?: unknown; timestep_spacing?: unknown } | undefined;
+  if (scheduler?._class_name === 'LCMScheduler') return 'lcm';
+  if (
+    scheduler?._class_name === 'EulerAncestralDiscreteScheduler' &&
+    scheduler.timestep_spacing === 'trailing'
+  )
+    return 'turbo';
+  return 'full';
+}
