@@ -21,7 +21,8 @@ Settings::Settings(const Config & config)
       positions(config.integer("positions", 1)),
       activation(activation_named(config.text("activation"))),
       end_token(config.integer("endToken")),
-      projection(config.integer("projection")) {
+      projection(config.integer("projection")),
+      projection_transposed(config.flag_or("projectionTransposed", false)) {
     config.check_all_read("clip");
     if (width % heads != 0) {
         fail(ErrorCode::InvalidArgument, "clip: width %lld doesn't divide into %lld heads",
@@ -67,12 +68,12 @@ Tensor Layer::forward(const Ctx & ctx, Tensor x) const {
 }
 
 TextProjection::TextProjection(Weights w, const Settings & s)
-    : weight(w.find("text_projection.weight", {s.width, s.projection})), transposed(nullptr) {
-    if (!weight) transposed = w.get("text_projection", {s.projection, s.width});
-}
+    : weight(s.projection_transposed ? w.get("weight", {s.projection, s.width})
+                                     : w.get("weight", {s.width, s.projection})),
+      transposed(s.projection_transposed) {}
 
 Tensor TextProjection::forward(const Ctx & ctx, Tensor x) const {
-    Tensor matrix = weight ? weight : ggml_cont(ctx.graph, ggml_transpose(ctx.graph, transposed));
+    Tensor matrix = transposed ? ggml_cont(ctx.graph, ggml_transpose(ctx.graph, weight)) : weight;
     return ggml_mul_mat(ctx.graph, matrix, x);
 }
 
@@ -85,7 +86,7 @@ TextEncoder::TextEncoder(Settings given, Weights w)
       final_norm(w / "text_model" / "final_layer_norm", settings.width) {
     for (int i = 0; i < settings.layers; i++)
         layers.emplace_back(w / "text_model" / "encoder" / "layers" / i, settings);
-    if (settings.projection) projection.emplace(w, settings);
+    if (settings.projection) projection.emplace(w / "text_projection", settings);
 }
 
 std::vector<Tensor> TextEncoder::forward(const Ctx & ctx, Tensor ids, Tensor places) const {

@@ -16,6 +16,7 @@ struct Settings {
     Activation activation;
     int64_t end_token;   // the first one marks the pooled state
     int64_t projection;  // width of the projected pooled state, 0 without one
+    bool projection_transposed;
 
     explicit Settings(const Config & config);
 };
@@ -46,10 +47,10 @@ struct Layer {
     Tensor forward(const Ctx & ctx, Tensor x) const;
 };
 
-/// Hugging Face stores the projection as "text_projection.weight" [projection, width], OpenCLIP its transpose
-/// as "text_projection" [width, projection] (PyTorch order).
+/// Hugging Face stores the projection as [projection, width], OpenCLIP its transpose (PyTorch order).
 struct TextProjection {
-    Tensor weight, transposed;  // one of the two is nullptr
+    Tensor weight;
+    bool transposed;
 
     TextProjection(Weights w, const Settings & settings);
     Tensor forward(const Ctx & ctx, Tensor x) const;
