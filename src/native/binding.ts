@@ -19,11 +19,11 @@ export function loadAddon(): Addon {
 }
 
 function load(): Addon {
-  const locate = require('node-gyp-build') as { path?: (folder: string) => string; resolve?: (folder: string) => string };
+  const { path: locate } = require('node-gyp-build') as { path: (folder: string) => string };
   let file: string;
   try {
     // build/Release first, then prebuilds/<platform>-<arch>.
-    file = (locate.path ?? locate.resolve)!(root);
+    file = locate(root);
   } catch (error) {
     throw missing(`The native addon is not built for ${process.platform}-${process.arch}.`, error);
   }
@@ -36,7 +36,7 @@ function load(): Addon {
 
 function missing(message: string, cause: unknown): ImageForgeError {
   return new ImageForgeError('ADDON_MISSING', message, {
-    hint: `Build it: npm rebuild imageforge (or, in a clone, npm run build:native). It needs CMake, a C++ compiler, Ninja or make, and git.`,
+    hint: 'Build it with "npm rebuild imageforge", or in a clone with "npm run build:native".',
     details: { root },
     cause,
   });
