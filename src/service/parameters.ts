@@ -1,32 +1,7 @@
 // The Stable Diffusion WebUI's "parameters" text, which other tools read out of PNG files: prompt lines, negative
 // prompt lines, then one line "Steps: 20, Sampler: Euler a, …". Written for, and read like, the WebUI's own parser.
+import { samplerEntries, scheduleEntries } from '../sampling/index.js';
 import type { ImageMetadata } from './metadata.js';
-
-/** Our sampler and schedule names -> the WebUI's. */
-const SAMPLERS: Record<string, string> = {
-  euler: 'Euler',
-  euler_a: 'Euler a',
-  heun: 'Heun',
-  dpm2: 'DPM2',
-  dpm2_a: 'DPM2 a',
-  dpmpp_2m: 'DPM++ 2M',
-  dpmpp_2m_sde: 'DPM++ 2M SDE',
-  dpmpp_2s_a: 'DPM++ 2S a',
-  lcm: 'LCM',
-  ddim: 'DDIM',
-  unipc: 'UniPC',
-};
-const SCHEDULES: Record<string, string> = {
-  normal: 'Normal',
-  karras: 'Karras',
-  exponential: 'Exponential',
-  sgm_uniform: 'SGM Uniform',
-  simple: 'Simple',
-  beta: 'Beta',
-  ddim_uniform: 'DDIM',
-  kl_optimal: 'KL Optimal',
-  ays: 'Align Your Steps',
-};
 
 export type ParameterSource = Omit<ImageMetadata, 'filename' | 'timestamp' | 'saved_at_iso' | 'cached'>;
 
@@ -34,8 +9,8 @@ export type ParameterSource = Omit<ImageMetadata, 'filename' | 'timestamp' | 'sa
 export function formatParameters(meta: ParameterSource): string {
   const settings: [string, string | number | null][] = [
     ['Steps', meta.steps],
-    ['Sampler', SAMPLERS[meta.sampler] ?? meta.sampler],
-    ['Schedule type', SCHEDULES[meta.schedule] ?? meta.schedule],
+    ['Sampler', findLabel(samplerEntries, meta.sampler)],
+    ['Schedule type', findLabel(scheduleEntries, meta.schedule)],
     ['CFG scale', meta.guidance],
     ['Seed', meta.seed],
     ['Size', `${meta.width}x${meta.height}`],
@@ -75,6 +50,10 @@ export function parseParameters(text: string): Record<string, string> {
   const found: Record<string, string> = { Prompt: prompt.join('\n'), 'Negative prompt': negative.join('\n') };
   for (const [, key, value] of settings.matchAll(PAIR)) found[key!] = unquote(value!);
   return found;
+}
+
+function findLabel(entries: readonly { name: string; label: string }[], name: string): string {
+  return entries.find((entry) => entry.name === name)?.label ?? name;
 }
 
 const NEGATIVE = 'Negative prompt:';

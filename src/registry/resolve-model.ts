@@ -1,0 +1,161 @@
+// From what a user calls a model to its files: a key of the catalogue, a hub id, a loose file's name, or a path.
+import { statSync } from 'node:fs';
+import path from 'node:path';
+import type { ModelFiles, Part } from '../families/types.js';
+import type { Config } from '../shared/config.js';
+import { ImageForgeError } from '../shared/errors.js';
+import {
+  type CatalogEntry,
+  catalog,
+  findEntry,
+  type HubFile,
+  maxSideOf,
+  modelKeys,
+  POCKET,
+} from './catalog.js';
+import { listLooseModels, locateHubFile, locatePocket, ownPathOf } from './locate.js';
+
+export interface ResolvedModel {
+  /** What answers and sidecars call it: the key, or the path as it was given. */
+  key: string;
+  files: ModelFiles;
+  loras: { path: string; strength: number }[];
+  defaults: CatalogEntry['defaults'];
+  entry?: CatalogEntry;
+  maxSide: number;
+  /** It was not asked for by name, nor by a setting. */
+  chosenByUs: boolean;
+}
+
+export interface ModelRequest {
+  model?: string | undefined;
+  parts?: Partial<Record<Exclude<Part, 'model'>, string>>;
+}
+
+/**
+ * @throws ImageForgeError MODEL_NOT_FOUND, MODEL_GUARDED, or MODEL_INCOMPLETE naming the missing files and how to get
+ *   them.
+ */
+export function resolveModel({ model, parts = {} }: ModelRequest, config: Config): ResolvedModel {
+  const name = model ?? config.model ?? findDefault(config);
+  const found = name === POCKET ? resolvePocket(config) : resolveNamed(name, config);
+  const files = { ...found.files, ...resolveParts(parts, config) };
+  return { ...found, files, chosenByUs: model === undefined && config.model === undefined };
+}
+
+/** The first catalogue model that is complete on this disk and not guarded, the replaced program's default first. */
+export function findDefault(config: Config): string {
+  const preferred = ['sd-turbo', ...catalog.map(({ key }) => key)];
+  const usable = preferred.find((key) => {
+    const entry = findEntry(key)!;
+    return isUnlocked(entry, config) && listMissing(entry, config).length === 0;
+  });
+  return usable ?? POCKET;
+}
+
+/** Files of an entry that are not on this disk. */
+export function listMissing(entry: CatalogEntry, config: Config): { what: string; file: HubFile }[] {
+  const files = Object.entries(entry.files).map(([what, file]) => ({ what, file }));
+  const loras = entry.loras.flatMap(({ file }) => (file ? [{ what: 'LoRA', file }] : []));
+  return [...files, ...loras].filter(({ file }) => locateHubFile(file, config) === undefined);
+}
+
+export function isUnlocked({ guard }: CatalogEntry, config: Config): boolean {
+  return guard === undefined || config[guard.setting];
+}
+
+/** What to do to get an entry's missing files. */
+export function howToGet(entry: CatalogEntry, config: Config): string {
+  const places = listMissing(entry, config).map(
+    ({ file }) =>
+      `https://huggingface.co/${file.repo}/resolve/main/${file.path} -> ${ownPathOf(file, config)}`,
+  );
+  return `Download ${places.join(', ')}`;
+}
+
+function resolvePocket(config: Config): Omit<ResolvedModel, 'chosenByUs'> {
+  return {
+    key: POCKET,
+    files: { model: locatePocket() },
+    loras: [],
+    defaults: {},
+    maxSide: maxSideOf(undefined, config),
+  };
+}
+
+function resolveNamed(name: string, config: Config): Omit<ResolvedModel, 'chosenByUs'> {
+  const entry = findEntry(name);
+  if (entry) return resolveEntry(entry, config);
+  const loose = listLooseModels(config).find((found) => found.name === name);
+  const file = loose?.file ?? findPath(name, config);
+  if (file === undefined) throw notFound(name, config);
+  return {
+    key: loose?.name ?? name,
+    files: { model: file },
+    loras: [],
+    defaults: {},
+    maxSide: maxSideOf(undefined, config),
+  };
+}
+
+function resolveEntry(entry: CatalogEntry, config: Config): Omit<ResolvedModel, 'chosenByUs'> {
+  const { key, guard } = entry;
+  if (guard && !isUnlocked(entry, config)) {
+    const variable = guard.setting === 'allowFlux' ? 'ALLOW_FLUX' : 'ALLOW_KLEIN';
+    throw new ImageForgeError('MODEL_GUARDED', `Model '${key}' is guarded: ${guard.reason}.`, {
+      hint: `Set ${variable}=1 to use it.`,
+      details: { model: key, setting: variable },
+    });
+  }
+  const missing = listMissing(entry, config);
+  if (missing.length > 0) {
+    const names = missing.map(({ what, file }) => `${path.posix.basename(file.path)} (${what})`);
+    throw new ImageForgeError(
+      'MODEL_INCOMPLETE',
+      `Model '${key}' is not on this disk: ${names.join(', ')} missing.`,
+      {
+        hint: howToGet(entry, config),
+        details: { model: key, missing: missing.map(({ file }) => file) },
+      },
+    );
+  }
+  const files = Object.fromEntries(
+    Object.entries(entry.files).map(([part, file]) => [part, locateHubFile(file, config)!]),
+  ) as ModelFiles;
+  const loras = entry.loras.flatMap(({ file, setting, strength }) => {
+    const lora = file ? locateHubFile(file, config) : setting && config[setting];
+    return lora ? [{ path: lora, strength }] : [];
+  });
+  return { key, files, loras, defaults: entry.defaults, entry, maxSide: maxSideOf(entry, config) };
+}
+
+function resolveParts(parts: ModelRequest['parts'] & object, config: Config): Partial<ModelFiles> {
+  const resolved: Partial<ModelFiles> = {};
+  for (const [part, name] of Object.entries(parts) as [Exclude<Part, 'model'>, string][]) {
+    const file = findPath(name, config);
+    if (file === undefined)
+      throw new ImageForgeError('NOT_FOUND', `There is no file ${name} (named for ${part}).`, {
+        details: { part, file: name },
+      });
+    resolved[part] = file;
+  }
+  return resolved;
+}
+
+function findPath(name: string, { workingDir }: Config): string | undefined {
+  const file = path.resolve(workingDir, name);
+  return statSync(file, { throwIfNoEntry: false }) ? file : undefined;
+}
+
+function notFound(name: string, config: Config): ImageForgeError {
+  const loose = listLooseModels(config).map((model) => model.name);
+  const isPath = /[\\/]|\.(gguf|safetensors|ckpt|pt|pth|bin|json)$/i.test(name);
+  return new ImageForgeError(
+    'MODEL_NOT_FOUND',
+    isPath ? `There is no model file ${name}.` : `There is no model '${name}'.`,
+    {
+      hint: `Name a GGUF or safetensors file, or one of ${[...modelKeys, ...loose].join(', ')}.`,
+      details: { model: name },
+    },
+  );
+}
