@@ -1,7 +1,7 @@
-// CPU kernels of our own, as ggml graph operations: packed, tiled, chosen at run time by what the processor has.
-// Every function adds one node to the graph; networks reach them through native/nn, never directly.
-// Shapes are in ggml order (fastest first). Activations are contiguous F32. Weights are F32, F16, BF16 or a ggml
-// quantised type, as they lie in the mapped file; nothing is unpacked for longer than one operation.
+// CPU kernels of our own, as ggml graph operations: packed, tiled, chosen at run time by what the processor
+// has. Every function adds one node to the graph; networks reach them through native/nn, never directly.
+// Shapes are in ggml order (fastest first). Activations are contiguous F32. Weights are F32, F16, BF16 or a
+// ggml quantised type, as they lie in the mapped file; nothing is unpacked for longer than one operation.
 #pragma once
 #include <ggml.h>
 
@@ -16,34 +16,43 @@ struct Env {
     const std::atomic<bool> * abort = nullptr;  // kernels return early (result undefined) once it is true
 };
 
-/// False where the processor lacks what the kernels need (AVX2 + FMA + F16C, or NEON): callers use ggml's operations.
+/// False where the processor lacks what the kernels need (AVX2 + FMA + F16C, or NEON): callers use ggml's
+/// operations.
 bool available();
 /// "avx512-vnni", "avx512", "avx2", "neon-i8mm", "neon-dotprod", "neon", "none".
+/// The environment's IMAGEFORGE_ISA asks for a lesser one ("avx2", "none"), for tests.
 const char * name();
 
 /// y[out, n, …] = weight[in, out] · x[in, n, …] + bias[out] (bias may be nullptr, F32).
 Tensor linear(ggml_context * graph, const Env & env, Tensor weight, Tensor x, Tensor bias);
 
-/// 2-D convolution, x [W, H, in, N], weight [kw, kh, in, out], bias [out] or nullptr, zero padding on each side.
+/// 2-D convolution, x [W, H, in, N], weight [kw, kh, in, out] or, for square kernels of any storage, its rows
+/// flattened to [in·kh·kw, out]; bias [out] or nullptr; zero padding on each side.
 struct ConvParams {
     int stride = 1;
     int pad_left = 1, pad_right = 1, pad_top = 1, pad_bottom = 1;
     bool upsample2 = false;  // x is read as if doubled by nearest-neighbour first
 };
-Tensor conv2d(ggml_context * graph, const Env & env, Tensor weight, Tensor x, Tensor bias, const ConvParams & params);
+Tensor conv2d(ggml_context * graph, const Env & env, Tensor weight, Tensor x, Tensor bias,
+              const ConvParams & params);
 
-/// softmax(scale · q·kᵀ + mask) · v without the score matrix in memory (online softmax, blocked; any head size).
-/// q [d, heads, Lq, N], k and v [d, heads, Lk, N] (as the projections give them, split into heads, rows may be strided
-/// views), mask nullptr or F32 [Lk, Lq]; result [d, heads, Lq, N] contiguous.
-Tensor attention(ggml_context * graph, const Env & env, Tensor q, Tensor k, Tensor v, Tensor mask, float scale,
-                 bool causal);
+/// softmax(scale · q·kᵀ + mask) · v without the score matrix in memory (online softmax, blocked; any head
+/// size). q [d, heads, Lq, N], k and v [d, heads, Lk, N] (as the projections give them, split into heads,
+/// rows may be strided views), mask nullptr or F32 [Lk, Lq]; result [d, heads, Lq, N] contiguous.
+Tensor attention(ggml_context * graph, const Env & env, Tensor q, Tensor k, Tensor v, Tensor mask,
+                 float scale, bool causal);
 
 /// Group norm over x [W, H, C, N] with weight and bias [C] (F32), then SiLU where asked.
-Tensor group_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight, Tensor bias, int groups, float eps,
-                  bool silu);
+Tensor group_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight, Tensor bias, int groups,
+                  float eps, bool silu);
 /// Layer norm over the fastest dimension with weight and bias [C]; either may be nullptr.
 Tensor layer_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight, Tensor bias, float eps);
 /// value · gelu(gate) with erf GELU; x [2·d, n] holds value, then gate; result [d, n].
 Tensor geglu(ggml_context * graph, const Env & env, Tensor x);
+
+/// Bytes of working memory that the kernels hold, in use or kept for the next operation.
+size_t scratch_bytes();
+/// Gives back what no running operation uses.
+void release_scratch();
 
 }  // namespace imageforge::kernels

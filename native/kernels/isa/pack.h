@@ -1,0 +1,113 @@
+// Packing: rows of a matrix (F32 activations or weights in any storage) turned into the panels that the
+// register tile reads in order. A panel holds, for one k after the other, the values of its rows side by
+// side.
+#pragma once
+
+namespace imageforge::kernels {
+namespace {
+
+constexpr int KC =
+    256;  // columns of a matrix packed at a time: one K-quant block, and a panel of A stays in L1
+constexpr int pack_group = L > MR ? L : MR;  // rows of A that are packed together
+
+inline WeightView matrix_f32(const float * data, int64_t rows, int64_t columns, size_t row_bytes) {
+    return {reinterpret_cast<const char *>(data), Storage::F32, rows, columns, row_bytes, 1, 4, nullptr};
+}
+
+/// Loads `count` rows (at most L) from `row`, columns [k0, k0 + kc), and calls put(k, vector over the rows)
+/// for every k in order; missing rows are 0. `unpacked` holds L · KC floats, used for quantised storage (k0
+/// on a block border).
+template <typename Load, typename LoadN, typename Put>
+inline void transpose_with(int count, int64_t kc, Load load_at, LoadN load_n_at, Put put) {
+    F r[L];
+    int64_t k = 0;
+    for (; k + L <= kc; k += L) {
+        if (count == L) {
+            for (int i = 0; i < L; i++) r[i] = load_at(i, k);
+        } else {
+            for (int i = 0; i < L; i++) r[i] = i < count ? load_at(i, k) : zero();
+        }
+        transpose(r);
+        for (int i = 0; i < L; i++) put(k + i, r[i]);
+    }
+    if (k < kc) {
+        const int rest = static_cast<int>(kc - k);
+        for (int i = 0; i < L; i++) r[i] = i < count ? load_n_at(i, k, rest) : zero();
+        transpose(r);
+        for (int i = 0; i < rest; i++) put(k + i, r[i]);
+    }
+}
+
+template <typename Put>
+inline void transpose_rows(const WeightView & m, int64_t row, int count, int64_t k0, int64_t kc,
+                           float * unpacked, Put put) {
+    const char * base = m.data + row * m.row_bytes;
+    const size_t stride = m.row_bytes;
+    if (m.storage == Storage::F16) {
+        const auto at = [=](int i, int64_t k) { return (const uint16_t *)(base + i * stride) + k0 + k; };
+        transpose_with(
+            count, kc, [&](int i, int64_t k) { return load_f16(at(i, k)); },
+            [&](int i, int64_t k, int n) { return load_f16_n(at(i, k), n); }, put);
+        return;
+    }
+    if (m.storage == Storage::BF16) {
+        const auto at = [=](int i, int64_t k) { return (const uint16_t *)(base + i * stride) + k0 + k; };
+        transpose_with(
+            count, kc, [&](int i, int64_t k) { return load_bf16(at(i, k)); },
+            [&](int i, int64_t k, int n) { return load_bf16_n(at(i, k), n); }, put);
+        return;
+    }
+    const float * rows = (const float *)base + k0;
+    size_t row_floats = stride / 4;
+    if (m.storage != Storage::F32) {
+        for (int i = 0; i < count; i++) {
+            m.to_float(base + i * stride + k0 / m.block * m.block_bytes, unpacked + i * KC, kc);
+        }
+        rows = unpacked;
+        row_floats = KC;
+    }
+    transpose_with(
+        count, kc, [=](int i, int64_t k) { return load(rows + i * row_floats + k); },
+        [=](int i, int64_t k, int n) { return load_n(rows + i * row_floats + k, n); }, put);
+}
+
+/// Rows [row, row + count) as panels of MR rows each: panel p at to + p · MR · kc. Room for whole groups of
+/// pack_group rows is needed.
+inline void pack_a(const WeightView & m, int64_t row, int64_t count, int64_t k0, int64_t kc, float * to,
+                   float * unpacked) {
+    for (int64_t g = 0; g < count; g += L) {
+        const int here = static_cast<int>(lesser<int64_t>(L, count - g));
+        if constexpr (L > MR) {
+            static_assert(L == 2 * MR, "a vector holds two panels");
+            float * low = to + g * kc;
+            float * high = low + MR * kc;
+            transpose_rows(m, row + g, here, k0, kc, unpacked,
+                           [=](int64_t k, F v) { store_halves(low + k * MR, high + k * MR, v); });
+        } else {
+            float * panel = to + g / MR * MR * kc + g % MR;
+            transpose_rows(m, row + g, here, k0, kc, unpacked,
+                           [=](int64_t k, F v) { store(panel + k * MR, v); });
+        }
+    }
+    if constexpr (L < MR) {  // the rest of a panel that has begun
+        for (int64_t g = round_up(count, L); g % MR != 0; g += L) {
+            float * panel = to + g / MR * MR * kc + g % MR;
+            for (int64_t k = 0; k < kc; k++) store(panel + k * MR, zero());
+        }
+    }
+}
+
+/// Rows [row, row + count) as one panel of `vectors` vectors.
+inline void pack_b(const WeightView & m, int64_t row, int64_t count, int vectors, int64_t k0, int64_t kc,
+                   float * to, float * unpacked) {
+    const int width = vectors * L;
+    for (int v = 0; v < vectors; v++) {
+        const int here = static_cast<int>(lesser<int64_t>(L, greater<int64_t>(0, count - v * L)));
+        float * column = to + v * L;
+        transpose_rows(m, row + v * L, here, k0, kc, unpacked,
+                       [=](int64_t k, F x) { store(column + k * width, x); });
+    }
+}
+
+}  // namespace
+}  // namespace imageforge::kernels

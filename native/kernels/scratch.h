@@ -1,0 +1,24 @@
+// Working memory of the kernels: blocks leased for one operation from a pool that keeps them, because the
+// threads of ggml come and go with every graph and would take thread-local buffers with them.
+#pragma once
+#include <cstddef>
+
+namespace imageforge::kernels {
+
+/// A block of at least `bytes`, aligned to a cache line, returned to the pool at the end of its scope.
+class Scratch {
+public:
+    explicit Scratch(size_t bytes);
+    ~Scratch();
+    Scratch(const Scratch &) = delete;
+    Scratch & operator=(const Scratch &) = delete;
+
+    void * data() const { return data_; }
+    float * floats() const { return static_cast<float *>(data_); }
+
+private:
+    void * data_;
+    size_t bytes_;
+};
+
+}  // namespace imageforge::kernels
