@@ -12,14 +12,22 @@ export interface PromptRow {
 export const fluxRowLength = 512;
 
 /** T5 of FLUX.1: the prompt, its end, padding on the right (which its encoder sees: no mask goes to it). */
-export function encodeT5Prompt(tokenizer: Tokenizer, prompt: string, length: number = fluxRowLength): PromptRow {
+export function encodeT5Prompt(
+  tokenizer: Tokenizer,
+  prompt: string,
+  length: number = fluxRowLength,
+): PromptRow {
   const end = requireToken(tokenizer, '</s>');
   const ids = [...tokenizer.encode(prompt).slice(0, length - 1), end];
   return layOut(ids, length, requireToken(tokenizer, '<pad>'), 'right');
 }
 
 /** Qwen3 of FLUX.2 klein: one user turn and the opening of an answer without thoughts, padding on the right. */
-export function encodeQwenPrompt(tokenizer: Tokenizer, prompt: string, length: number = fluxRowLength): PromptRow {
+export function encodeQwenPrompt(
+  tokenizer: Tokenizer,
+  prompt: string,
+  length: number = fluxRowLength,
+): PromptRow {
   const text = `<|im_start|>user\n${prompt}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n`;
   return layOut(tokenizer.encode(text), length, requireToken(tokenizer, '<|endoftext|>'), 'right');
 }
