@@ -115,7 +115,7 @@ export class EngineClient {
     const before = this.#last;
     const run = (async () => {
       await waitUnlessAborted(before, signal);
-      if (this.#closed) throw new ImageForgeError('CLOSED', 'The engine has been closed.');
+      if (this.#closed) throw closedError();
       this.#running++;
       const host = this.#ensureHost();
       host.hold(true);
@@ -195,7 +195,7 @@ class Host {
   ): Promise<T> {
     const { signal, onProgress } = options;
     const id = this.#nextId++;
-    if (this.#ended) return Promise.reject(new ImageForgeError('CLOSED', 'The engine has been closed.'));
+    if (this.#ended) return Promise.reject(closedError());
     const cancel = () => this.#transport.send({ type: 'cancel', id });
     const answer = new Promise<T>((resolve, reject) => {
       this.#calls.set(id, { resolve: resolve as (value: unknown) => void, reject, onProgress });
@@ -224,13 +224,11 @@ class Host {
     }
     this.#calls.delete(report.id);
     if (report.type === 'done') call.resolve(report.value);
-    else call.reject(ImageForgeError.fromJSON(report.error));
+    else call.reject(this.#closing ? closedError() : ImageForgeError.fromJSON(report.error));
   }
 
   #rejectAll(exit: Exit): void {
-    const error = this.#closing
-      ? new ImageForgeError('CLOSED', 'The engine was closed while the job ran.')
-      : this.#describeCrash(exit);
+    const error = this.#closing ? closedError() : this.#describeCrash(exit);
     for (const call of this.#calls.values()) call.reject(error);
     this.#calls.clear();
   }
@@ -250,6 +248,10 @@ class Host {
       },
     );
   }
+}
+
+function closedError(): ImageForgeError {
+  return new ImageForgeError('CLOSED', 'The engine has been closed.');
 }
 
 /** Waits for the jobs before, but not longer than the caller wants. */

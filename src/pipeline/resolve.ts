@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import type { ModelFiles, ModelPlan } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
-import { samplerNames, scheduleNames } from '../sampling/index.js';
+import { findSampler, findSchedule } from '../sampling/index.js';
 import { ImageForgeError } from '../shared/errors.js';
 import type { PipelineRequest, Task } from './types.js';
 
@@ -20,7 +20,9 @@ export interface GenerationOptions {
   guidance?: number | undefined;
   /** 0 … 2^53 - 1. Default: random below 2^32. */
   seed?: number | undefined;
+  /** In any program's spelling ("dpmpp_2m", "DPM++ 2M Karras"). Default: the model's. */
   sampler?: string | undefined;
+  /** Default: the one in the sampler's name, else the model's. */
   schedule?: string | undefined;
   /** Default: 'philox'. */
   noise?: 'philox' | 'torch' | undefined;
@@ -50,7 +52,7 @@ const MAX_SIDE = 16384;
 export function resolveRequest(
   options: GenerationOptions,
   model: ModelFiles,
-  plan: Pick<ModelPlan, 'defaults' | 'latent'>,
+  plan: Pick<ModelPlan, 'defaults' | 'latent' | 'prediction'>,
 ): PipelineRequest {
   const { defaults } = plan;
   const {
@@ -68,8 +70,11 @@ export function resolveRequest(
   const height = options.height ?? init?.height ?? defaults.height;
   const steps = options.steps ?? defaults.steps;
   const guidance = options.guidance ?? defaults.guidance;
-  const sampler = options.sampler ?? defaults.sampler;
-  const schedule = options.schedule ?? defaults.schedule;
+  const { entry: sampler, schedule: implied } = findSampler(options.sampler ?? defaults.sampler);
+  const schedule = findSchedule(
+    options.schedule ?? implied?.name ?? defaults.schedule,
+    plan.prediction === 'flow' ? 'flow' : 'diffusion',
+  );
 
   if (typeof prompt !== 'string') refuse('prompt', prompt, 'a string');
   requireSide('width', width, plan.latent.factor);
@@ -77,9 +82,7 @@ export function resolveRequest(
   requireInteger('steps', steps, 1, MAX_STEPS);
   requireNumber('guidance', guidance, 0, 100);
   requireInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
-  requireOneOf('sampler', sampler, samplerNames);
-  requireOneOf('schedule', schedule, scheduleNames);
-  requireOneOf('noise', noise, ['philox', 'torch']);
+  if (noise !== 'philox' && noise !== 'torch') refuse('noise', noise, 'philox or torch');
   requireInteger('batch', batch, 1, MAX_BATCH);
   requireInteger('clipSkip', clipSkip, 1, 12);
   requireNumber('strength', strength, 0, 1);
@@ -89,22 +92,9 @@ export function resolveRequest(
   if (mask) requireMask(mask, init, width, height);
 
   const task: Task = mask ? 'inpaint' : init ? 'img2img' : 'txt2img';
-  const common = {
-    task,
-    model,
-    prompt,
-    negativePrompt,
-    width,
-    height,
-    steps,
-    guidance,
-    seed,
-    sampler,
-    schedule,
-  };
   return {
-    ...common,
-    ...{ noise, batch, clipSkip, strength, previewEvery },
+    ...{ task, model, prompt, negativePrompt, width, height, steps, guidance, seed },
+    ...{ sampler: sampler.name, schedule: schedule.name, noise, batch, clipSkip, strength, previewEvery },
     ...(init && { init }),
     ...(mask && { mask }),
     ...(loras && loras.length > 0 && { loras }),
@@ -124,10 +114,6 @@ function requireInteger(name: string, value: number, min: number, max: number): 
 function requireNumber(name: string, value: number, min: number, max: number): void {
   if (!(Number.isFinite(value) && value >= min && value <= max))
     refuse(name, value, `a number from ${min} to ${max}`);
-}
-
-function requireOneOf(name: string, value: string, allowed: readonly string[]): void {
-  if (!allowed.includes(value)) refuse(name, value, `one of ${allowed.join(', ')}`);
 }
 
 function requirePixels({ rgb, width: w, height: h }: Pixels, width: number, height: number): void {

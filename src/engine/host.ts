@@ -1,0 +1,93 @@
+// The entry of the child process (or worker thread) that holds the engine: commands in, reports out.
+import { parentPort } from 'node:worker_threads';
+import type { Addon } from '../native/addon.js';
+import { ImageForgeError } from '../shared/errors.js';
+import { type Command, formatLogLine, type HostOptions, type LogLevel, type Report } from './protocol.js';
+import { Session } from './session.js';
+
+interface Port {
+  send(report: Report): void;
+  /** Ends the host once what it has sent is on its way. */
+  end(): void;
+}
+
+const log = (level: LogLevel, message: string) => void process.stderr.write(formatLogLine(level, message));
+
+function serve(port: Port): (command: Command) => void {
+  let session: Promise<Session> | undefined;
+  const running = new Map<number, AbortController>();
+
+  const answer = async (id: number, work: (session: Session, signal: AbortSignal) => unknown) => {
+    const controller = new AbortController();
+    running.set(id, controller);
+    try {
+      const value = await work(await session!, controller.signal);
+      port.send({ type: 'done', id, value: (value ?? null) as Extract<Report, { type: 'done' }>['value'] });
+    } catch (error) {
+      port.send({ type: 'failed', id, error: ImageForgeError.from(error).toJSON() });
+    } finally {
+      running.delete(id);
+    }
+  };
+
+  const close = async () => {
+    for (const controller of running.values()) controller.abort();
+    try {
+      await (await session)?.close();
+    } catch (error) {
+      log('warn', `closing the engine: ${ImageForgeError.from(error).message}`);
+    }
+    port.end();
+  };
+
+  return (command) => {
+    switch (command.type) {
+      case 'start':
+        session = openSession(command.options);
+        // its error is each job's answer
+        session.catch(() => undefined);
+        break;
+      case 'run': {
+        const { id, request } = command;
+        const onProgress = (progress: Extract<Report, { type: 'progress' }>['progress']) =>
+          port.send({ type: 'progress', id, progress });
+        void answer(id, (open, signal) => open.run(request, { signal, onProgress }));
+        break;
+      }
+      case 'load':
+        void answer(command.id, (open, signal) => open.load(command.model, { signal }));
+        break;
+      case 'status':
+        void answer(command.id, (open) => open.status());
+        break;
+      case 'cancel':
+        running.get(command.id)?.abort();
+        break;
+      case 'close':
+        void close();
+        break;
+    }
+  };
+}
+
+async function openSession(options: HostOptions): Promise<Session> {
+  const binding = (await import(options.binding ?? '../native/binding.js')) as { loadAddon(): Addon };
+  return new Session(binding.loadAddon(), options, log);
+}
+
+if (parentPort) {
+  const port = parentPort;
+  port.on('message', serve({ send: (report) => port.postMessage(report), end: () => port.close() }));
+} else {
+  const handle = serve({
+    send: (report) =>
+      void (process.connected && process.send!(report, undefined, undefined, () => undefined)),
+    end: () => process.disconnect(),
+  });
+  process.on('message', (command) => handle(command as Command));
+  // Without a parent nobody wants the result, and a network in the middle of a step would hold up a normal exit.
+  process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+  // Ctrl-C and a service manager's SIGTERM reach the whole group; the parent decides what becomes of the job.
+  process.on('SIGINT', () => undefined);
+  process.on('SIGTERM', () => undefined);
+}

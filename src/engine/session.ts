@@ -1,0 +1,82 @@
+// What the host keeps between jobs: one engine on one device, and at most one model in it.
+
+import { planModel } from '../families/index.js';
+import type { ModelFiles } from '../families/types.js';
+import type { Addon, Engine } from '../native/addon.js';
+import { generate } from '../pipeline/generate.js';
+import { LoadedModel } from '../pipeline/loaded-model.js';
+import type { PipelineRequest, PipelineResult, RunOptions } from '../pipeline/types.js';
+import type { HostOptions, HostStatus, LogLevel } from './protocol.js';
+
+export class Session {
+  readonly #addon: Addon;
+  readonly #options: HostOptions;
+  readonly #log: (level: LogLevel, message: string) => void;
+  #engine: Engine | undefined;
+  #device: string | null = null;
+  #model: LoadedModel | undefined;
+
+  constructor(addon: Addon, options: HostOptions, log: (level: LogLevel, message: string) => void) {
+    this.#addon = addon;
+    this.#options = options;
+    this.#log = log;
+  }
+
+  async run(request: PipelineRequest, options: RunOptions): Promise<PipelineResult> {
+    return generate(await this.#open(request.model), request, options);
+  }
+
+  async load(files: ModelFiles, options: RunOptions): Promise<void> {
+    await (await this.#open(files)).load(options.signal);
+  }
+
+  status(): HostStatus {
+    return {
+      device: this.#device,
+      model: this.#model?.files ?? null,
+      memory: this.#engine?.memory() ?? null,
+      rss: process.memoryUsage.rss(),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#engine?.abort();
+    await this.#model?.close();
+    await this.#engine?.close();
+    this.#model = undefined;
+    this.#engine = undefined;
+  }
+
+  /** The model of these files; another one is closed first, since two rarely fit. */
+  async #open(files: ModelFiles): Promise<LoadedModel> {
+    if (this.#model && sameFiles(this.#model.files, files)) return this.#model;
+    const plan = await planModel(files);
+    await this.#model?.close();
+    this.#model = undefined;
+    this.#model = new LoadedModel(this.#ensureEngine(), files, plan);
+    return this.#model;
+  }
+
+  #ensureEngine(): Engine {
+    if (this.#engine) return this.#engine;
+    const { device = this.#defaultDevice(), threads, residency, flashAttention } = this.#options;
+    this.#engine = new this.#addon.Engine({
+      device,
+      ...(threads !== undefined && { threads }),
+      ...(residency !== undefined && { residency }),
+      ...(flashAttention !== undefined && { flashAttention }),
+      onLog: this.#log,
+    });
+    this.#device = device;
+    return this.#engine;
+  }
+
+  #defaultDevice(): string {
+    return this.#addon.devices().find(({ kind }) => kind !== 'cpu')?.id ?? 'cpu';
+  }
+}
+
+function sameFiles(a: ModelFiles, b: ModelFiles): boolean {
+  const entries = (files: ModelFiles) => JSON.stringify(Object.entries(files).sort());
+  return entries(a) === entries(b);
+}

@@ -1,0 +1,16 @@
+// SD 1.x and 2.x while they run: one CLIP text encoder, the thousand scaled-linear noise levels.
+
+import { diffusionLevels } from '../../sampling/noise-levels.js';
+import { clipEnd } from '../../text/clip-tokenizer.js';
+import type { FamilyRuntime } from '../runtime.js';
+import { encodeSdPrompts, type SdTokenizer } from './text.js';
+
+export const sd1Runtime = createRuntime({ padding: clipEnd, cleaning: 'huggingface' });
+export const sd2Runtime = createRuntime({ padding: 0, cleaning: 'openclip' });
+
+function createRuntime(tokenizer: SdTokenizer): FamilyRuntime {
+  return {
+    encodePrompts: (encoders, plan, request) => encodeSdPrompts(tokenizer, encoders, plan, request),
+    noiseLevels: () => diffusionLevels('sd1'),
+  };
+}

@@ -1,0 +1,15 @@
+// Image to image (Meng et al. 2022, SDEdit): the picture's latent under as much noise as the schedule's tail begins with.
+import type { Autoencoder, Pixels } from '../native/addon.js';
+
+/** The last int(steps * strength) steps, at least one unless the strength is 0. */
+export function takeTail(sigmas: Float32Array, strength: number): Float32Array {
+  const steps = sigmas.length - 1;
+  const kept = Math.min(steps, Math.max(Math.floor(steps * strength), strength > 0 ? 1 : 0));
+  return sigmas.slice(steps - kept);
+}
+
+/** The mean of the picture's posterior: what the picture is, without the noise that a sample would add. */
+export async function encodePicture(autoencoder: Autoencoder, picture: Pixels): Promise<Float32Array> {
+  const { mean } = await autoencoder.encode(picture);
+  return mean.data;
+}

@@ -1,0 +1,141 @@
+// A model's networks in an engine: loaded when a phase needs them, freed when memory is short, prompts remembered.
+import {
+  type EncodedPrompts,
+  type FamilyRuntime,
+  findRuntime,
+  type PromptRequest,
+} from '../families/runtime.js';
+import type { ModelFiles, ModelPlan, NetworkPlan } from '../families/types.js';
+import type { Autoencoder, Denoiser, Engine, Module, TextEncoder } from '../native/addon.js';
+import { throwIfAborted, withAbort } from './abort.js';
+import { fitColours, type LatentColours } from './preview.js';
+
+/** Prompts whose states are kept: a batch of experiments with one prompt encodes it once. */
+const REMEMBERED_PROMPTS = 8;
+
+export class LoadedModel {
+  readonly engine: Engine;
+  readonly files: ModelFiles;
+  readonly plan: ModelPlan;
+  readonly runtime: FamilyRuntime;
+  #textEncoders: TextEncoder[] | undefined;
+  #denoiser: Denoiser | undefined;
+  #autoencoder: Autoencoder | undefined;
+  #prompts = new Map<string, EncodedPrompts>();
+  #colours: LatentColours | undefined;
+
+  constructor(engine: Engine, files: ModelFiles, plan: ModelPlan) {
+    this.engine = engine;
+    this.files = files;
+    this.plan = plan;
+    this.runtime = findRuntime(plan.family);
+  }
+
+  /** Loads every network that fits beside the others; the rest comes when its phase does. */
+  async load(signal?: AbortSignal): Promise<void> {
+    await withAbort(this.engine, signal, async () => {
+      const { textEncoders, denoiser, autoencoder } = this.plan;
+      const empty = !this.#textEncoders && !this.#denoiser;
+      const bytes = countBytes([...textEncoders, denoiser, autoencoder]);
+      if (empty && bytes > this.engine.memory().deviceFree) return;
+      await this.#loadTextEncoders(signal);
+      await this.loadDenoiser(signal);
+      await this.loadAutoencoder(signal);
+    });
+  }
+
+  /** Conditioning of these prompts; the text encoders are loaded only when it isn't remembered. */
+  async encodePrompts(request: PromptRequest, signal: AbortSignal | undefined): Promise<EncodedPrompts> {
+    const key = JSON.stringify(request);
+    const known = this.#prompts.get(key);
+    const encoded =
+      known ?? (await this.runtime.encodePrompts(await this.#loadTextEncoders(signal), this.plan, request));
+    this.#prompts.delete(key);
+    this.#prompts.set(key, encoded);
+    if (this.#prompts.size > REMEMBERED_PROMPTS) this.#prompts.delete(this.#prompts.keys().next().value!);
+    return encoded;
+  }
+
+  async loadDenoiser(signal?: AbortSignal): Promise<Denoiser> {
+    if (this.#denoiser) return this.#denoiser;
+    const { kind, config, weights } = this.plan.denoiser;
+    await this.#makeRoom([this.plan.denoiser]);
+    throwIfAborted(signal);
+    this.#denoiser = await this.engine.loadDenoiser(kind, config, weights);
+    return this.#denoiser;
+  }
+
+  async loadAutoencoder(signal?: AbortSignal): Promise<Autoencoder> {
+    if (this.#autoencoder) return this.#autoencoder;
+    const { kind, config, weights } = this.plan.autoencoder;
+    await this.#makeRoom([this.plan.autoencoder]);
+    throwIfAborted(signal);
+    this.#autoencoder = await this.engine.loadAutoencoder(kind, config, weights);
+    return this.#autoencoder;
+  }
+
+  /** How this model's latents look as colours, for previews. */
+  async latentColours(signal: AbortSignal | undefined): Promise<LatentColours> {
+    const { factor, channels } = this.plan.latent;
+    this.#colours ??= await fitColours(await this.loadAutoencoder(signal), factor, channels);
+    return this.#colours;
+  }
+
+  async close(): Promise<void> {
+    const modules: (Module | undefined)[] = [
+      ...(this.#textEncoders ?? []),
+      this.#denoiser,
+      this.#autoencoder,
+    ];
+    this.#textEncoders = undefined;
+    this.#denoiser = undefined;
+    this.#autoencoder = undefined;
+    await closeAll(modules);
+  }
+
+  async #loadTextEncoders(signal: AbortSignal | undefined): Promise<TextEncoder[]> {
+    if (this.#textEncoders) return this.#textEncoders;
+    await this.#makeRoom(this.plan.textEncoders);
+    const loaded: TextEncoder[] = [];
+    try {
+      for (const { kind, config, weights } of this.plan.textEncoders) {
+        throwIfAborted(signal);
+        loaded.push(await this.engine.loadTextEncoder(kind, config, weights));
+      }
+    } catch (error) {
+      await closeAll(loaded);
+      throw error;
+    }
+    this.#textEncoders = loaded;
+    return loaded;
+  }
+
+  /** Before networks that don't fit: others go, first those whose work is done soonest again. */
+  async #makeRoom(networks: NetworkPlan[]): Promise<void> {
+    const bytes = countBytes(networks);
+    const fits = () => bytes <= this.engine.memory().deviceFree;
+    if (!fits() && this.#textEncoders) {
+      const encoders = this.#textEncoders;
+      this.#textEncoders = undefined;
+      await closeAll(encoders);
+    }
+    if (!fits() && this.#autoencoder) {
+      const autoencoder = this.#autoencoder;
+      this.#autoencoder = undefined;
+      await autoencoder.close();
+    }
+    if (!fits() && this.#denoiser) {
+      const denoiser = this.#denoiser;
+      this.#denoiser = undefined;
+      await denoiser.close();
+    }
+  }
+}
+
+async function closeAll(modules: (Module | undefined)[]): Promise<void> {
+  for (const module of modules) await module?.close();
+}
+
+function countBytes(networks: NetworkPlan[]): number {
+  return networks.reduce((sum, { bytes }) => sum + bytes, 0);
+}
