@@ -45,14 +45,10 @@ function update(x: Float32Array, to: number, predictions: Prediction[], arrived?
   const others = arrived ? [...earlier, arrived] : earlier;
   const positions = others.map(({ sigma }) => Math.log(latest.sigma / sigma) / h);
   const growth = -Math.expm1(-h);
-  const terms = weightsOf(positions, h).flatMap((weight, i): Term[] => {
-    const factor = (growth * weight) / positions[i]!;
-    return [
-      [factor, others[i]!.denoised],
-      [-factor, latest.denoised],
-    ];
-  });
-  return combine([to / latest.sigma, x], [growth, latest.denoised], ...terms);
+  const factors = weightsOf(positions, h).map((weight, i) => (growth * weight) / positions[i]!);
+  const own = growth - factors.reduce((sum, factor) => sum + factor, 0); // they weigh differences to the latest
+  const terms = factors.map((factor, i): Term => [factor, others[i]!.denoised]);
+  return combine([to / latest.sigma, x], [own, latest.denoised], ...terms);
 }
 
 /** Weights of the differences at these positions (in steps of h): they match the exact integral's moments. */

@@ -1,6 +1,7 @@
 // Byte pair encoding over integer symbols: the merge loop that CLIP's, Qwen's and Mistral's tokenizers share.
 // A word of n symbols costs O(n log n), so one huge word cannot stall a server.
 
+// Pairs of symbols, and a rank with a position, are each one double: both stay below 2^53.
 const symbolLimit = 2 ** 21;
 const positionLimit = 2 ** 32;
 

@@ -4,6 +4,8 @@ import { byteSymbols } from './byte-symbols.js';
 import type { ByteBpeData, Tokenizer } from './tokenizer.js';
 import { wordPatterns } from './word-patterns.js';
 
+const maxTokens = 2 ** 20;
+
 export class ByteBpeTokenizer implements Tokenizer {
   readonly #data: ByteBpeData;
   readonly #ids = new Map<string, number>();
@@ -14,6 +16,10 @@ export class ByteBpeTokenizer implements Tokenizer {
 
   /** @throws RangeError naming what the data lack */
   constructor(data: ByteBpeData) {
+    if (data.tokens.length > maxTokens || data.merges.length > maxTokens)
+      throw new RangeError(
+        `it has ${data.tokens.length} tokens and ${data.merges.length} merges; ${maxTokens} are possible`,
+      );
     this.#data = data;
     this.#words = wordPatterns[data.split].pattern;
     for (const [id, token] of data.tokens.entries()) if (token !== undefined) this.#ids.set(token, id);
