@@ -5,7 +5,7 @@ import { ImageForgeError } from '../shared/errors.js';
 import { betaQuantile } from './beta-distribution.js';
 import { interpolate, type NoiseLevels, trainedSigmas } from './noise-levels.js';
 
-/** Usually steps + 1 sigmas; `beta` gives fewer where steps coincide, `ddim_uniform` one more where it divides badly. */
+/** Usually steps + 1 sigmas; fewer where steps coincide, and `ddim_uniform` adds one where it divides badly. */
 export type Schedule = (steps: number, levels: NoiseLevels) => Float32Array;
 
 /** Even steps over the levels. */
@@ -42,9 +42,7 @@ export const beta: Schedule = (steps, levels) => {
   const indices = range(steps).map((i) =>
     Math.round(betaQuantile(1 - i / steps, 0.6, 0.6) * (levels.count - 1)),
   );
-  return endAtZero(
-    indices.filter((index, i) => index !== indices[i - 1]).map((index) => levels.sigmaAt(index)),
-  );
+  return endAtZero(indices.map((index) => levels.sigmaAt(index)));
 };
 
 /** Quantiles of the same distribution over sigma instead of the levels, down to the lowest (WebUI, diffusers). */
@@ -67,13 +65,9 @@ export const klOptimal: Schedule = (steps, levels) =>
 /** Align Your Steps (Sabour et al. 2024): ten optimised steps, log-linear between them for other numbers. */
 export const alignYourSteps: Schedule = (steps, levels) => {
   if (!levels.alignYourSteps)
-    throw new ImageForgeError(
-      'INVALID_ARGUMENT',
-      'The schedule ays is made for SD 1.x, SD 2.x and SDXL only.',
-      {
-        hint: 'Choose another schedule for this model, e.g. simple or beta.',
-      },
-    );
+    throw new ImageForgeError('INVALID_ARGUMENT', 'The schedule ays is made for SD 1.x, SD 2.x and SDXL.', {
+      hint: 'Choose another schedule for this model, e.g. simple or beta.',
+    });
   const logs = Float64Array.from(alignYourStepsTables[levels.alignYourSteps], Math.log);
   const positions = linspace(0, logs.length - 1, steps + 1).slice(0, -1);
   return endAtZero(positions.map((position) => Math.exp(interpolate(logs, position))));
@@ -82,10 +76,12 @@ export const alignYourSteps: Schedule = (steps, levels) => {
 const alignYourStepsTables = {
   sd1: [
     14.6146412293, 6.4745760956, 3.8636745985, 2.694615152, 1.8841921177, 1.3943805092, 0.9642583904,
-  ].concat([0.6523686016, 0.3977456272, 0.1515232662, 0.0291671582]),
+    0.6523686016, 0.3977456272, 0.1515232662, 0.0291671582,
+  ],
   sdxl: [
     14.6146412293, 6.3184485287, 3.7681790315, 2.1811480769, 1.3405244945, 0.8620721141, 0.5550693289,
-  ].concat([0.3798540708, 0.2332364134, 0.1114188177, 0.0291671582]),
+    0.3798540708, 0.2332364134, 0.1114188177, 0.0291671582,
+  ],
 };
 
 /** diffusers' "leading" spacing with its offset of one: every (1000 / steps)-th timestep from the low end. */
@@ -104,8 +100,10 @@ export const trailing: Schedule = (steps, levels) =>
     levels,
   );
 
-/** diffusers' "linspace" spacing: as `normal`, but between timesteps sigma is linear instead of its
- * logarithm, and one single step is the lowest level. */
+/**
+ * diffusers' "linspace" spacing: as `normal`, but between timesteps sigma is linear instead of its logarithm, and a
+ * single step starts at the lowest level.
+ */
 export const linear: Schedule = (steps, levels) =>
   atTimesteps(linspace(0, levels.count - 1, steps).reverse(), levels);
 
@@ -124,8 +122,10 @@ function atTimesteps(timesteps: number[], levels: NoiseLevels): Float32Array {
 const highest = (levels: NoiseLevels) => levels.sigmaAt(levels.count - 1);
 const lowest = (levels: NoiseLevels) => levels.sigmaAt(0);
 
+/** Without steps that lead nowhere: multistep samplers divide by a step's length. */
 function endAtZero(sigmas: readonly number[]): Float32Array {
-  return Float32Array.of(...sigmas, 0);
+  const rounded = Float32Array.of(...sigmas, 0);
+  return rounded.filter((sigma, i) => sigma !== rounded[i - 1]);
 }
 
 function range(count: number): number[] {

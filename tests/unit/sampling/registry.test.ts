@@ -58,7 +58,7 @@ describe('the lists', () => {
 
   const kinds = { diffusion: diffusionLevels(), flow: flowLevels() };
   const cases = scheduleEntries.flatMap(({ name, kinds: served }) =>
-    served.flatMap((kind) => [1, 2, 7, 25, 150].map((steps) => ({ name, kind, steps }))),
+    served.flatMap((kind) => [1, 2, 7, 25, 150, 1000].map((steps) => ({ name, kind, steps }))),
   );
   it.each(cases)('$name of $steps steps falls to 0 on $kind models', ({ name, kind, steps }) => {
     const sigmas = findSchedule(name, kind).schedule(steps, kinds[kind]);
