@@ -1,8 +1,11 @@
 // Finds the networks in opened files, by their tensors alone.
 import { ImageForgeError } from '../shared/errors.js';
 import { autoencoderLayouts } from './networks/autoencoder.js';
+import { causalLmLayouts } from './networks/causal-lm.js';
 import { clipLayouts } from './networks/clip.js';
+import { fluxLayouts } from './networks/flux.js';
 import type { Layout, NetworkKind } from './networks/layout.js';
+import { t5Layouts } from './networks/t5.js';
 import { unetLayouts } from './networks/unet.js';
 import type { Source } from './sources.js';
 import { below, type Tensors } from './tensors.js';
@@ -18,7 +21,14 @@ export interface FoundNetwork {
   tensors: Tensors;
 }
 
-const layouts: Layout[] = [...unetLayouts, ...autoencoderLayouts, ...clipLayouts];
+const layouts: Layout[] = [
+  ...unetLayouts,
+  ...fluxLayouts,
+  ...autoencoderLayouts,
+  ...clipLayouts,
+  ...t5Layouts,
+  ...causalLmLayouts,
+];
 
 export function findNetworks(source: Source): FoundNetwork[] {
   const found: FoundNetwork[] = [];

@@ -3,12 +3,14 @@
 import { ImageForgeError } from '../shared/errors.js';
 import type { Family, PlanOptions } from './family.js';
 import { findNetworks, refuseWithoutDenoiser } from './find-networks.js';
+import { flux } from './flux/index.js';
+import { flux2 } from './flux2/index.js';
 import { sd1, sd2 } from './sd/index.js';
 import { sdxl } from './sdxl/index.js';
 import { nameModel, openSources } from './sources.js';
 import type { ModelFiles, ModelPlan } from './types.js';
 
-export const families: readonly Family[] = [sd1, sd2, sdxl];
+export const families: readonly Family[] = [sd1, sd2, sdxl, flux, flux2];
 
 /**
  * Reads headers only. Throws WEIGHTS_UNREADABLE, WEIGHTS_INVALID or UNSUPPORTED for a file, MODEL_INCOMPLETE where a

@@ -1,6 +1,6 @@
 // Tensors as families handle them: views of bytes in files, which can be renamed, reshaped and cut into rows without
 // touching the bytes.
-import type { Weights } from '../native/addon.js';
+import type { TensorEntry, Weights } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { sizeInBytes, tensorTypes } from '../weights/tensor-types.js';
 import type { WeightFile } from '../weights/types.js';
@@ -12,6 +12,10 @@ export interface TensorView {
   /** PyTorch order, slowest dimension first. */
   shape: number[];
   bytes: number;
+  /** Values are to be multiplied by this (scaled FP8). */
+  scale?: number;
+  /** The rows lie in several places, in this order; `path` and `offset` are the first one's. */
+  parts?: TensorView[];
 }
 
 export type Tensors = ReadonlyMap<string, TensorView>;
@@ -43,6 +47,28 @@ export function sliceRows(view: TensorView, from: number, count: number): Tensor
   const rowElements = rest.reduce((product, size) => product * size, 1);
   const rowBytes = sizeInBytes(type, rowElements, rest.at(-1) ?? 1)!;
   return { ...view, shape: [count, ...rest], offset: view.offset + from * rowBytes, bytes: count * rowBytes };
+}
+
+/** One tensor whose rows lie in several places. */
+export function compose(name: string, parts: TensorView[]): TensorView {
+  const first = parts[0]!;
+  const [, ...rest] = first.shape;
+  for (const part of parts) {
+    if (part.type !== first.type || String(part.shape.slice(1)) !== String(rest)) {
+      throw new ImageForgeError(
+        'UNSUPPORTED',
+        `${part.path}: the parts of ${name} don't fit together: ${first.type} [${first.shape}] and ${part.type} [${part.shape}]`,
+        { details: { file: part.path, tensor: name } },
+      );
+    }
+  }
+  const rows = parts.reduce((sum, part) => sum + (part.shape[0] ?? 1), 0);
+  return {
+    ...first,
+    shape: [rows, ...rest],
+    bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
+    parts,
+  };
 }
 
 /** The tensor or WEIGHTS_INVALID; `where` says in which file it should have been. */
@@ -86,16 +112,35 @@ export function totalBytes(tensors: Tensors): number {
 
 /** The table that the addon takes. */
 export function toWeights(tensors: Tensors): Weights {
-  const files = [...new Set([...tensors.values()].map((view) => view.path))];
-  const numbers = new Map(files.map((path, index) => [path, index]));
-  return {
-    files,
-    tensors: [...tensors].map(([name, { path, offset, type, shape }]) => ({
+  const files: string[] = [];
+  const numbers = new Map<string, number>();
+  const entries: TensorEntry[] = [];
+  const add = (name: string, { path, offset, type, shape, scale }: TensorView, row?: number) => {
+    let file = numbers.get(path);
+    if (file === undefined) {
+      file = files.push(path) - 1;
+      numbers.set(path, file);
+    }
+    entries.push({
       name,
-      file: numbers.get(path)!,
+      file,
       offset,
       type,
       shape,
-    })),
+      ...(scale !== undefined && { scale }),
+      ...(row !== undefined && { row }),
+    });
   };
+  for (const [name, view] of tensors) {
+    if (!view.parts) {
+      add(name, view);
+      continue;
+    }
+    let row = 0;
+    for (const part of view.parts) {
+      add(name, part, row);
+      row += part.shape[0] ?? 1;
+    }
+  }
+  return { files, tensors: entries };
 }

@@ -41,8 +41,8 @@ export interface ModelPlan {
   prediction: Prediction;
   /** The denoiser takes mask and masked image as extra channels. */
   inpaint: boolean;
-  /** Channels of a latent and pixels per latent cell. */
-  latent: { channels: number; factor: number };
+  /** Channels of a latent and pixels per latent cell; sides in pixels are multiples of `multiple` (default: factor). */
+  latent: { channels: number; factor: number; multiple?: number };
   textEncoders: TextEncoderPlan[];
   denoiser: NetworkPlan;
   autoencoder: NetworkPlan;

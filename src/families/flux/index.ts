@@ -1,0 +1,106 @@
+// FLUX.1: pooled CLIP-L and T5 states, the transformer of 19 + 38 blocks (schnell, dev, Kontext), a 16-channel autoencoder.
+import type { FluxConfig } from '../../native/configs.js';
+import { ImageForgeError } from '../../shared/errors.js';
+import {
+  choose,
+  type Family,
+  type FoundModel,
+  missing,
+  planAutoencoder,
+  planNetwork,
+  readDefaults,
+  readFact,
+} from '../family.js';
+import { readClip } from '../networks/clip.js';
+import { isFlux2, readFluxConfig } from '../networks/flux.js';
+import { readT5Config } from '../networks/t5.js';
+import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
+
+const bringAutoencoder = 'Name the FLUX.1 autoencoder (ae.safetensors) with --vae FILE.';
+const bringClip = 'Name CLIP-L (clip_l.safetensors) with --clip-l FILE.';
+const bringT5 = 'Name the T5-XXL encoder (GGUF or safetensors) with --t5xxl FILE.';
+
+const size = { width: 1024, height: 1024, sampler: 'euler', schedule: 'flow' };
+const schnellDefaults: Defaults = { steps: 4, guidance: 1, ...size };
+const devDefaults: Defaults = { steps: 40, guidance: 7.5, ...size };
+
+export const flux: Family = {
+  id: 'flux',
+  title: 'FLUX.1',
+  claims: ({ kind, tensors }) => kind === 'flux' && !isFlux2(tensors),
+  plan: planFlux,
+};
+
+async function planFlux(model: FoundModel): Promise<ModelPlan> {
+  const { source, tensors } = model.denoiser;
+  const config = readFluxConfig(tensors, source.label);
+  refuseFill(source.label, config);
+  const channels = config.outChannels / 4;
+  const autoencoder = planAutoencoder(model, {
+    latentChannels: channels,
+    scale: 0.3611,
+    shift: 0.1159,
+    title: flux.title,
+    bring: bringAutoencoder,
+  });
+  return {
+    family: 'flux',
+    name: model.name,
+    prediction: 'flow',
+    inpaint: false,
+    latent: { channels, factor: 8, multiple: 16 },
+    textEncoders: [planClip(model, config), planT5(model, config)],
+    denoiser: planNetwork('flux', config, tensors),
+    autoencoder,
+    defaults: readDefaults(source, config.guidance ? devDefaults : schnellDefaults),
+  };
+}
+
+/** Fill, Canny and Depth take a second picture as channels, which no pipeline gives them. */
+function refuseFill(label: string, { inChannels, outChannels }: FluxConfig): void {
+  if (inChannels === outChannels) return;
+  throw new ImageForgeError(
+    'UNSUPPORTED',
+    `${label} is a FLUX.1 model with ${inChannels} input channels (Fill, Canny, Depth …); models with ${outChannels} run`,
+    { hint: 'Use FLUX.1 schnell, dev or Kontext.', details: { file: label, tensor: 'img_in.weight' } },
+  );
+}
+
+function planClip(model: FoundModel, flux: FluxConfig): TextEncoderPlan {
+  const network = choose(model, 'clip', 'clip_l');
+  if (!network) throw missing(model, 'clip_l', 'CLIP-L text encoder', bringClip);
+  const { label } = network.source;
+  const heads = model.options.textHeads ?? readFact(network.source, 'text.heads');
+  const { config, tensors } = readClip(network.tensors, label, {
+    activation: 'quick_gelu',
+    projected: false,
+    ...(heads !== undefined && { heads }),
+  });
+  refuseOtherWidth(label, 'CLIP-L', config.width, flux.vectorWidth, 'vector_in.in_layer.weight', bringClip);
+  return { part: 'clip_l', layers: [config.layers], ...planNetwork('clip', config, tensors) };
+}
+
+function planT5(model: FoundModel, flux: FluxConfig): TextEncoderPlan {
+  const network = choose(model, 't5', 't5xxl');
+  if (!network) throw missing(model, 't5xxl', 'T5-XXL text encoder', bringT5);
+  const { label } = network.source;
+  const config = readT5Config(network.tensors, label);
+  refuseOtherWidth(label, 'T5', config.width, flux.contextWidth, 'txt_in.weight', bringT5);
+  return { part: 't5xxl', layers: [config.layers], ...planNetwork('t5', config, network.tensors) };
+}
+
+function refuseOtherWidth(
+  label: string,
+  what: string,
+  found: number,
+  expected: number,
+  tensor: string,
+  hint: string,
+): void {
+  if (found === expected) return;
+  throw new ImageForgeError(
+    'WEIGHTS_INVALID',
+    `${label}: this ${what} gives states of width ${found}, but the transformer's ${tensor} takes ${expected}: it is of the wrong size`,
+    { hint, details: { file: label, tensor, found, expected } },
+  );
+}

@@ -1,0 +1,105 @@
+// FLUX.2: states of three layers of a language model (Qwen3 for klein, Mistral for dev), a transformer with shared
+// modulation, a 32-channel autoencoder whose latents are packed 2 x 2 and normalised.
+import type { FluxConfig } from '../../native/configs.js';
+import { ImageForgeError } from '../../shared/errors.js';
+import {
+  choose,
+  type Family,
+  type FoundModel,
+  missing,
+  planAutoencoder,
+  planNetwork,
+  readDefaults,
+} from '../family.js';
+import type { FoundNetwork } from '../find-networks.js';
+import { type CausalLmFacts, countLayers, readCausalLm } from '../networks/causal-lm.js';
+import { isFlux2, readFluxConfig } from '../networks/flux.js';
+import type { Source } from '../sources.js';
+import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
+
+const bringAutoencoder = 'Name the FLUX.2 autoencoder (flux2-vae.safetensors) with --vae FILE.';
+const bringModel =
+  'Name the language model with --llm FILE: Qwen3-4B or -8B for klein 4B or 9B, Mistral Small 3.2 for dev.';
+
+const size = { width: 1024, height: 1024, sampler: 'euler', schedule: 'flow' };
+const kleinDefaults: Defaults = { steps: 4, guidance: 1, ...size };
+const kleinBaseDefaults: Defaults = { steps: 50, guidance: 4, ...size };
+const devDefaults: Defaults = { steps: 50, guidance: 7.5, ...size };
+
+export const flux2: Family = {
+  id: 'flux2',
+  title: 'FLUX.2',
+  claims: ({ kind, tensors }) => kind === 'flux' && isFlux2(tensors),
+  plan: planFlux2,
+};
+
+async function planFlux2(model: FoundModel): Promise<ModelPlan> {
+  const { source, tensors } = model.denoiser;
+  const config = readFluxConfig(tensors, source.label);
+  const autoencoder = planAutoencoder(model, {
+    latentChannels: config.outChannels / 4,
+    scale: 1,
+    shift: 0,
+    title: flux2.title,
+    bring: bringAutoencoder,
+  });
+  return {
+    family: 'flux2',
+    name: model.name,
+    prediction: 'flow',
+    inpaint: false,
+    latent: { channels: config.outChannels, factor: 16 },
+    textEncoders: [planLanguageModel(model, config)],
+    denoiser: planNetwork('flux', config, tensors),
+    autoencoder,
+    defaults: readDefaults(source, chooseDefaults(source, config)),
+  };
+}
+
+/** The distilled klein and its base have the same tensors; only the file's own words tell. */
+function chooseDefaults({ metadata, config }: Source, { guidance }: FluxConfig): Defaults {
+  if (guidance) return devDefaults;
+  const words = [metadata.get('general.name'), metadata.get('modelspec.title'), config?._name_or_path];
+  return words.some((word) => typeof word === 'string' && /\bbase\b/i.test(word))
+    ? kleinBaseDefaults
+    : kleinDefaults;
+}
+
+function planLanguageModel(model: FoundModel, { contextWidth }: FluxConfig): TextEncoderPlan {
+  const network = choose(model, 'causal_lm', 'llm');
+  if (!network) throw missing(model, 'llm', 'language model', bringModel);
+  const { label } = network.source;
+  const quarter = Math.max(1, Math.floor(countLayers(network.tensors) / 4));
+  const layers = [quarter, 2 * quarter, 3 * quarter];
+  const { config, tensors } = readCausalLm(network.tensors, label, 3 * quarter, readFacts(network));
+  if (config.width * layers.length !== contextWidth) {
+    throw new ImageForgeError(
+      'WEIGHTS_INVALID',
+      `${label}: three states of width ${config.width} make ${config.width * 3}, but the transformer's txt_in.weight takes ${contextWidth}: this language model is of the wrong size`,
+      {
+        hint: bringModel,
+        details: { file: label, tensor: 'txt_in.weight', found: config.width * 3, expected: contextWidth },
+      },
+    );
+  }
+  return { part: 'llm', layers, ...planNetwork('causal_lm', config, tensors) };
+}
+
+/** Constants of the published models, unless the file (GGUF metadata, config.json beside it) has its own. */
+function readFacts({ source, layout, tensors }: FoundNetwork): CausalLmFacts {
+  const qwen = tensors.has('layers.0.self_attn.q_norm.weight');
+  const { metadata } = source;
+  const architecture = metadata.get('general.architecture');
+  const read = (key: string, inConfig: string): number | undefined => {
+    const text = (source.config?.text_config ?? source.config) as Record<string, unknown> | undefined;
+    const value = metadata.get(`${String(architecture)}.${key}`) ?? text?.[inConfig];
+    return typeof value === 'number' && value > 0 ? value : undefined;
+  };
+  const headDim = read('attention.key_length', 'head_dim');
+  return {
+    theta: read('rope.freq_base', 'rope_theta') ?? (qwen ? 1e6 : 1e9),
+    eps: read('attention.layer_norm_rms_epsilon', 'rms_norm_eps') ?? (qwen ? 1e-6 : 1e-5),
+    ropeInterleaved: layout === 'llama.cpp' && !qwen,
+    ...(headDim !== undefined && { headDim }),
+  };
+}
