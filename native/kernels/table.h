@@ -83,6 +83,8 @@ struct KernelTable {
     void (*group_norm)(const GroupNormArgs &, Team &);
     void (*layer_norm)(const LayerNormArgs &, Team &);
     void (*geglu)(const GegluArgs &, Team &);
+    /// Runs the register tile on panels in L1 and returns the floating-point operations done, for benchmarks.
+    double (*tile_peak)(int64_t repeats);
 };
 
 extern const KernelTable avx2_kernels, avx512_kernels, avx512_vnni_kernels;

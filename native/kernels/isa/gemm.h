@@ -143,6 +143,15 @@ inline void gemm(int64_t row0, int64_t row1, int64_t column0, int64_t column1, i
     }
 }
 
+double tile_peak(int64_t repeats) {
+    constexpr int64_t kc = 64;  // both panels together take at most 14 KiB
+    Scratch scratch(sizeof(float) * (kc * (MR + NR) + MR * NR));
+    float *a = scratch.floats(), *b = a + kc * MR, *c = b + kc * NR;
+    zero_floats(a, kc * (MR + NR) + MR * NR);
+    for (int64_t i = 0; i < repeats; i++) tile<MR, NV, true>(kc, a, 0, b, c, NR, NR, true, nullptr, nullptr);
+    return 2.0 * MR * NR * kc * static_cast<double>(repeats);
+}
+
 /// How a product is cut into items for the team: enough items to share out evenly, as few as possible
 /// otherwise, because every item packs its own rows and columns.
 struct Grid {

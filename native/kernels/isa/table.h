@@ -15,5 +15,5 @@
 #define IMAGEFORGE_KERNEL_TABLE(identifier, label)                                                    \
     namespace imageforge::kernels {                                                                   \
     extern const KernelTable identifier;                                                              \
-    const KernelTable identifier = {label, linear, conv2d, attention, group_norm, layer_norm, geglu}; \
+    const KernelTable identifier = {label, linear, conv2d, attention, group_norm, layer_norm, geglu, tile_peak}; \
     }

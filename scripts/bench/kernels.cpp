@@ -1,0 +1,180 @@
+// Micro benchmark of native/kernels at the networks' own shapes: GFLOP/s and the share of what the register tile
+// reaches on data in L1, both on the given threads. Convolutions count the multiplications of the plain method.
+//   cmake -S . -B build -DIMAGEFORGE_TESTS=ON && cmake --build build --target kernels_bench
+//   build/Release/kernels_bench [threads] [part of a name]
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "kernels/cpu.h"
+#include "kernels/kernels.h"
+#include "tests/kernels_run.h"
+
+using namespace imageforge;
+using namespace imageforge::kernels_test;
+
+namespace {
+
+const kernels::Env env;
+std::mt19937 random_source(1);
+int threads = 2;
+double peak = 0;
+const char * wanted = "";
+
+double seconds() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// The median of runs that fill half a second (at least three).
+template <typename Run>
+double time_of(Run run) {
+    run();
+    std::vector<double> times;
+    for (double spent = 0; spent < 0.5 || times.size() < 3;) {
+        const double start = seconds();
+        run();
+        times.push_back(seconds() - start);
+        spent += times.back();
+    }
+    std::sort(times.begin(), times.end());
+    return times[times.size() / 2];
+}
+
+void measure_peak() {
+    constexpr int64_t repeats = 20000;
+    double flops = 0;
+    const double time = time_of([&] {
+        std::vector<std::thread> others;
+        for (int i = 1; i < threads; i++) others.emplace_back([] { kernels::table()->tile_peak(repeats); });
+        flops = kernels::table()->tile_peak(repeats) * threads;
+        for (std::thread & thread : others) thread.join();
+    });
+    peak = flops / time * 1e-9;
+}
+
+void report(const std::string & name, ggml_tensor * node, double flops) {
+    const double time = time_of([&] { run(node, threads); });
+    std::printf("%-46s %9.3f ms", name.c_str(), time * 1e3);
+    if (flops > 0) std::printf(" %8.1f GFLOP/s %5.0f %%", flops / time * 1e-9, flops / time * 1e-7 / peak);
+    if (flops == 0) {
+        double bytes = ggml_nbytes(node);
+        for (ggml_tensor * source : node->src) bytes += source ? ggml_nbytes(source) : 0;
+        std::printf(" %8.1f GB/s", bytes / time * 1e-9);
+    }
+    std::printf("\n");
+    std::fflush(stdout);
+}
+
+bool skipped(const std::string & name) { return name.find(wanted) == std::string::npos; }
+
+void linear(ggml_type type, int64_t in, int64_t out, int64_t tokens) {
+    const std::string name = std::string("linear ") + ggml_type_name(type) + " " + std::to_string(in) + "->" +
+                             std::to_string(out) + " x " + std::to_string(tokens);
+    if (skipped(name)) return;
+    Context context(((in + out) * tokens + in * out) * 5);
+    ggml_tensor * w = make(context, type, {in, out}, random_source);
+    ggml_tensor * x = make(context, GGML_TYPE_F32, {in, tokens}, random_source);
+    ggml_tensor * b = make(context, GGML_TYPE_F32, {out}, random_source);
+    report(name, kernels::linear(context, env, w, x, b), 2.0 * in * out * tokens);
+}
+
+void conv(ggml_type type, int64_t side, int64_t in, int64_t out, int kernel = 3, int stride = 1, int batch = 1) {
+    const std::string name = std::string("conv ") + ggml_type_name(type) + " " + std::to_string(kernel) + "x" +
+                             std::to_string(kernel) + (stride > 1 ? " stride 2 " : " ") + std::to_string(in) + "->" +
+                             std::to_string(out) + " " + std::to_string(side) + "^2" +
+                             (batch > 1 ? " x " + std::to_string(batch) : "");
+    if (skipped(name)) return;
+    Context context((side * side * (in + out) * batch + in * out * kernel * kernel) * 5);
+    ggml_tensor * w = ggml_is_quantized(type)
+                          ? make(context, type, {in * kernel * kernel, out}, random_source)
+                          : make(context, type, {kernel, kernel, in, out}, random_source);
+    ggml_tensor * x = make(context, GGML_TYPE_F32, {side, side, in, batch}, random_source);
+    ggml_tensor * b = make(context, GGML_TYPE_F32, {out}, random_source);
+    kernels::ConvParams params;
+    params.stride = stride;
+    if (kernel == 1) params.pad_left = params.pad_right = params.pad_top = params.pad_bottom = 0;
+    const double pixels = static_cast<double>(side / stride) * (side / stride) * batch;
+    report(name, kernels::conv2d(context, env, w, x, b, params), 2.0 * in * out * kernel * kernel * pixels);
+}
+
+void attention(int64_t d, int64_t heads, int64_t queries, int64_t keys) {
+    const std::string name = "attention " + std::to_string(queries) + " x " + std::to_string(keys) + ", " +
+                             std::to_string(heads) + " heads of " + std::to_string(d);
+    if (skipped(name)) return;
+    Context context((2 * queries + 2 * keys) * d * heads * 5);
+    ggml_tensor * q = make(context, GGML_TYPE_F32, {d, heads, queries}, random_source);
+    ggml_tensor * k = make(context, GGML_TYPE_F32, {d, heads, keys}, random_source);
+    ggml_tensor * v = make(context, GGML_TYPE_F32, {d, heads, keys}, random_source);
+    report(name, kernels::attention(context, env, q, k, v, nullptr, 0.1f, false), 4.0 * d * heads * queries * keys);
+}
+
+void memory_bound() {
+    if (!skipped("group_norm")) {
+        for (int64_t side : {64, 512}) {
+            const int64_t channels = side == 64 ? 320 : 128;
+            Context context(side * side * channels * 9);
+            ggml_tensor * x = make(context, GGML_TYPE_F32, {side, side, channels}, random_source);
+            ggml_tensor * w = make(context, GGML_TYPE_F32, {channels}, random_source);
+            report("group_norm + silu " + std::to_string(channels) + " " + std::to_string(side) + "^2",
+                   kernels::group_norm(context, env, x, w, w, 32, 1e-5f, true), 0);
+        }
+    }
+    Context context(64u << 20);
+    ggml_tensor * x = make(context, GGML_TYPE_F32, {320, 4096}, random_source);
+    ggml_tensor * w = make(context, GGML_TYPE_F32, {320}, random_source);
+    if (!skipped("layer_norm")) report("layer_norm 320 x 4096", kernels::layer_norm(context, env, x, w, w, 1e-5f), 0);
+    ggml_tensor * gates = make(context, GGML_TYPE_F32, {2560, 4096}, random_source);
+    if (!skipped("geglu")) report("geglu 1280 x 4096", kernels::geglu(context, env, gates), 0);
+}
+
+}  // namespace
+
+int main(int argc, char ** argv) {
+    if (argc > 1) threads = std::max(1, std::atoi(argv[1]));
+    if (argc > 2) wanted = argv[2];
+    if (!kernels::available()) {
+        std::printf("no kernels for this processor\n");
+        return 1;
+    }
+    measure_peak();
+    std::printf("%s, %d threads, register tile in L1: %.0f GFLOP/s\n", kernels::name(), threads, peak);
+    for (ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K}) {
+        if (type != GGML_TYPE_Q4_K) linear(type, 320, 320, 4096);
+        if (type != GGML_TYPE_Q4_K) linear(type, 320, 2560, 4096);
+        linear(type, 1280, 1280, 256);
+        linear(type, 1280, 10240, 64);
+        linear(type, 768, 1280, 77);
+        linear(type, 1280, 1280, 1);
+        linear(type, 3072, 12288, 1280);
+    }
+    for (ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
+        conv(type, 64, 320, 320);
+        conv(type, 64, 960, 320);
+        conv(type, 32, 640, 640);
+        conv(type, 16, 1280, 1280);
+        conv(type, 16, 1280, 1280, 3, 1, 2);
+        conv(type, 8, 1280, 1280);
+        conv(type, 8, 1280, 1280, 3, 1, 2);
+        conv(type, 64, 320, 320, 3, 2);
+        conv(type, 64, 320, 320, 1);
+        conv(type, 32, 1280, 640, 1);
+    }
+    conv(GGML_TYPE_F16, 64, 4, 320);
+    conv(GGML_TYPE_F16, 64, 320, 4);
+    conv(GGML_TYPE_F16, 64, 512, 512);
+    conv(GGML_TYPE_F16, 256, 256, 256);
+    conv(GGML_TYPE_F16, 512, 128, 128);
+    conv(GGML_TYPE_F16, 512, 128, 3);
+    attention(40, 8, 4096, 4096);
+    attention(40, 8, 4096, 77);
+    attention(80, 8, 1024, 1024);
+    attention(160, 8, 256, 256);
+    attention(64, 10, 4096, 4096);
+    attention(128, 24, 1280, 1280);
+    attention(512, 1, 4096, 4096);
+    memory_bound();
+    std::printf("working memory kept: %.1f MiB\n", kernels::scratch_bytes() / 1048576.0);
+    return 0;
+}
