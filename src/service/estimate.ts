@@ -1,0 +1,60 @@
+// What a generation will need, estimated before anything is loaded, against what the machine has free.
+import { freemem } from 'node:os';
+import type { ModelPlan } from '../families/types.js';
+import type { AutoencoderConfig } from '../native/configs.js';
+import type { Config } from '../shared/config.js';
+import { ImageForgeError } from '../shared/errors.js';
+import type { Size } from './pictures.js';
+
+export interface MemoryEstimate {
+  weights: number;
+  compute: number;
+}
+
+/** Decoding holds about three feature maps of the second level at full resolution, in F32; denoising needs less. */
+const MAPS = 3;
+
+export function estimateMemory(plan: ModelPlan, { width, height }: Size): MemoryEstimate {
+  const weights = [...plan.textEncoders, plan.denoiser, plan.autoencoder].reduce(
+    (sum, { bytes }) => sum + bytes,
+    0,
+  );
+  const channels = (plan.autoencoder.config as Partial<AutoencoderConfig>).channels ?? [];
+  return { weights, compute: width * height * (channels[1] ?? channels[0] ?? 64) * 4 * MAPS };
+}
+
+/**
+ * Refuses what cannot fit into this machine's memory. A forced MEMORY_MODE or a GPU named in DEVICE leaves the word to
+ * the engine, which knows that device.
+ * @throws ImageForgeError OUT_OF_MEMORY with the figures.
+ */
+export function requireMemory(
+  name: string,
+  plan: ModelPlan,
+  size: Size,
+  { device, memoryMode }: Pick<Config, 'device' | 'memoryMode'>,
+  free = readFreeMemory(),
+): void {
+  if (memoryMode !== 'auto' || (device !== 'auto' && device !== 'cpu')) return;
+  const { weights, compute } = estimateMemory(plan, size);
+  if (weights + compute <= free) return;
+  throw new ImageForgeError(
+    'OUT_OF_MEMORY',
+    `${name} at ${size.width}x${size.height} needs about ${gigabytes(weights + compute)} ` +
+      `(weights ${gigabytes(weights)}, compute ${gigabytes(compute)}); ${gigabytes(free)} are free.`,
+    {
+      hint: 'Choose a smaller size or a more quantised file, free some memory, or force it with MEMORY_MODE=offload.',
+      details: { weights, compute, free },
+    },
+  );
+}
+
+/** Bytes that can be had without swapping, within the container's limit where there is one. */
+export function readFreeMemory(): number {
+  const available = (process as { availableMemory?: () => number }).availableMemory?.();
+  return available && available > 0 ? available : freemem();
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(bytes < 1e9 ? 2 : 1)} GB`;
+}

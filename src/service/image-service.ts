@@ -1,0 +1,340 @@
+// The service behind every door: one queue, one engine, one cache, one way to write pictures. A door parses, calls
+// this, and formats the answer.
+import path from 'node:path';
+import { EngineClient } from '../engine/client.js';
+import type { PipelineResult, Progress } from '../pipeline/types.js';
+import { resolveModel } from '../registry/resolve-model.js';
+import type { Config } from '../shared/config.js';
+import { type Logger, silentLogger } from '../shared/log.js';
+import { readVersion } from '../shared/version.js';
+import { PromptAssistant } from './assist.js';
+import { type CachedPicture, cacheKey, PictureCache } from './cache.js';
+import { Lifecycle, type LifecycleStatus } from './lifecycle.js';
+import { formatFileTime, formatLocalTime, formatUtcTime, type ImageMetadata, nameTask } from './metadata.js';
+import { prepareFolder, saveOutput } from './outputs.js';
+import { formatParameters } from './parameters.js';
+import { encodePng } from './pictures.js';
+import { insertPngText } from './png-text.js';
+import { type PreparedRequest, prepareRequest } from './prepare.js';
+import { JobQueue } from './queue.js';
+import {
+  createRequestSchemas,
+  type ImageRequest,
+  type Operation,
+  parseRequest,
+  type RequestSchemas,
+} from './requests.js';
+import type { ImageResult, ResultImage } from './results.js';
+
+export interface ServiceOptions {
+  config: Config;
+  logger?: Logger;
+  /** Paths in requests are confined to the allowed folders (servers); the user's own hand is not (CLI, library). */
+  confine?: boolean;
+  /** Default: one made from the settings. */
+  client?: EngineClient;
+}
+
+export interface RunControls {
+  signal?: AbortSignal;
+  /** Higher first; 0 by default. */
+  priority?: number;
+  /** Place in the line, 1 = next; called when it changes. */
+  onPosition?: (position: number) => void;
+  onProgress?: (progress: Progress) => void;
+  /** The prompt as the model will see it. */
+  onPrompt?: (prompt: string) => void;
+  save?: SaveTarget;
+}
+
+export interface SaveTarget {
+  /** Default: OUTPUT_DIR. */
+  folder?: string | undefined;
+  /** Exact name of the (first) image, with or without .png. */
+  file?: string | undefined;
+  /** false keeps the image in memory only. */
+  enabled?: boolean;
+}
+
+export interface ServiceStatus extends LifecycleStatus {
+  defaultModel: string;
+  /** Key or path of the model in memory. */
+  loadedModel: string | null;
+  queue: { waiting: number; running: boolean; limit: number };
+  outputDir: string;
+}
+
+export class ImageService {
+  readonly config: Config;
+  readonly schemas: RequestSchemas;
+  readonly queue: JobQueue;
+  readonly lifecycle: Lifecycle;
+  readonly assistant: PromptAssistant;
+  readonly #cache: PictureCache;
+  readonly #logger: Logger;
+  readonly #confine: boolean;
+  /** What the engine has in memory, as it was when it was loaded. */
+  #loaded: { key: string; affinity: string; identity: string } | undefined;
+
+  constructor({ config, logger = silentLogger, confine = false, client }: ServiceOptions) {
+    this.config = config;
+    this.#logger = logger;
+    this.#confine = confine;
+    this.schemas = createRequestSchemas(config);
+    this.queue = new JobQueue({ limit: config.queueLimit });
+    this.lifecycle = new Lifecycle(client ?? createClient(config, logger), config.unloadTimeout, logger);
+    this.assistant = new PromptAssistant(config);
+    this.#cache = new PictureCache({ folder: config.cacheDir, maxBytes: config.cacheMaxBytes, logger });
+  }
+
+  /** A door's fields (snake_case, either spelling) as a request. @throws ImageForgeError INVALID_ARGUMENT. */
+  parse(operation: Operation, fields: unknown): ImageRequest {
+    return parseRequest(operation, fields, this.schemas);
+  }
+
+  /**
+   * Makes the pictures of one request and writes them.
+   * @throws ImageForgeError of any code; nothing is left half-written.
+   */
+  async run(asked: ImageRequest, controls: RunControls = {}): Promise<ImageResult> {
+    const begun = performance.now();
+    const { signal, save = {} } = controls;
+    const { request: wanted, reason } = await this.#assist(asked, signal);
+    const prepared = await this.#prepare(wanted);
+    const { request } = prepared;
+    const folder = save.file ? path.dirname(save.file) : (save.folder ?? this.config.outputDir);
+    const needed = request.batch * (request.width * request.height * 4 + 2 ** 16);
+    if (save.enabled !== false) await prepareFolder(folder, needed);
+    signal?.throwIfAborted();
+    controls.onPrompt?.(request.prompt);
+
+    const seeds = Array.from({ length: request.batch }, (_, i) => request.seed + i);
+    const keys = this.#cacheKeys(prepared, seeds);
+    const known = wanted.useCache && wanted.seed !== undefined ? await this.#readCache(keys) : undefined;
+    const made = known ?? (await this.#generate(prepared, controls));
+    if (!known && wanted.useCache) {
+      for (const [i, picture] of made.pictures.entries()) await this.#cache.put(keys[i]!, picture);
+    }
+
+    const elapsedSeconds = round((performance.now() - begun) / 1000);
+    const originalPrompt = wanted.prompt === asked.prompt ? null : asked.prompt;
+    const facts = { prepared, elapsedSeconds, cached: known !== undefined, originalPrompt };
+    const images: ResultImage[] = [];
+    for (const [i, picture] of made.pictures.entries()) {
+      const metadata = describePicture(facts, seeds[i]!);
+      images.push(await this.#finish(picture.png, metadata, { ...save, folder }));
+    }
+    return {
+      task: nameTask(request.task),
+      model: prepared.model.key,
+      seed: request.seed,
+      steps: request.steps,
+      guidance: request.guidance,
+      width: request.width,
+      height: request.height,
+      elapsedSeconds,
+      prompt: request.prompt,
+      negativePrompt: request.negativePrompt,
+      assisted: originalPrompt !== null,
+      cached: known !== undefined,
+      sampler: request.sampler,
+      schedule: request.schedule,
+      seconds: made.seconds,
+      images: images as [ResultImage, ...ResultImage[]],
+      notes:
+        reason === undefined
+          ? prepared.notes
+          : [`The prompt was not expanded: ${reason}.`, ...prepared.notes],
+    };
+  }
+
+  /** Loads the default model, so that the first request finds it (WARMUP). */
+  async warmUp(signal?: AbortSignal): Promise<void> {
+    const model = resolveModel({}, this.config);
+    const options = signal ? { signal } : {};
+    await this.queue.add({
+      affinity: JSON.stringify(model.files),
+      signal,
+      run: () => this.lifecycle.use((client) => client.load(model.files, options)),
+    });
+  }
+
+  /** Ends the engine's process after the running job; true when there was one. */
+  async unload(): Promise<boolean> {
+    this.#loaded = undefined;
+    return this.lifecycle.unload();
+  }
+
+  /** Idle seconds until the engine is unloaded; 0 = never. */
+  setTimeout(seconds: number): void {
+    this.lifecycle.setTimeout(seconds);
+  }
+
+  async status(): Promise<ServiceStatus> {
+    const lifecycle = await this.lifecycle.status();
+    const { waiting, running, limit } = this.queue;
+    const { model } = lifecycle.engine;
+    return {
+      ...lifecycle,
+      defaultModel: this.defaultModel,
+      loadedModel:
+        model && (this.#loaded?.affinity === JSON.stringify(model) ? this.#loaded.key : model.model),
+      queue: { waiting, running, limit },
+      outputDir: this.config.outputDir,
+    };
+  }
+
+  /** Key or path of the model that is used when a request names none. */
+  get defaultModel(): string {
+    return this.config.model ?? resolveModel({}, this.config).key;
+  }
+
+  /** Refuses what waits, lets what runs end within `graceMs` (default: at once), then ends the engine. */
+  async close(graceMs = 0): Promise<void> {
+    const drained = this.queue.close();
+    if (graceMs > 0)
+      await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, graceMs).unref())]);
+    await this.lifecycle.close();
+    await drained;
+  }
+
+  async #assist(
+    asked: ImageRequest,
+    signal?: AbortSignal,
+  ): Promise<{ request: ImageRequest; reason?: string }> {
+    if (!asked.assist) return { request: asked };
+    const { prompt, reason } = await this.assistant.expand(asked.prompt, { signal });
+    return { request: { ...asked, prompt }, ...(reason !== undefined && { reason }) };
+  }
+
+  #prepare(asked: ImageRequest): Promise<PreparedRequest> {
+    const { client } = this.lifecycle;
+    return prepareRequest(asked, {
+      config: this.config,
+      confine: this.#confine,
+      plan: (files) => client.plan(files),
+    });
+  }
+
+  #cacheKeys({ request, identities }: PreparedRequest, seeds: number[]): string[] {
+    return seeds.map((seed) => cacheKey(request, seed, { identities, device: this.config.device }));
+  }
+
+  /** All pictures of the batch, or nothing. */
+  async #readCache(keys: string[]): Promise<{ pictures: CachedPicture[]; seconds: null } | undefined> {
+    const pictures: CachedPicture[] = [];
+    for (const key of keys) {
+      const picture = await this.#cache.get(key);
+      if (!picture) return undefined;
+      pictures.push(picture);
+    }
+    return { pictures, seconds: null };
+  }
+
+  async #generate(
+    prepared: PreparedRequest,
+    { signal, priority, onPosition, onProgress }: RunControls,
+  ): Promise<{ pictures: CachedPicture[]; seconds: PipelineResult['seconds'] }> {
+    const { request, model, plan } = prepared;
+    const affinity = JSON.stringify(model.files);
+    const identity = prepared.identities.join();
+    const result = await this.queue.add({
+      affinity,
+      priority,
+      signal,
+      onPosition,
+      run: () =>
+        this.lifecycle.use(async (client) => {
+          // a file that was replaced under its name must not be drawn with the old weights
+          if (this.#loaded?.affinity === affinity && this.#loaded.identity !== identity)
+            await client.unload();
+          this.#loaded = { key: model.key, affinity, identity };
+          this.#logger.info(
+            { model: model.key, task: request.task, steps: request.steps },
+            'generation begins',
+          );
+          return client.run(request, { ...(signal && { signal }), ...(onProgress && { onProgress }) });
+        }),
+    });
+    const elapsedSeconds = round(Object.values(result.seconds).reduce((sum, value) => sum + value, 0));
+    this.#logger.info({ model: model.key, seconds: elapsedSeconds }, 'generation done');
+    const pictures: CachedPicture[] = [];
+    for (const { pixels } of result.images)
+      pictures.push({ png: await encodePng(pixels), facts: { family: plan.family, elapsedSeconds } });
+    return { pictures, seconds: result.seconds };
+  }
+
+  async #finish(png: Buffer, metadata: ImageMetadata, save: SaveTarget): Promise<ResultImage> {
+    const image = insertPngText(png, { parameters: formatParameters(metadata) });
+    if (save.enabled === false)
+      return { seed: metadata.seed, png: image, path: null, sidecarPath: null, metadata };
+    const name = `flux_${formatFileTime(new Date())}_${metadata.seed}`;
+    const base = save.file?.replace(/\.png$/i, '') ?? path.join(save.folder ?? this.config.outputDir, name);
+    const files = { image, describe: (filename: string) => ({ ...metadata, filename }) };
+    const { imagePath, sidecarPath } = await saveOutput(base, files);
+    metadata.filename = path.basename(imagePath);
+    return { seed: metadata.seed, png: image, path: imagePath, sidecarPath, metadata };
+  }
+}
+
+interface PictureFacts {
+  prepared: PreparedRequest;
+  elapsedSeconds: number;
+  cached: boolean;
+  originalPrompt: string | null;
+}
+
+/** The sidecar of one picture; its file's name comes when it has one. */
+function describePicture(
+  { prepared, elapsedSeconds, cached, originalPrompt }: PictureFacts,
+  seed: number,
+): ImageMetadata {
+  const { request, model, plan } = prepared;
+  const now = new Date();
+  return {
+    prompt: request.prompt,
+    negative_prompt: request.negativePrompt,
+    seed,
+    steps: request.steps,
+    guidance: request.guidance,
+    guidance_scale: request.guidance,
+    width: request.width,
+    height: request.height,
+    model: model.key,
+    model_id: model.entry?.hubId ?? plan.name,
+    family: plan.family,
+    task: nameTask(request.task),
+    sampler: request.sampler,
+    schedule: request.schedule,
+    noise: request.noise,
+    clip_skip: request.clipSkip,
+    strength: request.init ? request.strength : null,
+    loras: (request.loras ?? []).map((lora) => ({
+      name: path.parse(lora.path).name,
+      strength: lora.strength,
+    })),
+    assisted: originalPrompt !== null,
+    original_prompt: originalPrompt,
+    cached,
+    generation_time_seconds: elapsedSeconds,
+    elapsed_s: elapsedSeconds,
+    timestamp: formatLocalTime(now),
+    saved_at_iso: formatUtcTime(now),
+    filename: '',
+    software: `imageforge ${readVersion()}`,
+  };
+}
+
+function createClient({ device, threads, memoryMode }: Config, logger: Logger): EngineClient {
+  const residency = { full: 'device', offload: 'offload', stream: 'stream', auto: undefined } as const;
+  return new EngineClient({
+    ...(device !== 'auto' && { device }),
+    ...(threads > 0 && { threads }),
+    ...(residency[memoryMode] && { residency: residency[memoryMode] }),
+    onLog: (level, message) => logger[level]({ from: 'engine' }, message),
+  });
+}
+
+function round(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000;
+}

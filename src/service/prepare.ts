@@ -1,0 +1,152 @@
+// From a door's request to one that the pipeline runs: the model and its plan, the size, the pictures, every default.
+// All that can be refused is refused here, before anything waits or is loaded.
+import type { ModelPlan } from '../families/types.js';
+import { resolveRequest } from '../pipeline/resolve.js';
+import type { PipelineRequest } from '../pipeline/types.js';
+import { POCKET } from '../registry/catalog.js';
+import { type ResolvedModel, resolveModel } from '../registry/resolve-model.js';
+import type { Config } from '../shared/config.js';
+import { ImageForgeError } from '../shared/errors.js';
+import { identifyFile, listWeightFiles } from './cache.js';
+import { requireMemory } from './estimate.js';
+import { confinePath } from './paths.js';
+import { decodeMask, decodePicture, measurePicture, readSource, type Size } from './pictures.js';
+import type { ImageRequest, PictureSource } from './requests.js';
+import { fitSize, type SizeBounds } from './sizes.js';
+
+export interface PreparedRequest {
+  request: PipelineRequest;
+  model: ResolvedModel;
+  plan: ModelPlan;
+  /** Of every weight file, in order: what the cache and the loaded engine are compared with. */
+  identities: string[];
+  notes: string[];
+}
+
+export interface PrepareContext {
+  config: Config;
+  /** Paths in requests come from clients, not from the user's own hand. */
+  confine: boolean;
+  plan(files: ResolvedModel['files']): Promise<ModelPlan>;
+}
+
+/** @throws ImageForgeError INVALID_ARGUMENT, NOT_FOUND, FORBIDDEN, and those of models and weights. */
+export async function prepareRequest(asked: ImageRequest, context: PrepareContext): Promise<PreparedRequest> {
+  const { config } = context;
+  const safe = context.confine ? confineRequest(asked, config) : asked;
+  const model = resolveModel(safe, config);
+  const plan = await context.plan(model.files);
+  const defaults = { ...plan.defaults, ...model.defaults, ...generalDefaults(model, config) };
+  const { size, init, mask } = await readPictures(safe, defaults, {
+    maxSide: model.maxSide,
+    multiple: Math.max(8, plan.latent.multiple ?? plan.latent.factor),
+  });
+  requireSides(size, model);
+  const loras = [...model.loras, ...safe.loras];
+  const request = resolveRequest(
+    {
+      prompt: safe.prompt,
+      negativePrompt: safe.negativePrompt,
+      ...size,
+      steps: safe.steps,
+      guidance: safe.guidance,
+      seed: safe.seed,
+      sampler: safe.sampler,
+      schedule: safe.schedule,
+      noise: safe.noise,
+      batch: safe.batch,
+      clipSkip: safe.clipSkip,
+      strength: safe.strength,
+      init: init && (await decodePicture(init, size, 'init_image')),
+      mask: mask && (await decodeMask(mask, size, 'mask_image')),
+      previewEvery: safe.previewEvery,
+      loras,
+    },
+    model.files,
+    { ...plan, defaults },
+  );
+  requireMemory(model.key, plan, size, config);
+  const files = [...listWeightFiles(plan), ...loras.map(({ path }) => path)];
+  const identities = await Promise.all(files.map(identifyExisting));
+  return {
+    request,
+    model,
+    plan,
+    identities,
+    notes: model.chosenByUs && model.key === POCKET ? [biggerModels(config)] : [],
+  };
+}
+
+/** FLUX_DEFAULT_STEPS and _GUIDANCE stand above a model's own, unless it is made for a few steps. */
+function generalDefaults({ entry }: ResolvedModel, { defaultSteps, defaultGuidance }: Config) {
+  if (entry?.distilled) return {};
+  return {
+    ...(defaultSteps !== undefined && { steps: defaultSteps }),
+    ...(defaultGuidance !== undefined && { guidance: defaultGuidance }),
+  };
+}
+
+async function readPictures(
+  { init, mask, width, height }: ImageRequest,
+  preferred: Size,
+  bounds: SizeBounds,
+): Promise<{ size: Size; init?: Uint8Array; mask?: Uint8Array }> {
+  const largest = (side: number) => Math.min(side, bounds.maxSide);
+  const defaults = { width: largest(preferred.width), height: largest(preferred.height) };
+  if (!init) return { size: { width: width ?? defaults.width, height: height ?? defaults.height } };
+  const bytes = await readSource(init, 'init_image');
+  const asked = { ...(width !== undefined && { width }), ...(height !== undefined && { height }) };
+  const size = fitSize(await measurePicture(bytes, 'init_image'), asked, defaults, bounds);
+  return { size, init: bytes, ...(mask && { mask: await readSource(mask, 'mask_image') }) };
+}
+
+function requireSides(size: Size, { key, maxSide, entry }: ResolvedModel): void {
+  for (const name of ['width', 'height'] as const) {
+    if (size[name] <= maxSide) continue;
+    const limit = entry?.maxSide === maxSide ? `the limit of ${key}` : 'MAX_RES';
+    throw new ImageForgeError(
+      'INVALID_ARGUMENT',
+      `${name}: expected at most ${maxSide} (${limit}), found ${size[name]}`,
+      { hint: 'Raise MAX_RES if the machine can do it.', details: { fields: [name], limit: maxSide } },
+    );
+  }
+}
+
+/** Replaces every path of a client's request by the checked one. */
+function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
+  const pictures = [config.outputDir, ...config.allowedPaths];
+  const models = [config.modelDir, ...config.allowedPaths];
+  const picture = (source: PictureSource | undefined) =>
+    source && 'path' in source ? { path: confinePath(source.path, pictures, config) } : source;
+  // a key has no separator and is not confined: it can only mean the catalogue or the model folder
+  const isKey = (name: string) =>
+    !/[\\/]/.test(name) && !/\.(gguf|safetensors|ckpt|pt|pth|bin|json)$/i.test(name);
+  const model = (name: string) => (isKey(name) ? name : confinePath(name, models, config));
+  return {
+    ...asked,
+    model: asked.model === undefined ? undefined : model(asked.model),
+    parts: Object.fromEntries(
+      Object.entries(asked.parts).map(([part, name]) => [part, confinePath(name, models, config)]),
+    ),
+    loras: asked.loras.map(({ path, strength }) => ({ path: confinePath(path, models, config), strength })),
+    init: picture(asked.init),
+    mask: picture(asked.mask),
+  };
+}
+
+async function identifyExisting(file: string): Promise<string> {
+  try {
+    return await identifyFile(file);
+  } catch (error) {
+    throw new ImageForgeError('NOT_FOUND', `Cannot read ${file}: ${(error as Error).message}.`, {
+      cause: error,
+    });
+  }
+}
+
+function biggerModels({ modelDir }: Config): string {
+  return (
+    'Made with pocket, the small model in the package. For others: `imageforge models list`, ' +
+    `or --model FILE with any Stable Diffusion GGUF or safetensors file (kept in ${modelDir}, it is known by its name).`
+  );
+}
