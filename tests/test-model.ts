@@ -1,0 +1,11 @@
+// A small model that tests may plan and run: the embedded one, else the one of the golden end-to-end case.
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { ModelFiles } from '../src/families/types.js';
+import { goldenCase } from './golden.js';
+
+const pocket = resolve(import.meta.dirname, '../models/pocket.gguf');
+
+export const testModel: ModelFiles = {
+  model: existsSync(pocket) ? pocket : goldenCase('e2e-sd1').path('model.safetensors'),
+};

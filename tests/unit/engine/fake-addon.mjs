@@ -1,0 +1,127 @@
+// The addon's interface without networks, so that the real client, host and pipeline run anywhere. Its behaviour is
+// in the URL it is imported by: ?step=MS, ?crash=STEP, ?hang=close, ?output=nan|flat, ?free=BYTES.
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const options = new URL(import.meta.url).searchParams;
+const stepMs = Number(options.get('step') ?? 1);
+const log = [];
+
+class NativeError extends Error {
+  constructor(code, message) {
+    super(message);
+    this.code = code;
+  }
+}
+
+class Module {
+  constructor(engine, kind) {
+    this.engine = engine;
+    this.kind = kind;
+    this.bytes = 1000;
+    engine.open(kind);
+  }
+  async setLoras() {}
+  async close() {
+    this.engine.shut(this.kind);
+    if (options.get('hang') === 'close') await new Promise(() => {});
+  }
+}
+
+class TextEncoder extends Module {
+  /** One row per token, so that equal prompts have equal states. */
+  async encode(tokens) {
+    log.push('encode');
+    const data = Float32Array.from({ length: tokens.length * 4 }, (_, i) => Math.sin(tokens[i >> 2] + i));
+    return { hidden: [{ data, shape: [tokens.length, 4] }] };
+  }
+}
+
+class Denoiser extends Module {
+  predictions = 0;
+  async condition({ context }) {
+    return { sum: context.data.reduce((sum, value) => sum + value, 0), close() {} };
+  }
+  async predict(latent, timestep, conditionings) {
+    await this.engine.work(stepMs);
+    this.predictions++;
+    if (options.get('crash') === String(this.predictions)) {
+      process.stderr.write('fake.cpp:12: ASSERT(everything_is_fine) failed\n');
+      process.abort();
+    }
+    const nan = options.get('output') === 'nan';
+    return conditionings.map(({ sum }) => ({
+      ...latent,
+      data: latent.data.map((value) => (nan ? Number.NaN : value + 1e-3 * sum + 1e-6 * timestep)),
+    }));
+  }
+}
+
+class Autoencoder extends Module {
+  async encode(image) {
+    const [height, width] = image.shape ? image.shape.slice(1) : [image.height, image.width];
+    const shape = [4, height / 8, width / 8];
+    const data = Float32Array.from({ length: (width * height) / 16 }, (_, i) => Math.sin(i));
+    return { mean: { data, shape } };
+  }
+  async decode({ data, shape: [, rows, columns] }) {
+    const [width, height] = [columns * 8, rows * 8];
+    const flat = options.get('output') === 'flat';
+    const rgb = Uint8Array.from({ length: width * height * 3 }, (_, i) =>
+      flat ? 7 : 128 + 20 * data[i % data.length],
+    );
+    return { rgb, width, height };
+  }
+}
+
+class Engine {
+  #abort;
+  #modules = [];
+  constructor({ device, onLog }) {
+    if (device !== 'cpu') throw new NativeError('DEVICE_UNAVAILABLE', `There is no device ${device}.`);
+    onLog('info', 'fake engine on cpu');
+  }
+  open(kind) {
+    this.#modules.push(kind);
+    log.push(`+${kind}`);
+  }
+  shut(kind) {
+    this.#modules = this.#modules.filter((open) => open !== kind);
+    log.push(`-${kind}`);
+  }
+  /** Waits like a network that computes, and stops like one. */
+  async work(ms) {
+    this.#abort = new AbortController();
+    try {
+      await sleep(ms, undefined, { signal: this.#abort.signal });
+    } catch {
+      throw new NativeError('ABORTED', 'aborted');
+    }
+  }
+  async loadTextEncoder(kind) {
+    return new TextEncoder(this, kind);
+  }
+  async loadDenoiser(kind) {
+    return new Denoiser(this, kind);
+  }
+  async loadAutoencoder(kind) {
+    return new Autoencoder(this, kind);
+  }
+  abort() {
+    this.#abort?.abort();
+  }
+  memory() {
+    const used = this.#modules.length * 1000;
+    return { weights: used, mapped: 0, compute: 0, deviceFree: Number(options.get('free') ?? 2 ** 40) };
+  }
+  async close() {}
+}
+
+const addon = {
+  devices: () => [{ id: 'cpu', kind: 'cpu', name: 'fake', memoryTotal: 2 ** 40, memoryFree: 2 ** 40 }],
+  quantize: () => new Uint8Array(),
+  Engine,
+};
+
+export const loadAddon = () => addon;
+/** What happened, in order: '+unet', 'encode', '-clip' … */
+export const takeLog = () => log.splice(0);
