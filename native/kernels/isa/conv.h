@@ -65,7 +65,7 @@ inline void pack_patches(const ConvArgs & args, const float * image, int64_t pix
     }
 }
 
-void conv2d(const ConvArgs & original, Team & team) {
+void conv2d_direct(const ConvArgs & original, Team & team) {
     ConvArgs args = original;
     if (args.kernel_w == 1 && args.kernel_h == 1 && args.stride == 1 && args.pad_left == 0 &&
         args.pad_top == 0 && !args.upsample2 && args.out_width == args.width &&

@@ -40,7 +40,7 @@ inline void transpose_with(int count, int64_t kc, Load load_at, LoadN load_n_at,
 
 template <typename Put>
 inline void transpose_rows(const WeightView & m, int64_t row, int count, int64_t k0, int64_t kc,
-                           float * unpacked, Put put) {
+                           float * unpacked, Put put, int64_t unpacked_stride = KC) {
     const char * base = m.data + row * m.row_bytes;
     const size_t stride = m.row_bytes;
     if (m.storage == Storage::F16) {
@@ -61,10 +61,10 @@ inline void transpose_rows(const WeightView & m, int64_t row, int count, int64_t
     size_t row_floats = stride / 4;
     if (m.storage != Storage::F32) {
         for (int i = 0; i < count; i++) {
-            m.to_float(base + i * stride + k0 / m.block * m.block_bytes, unpacked + i * KC, kc);
+            m.to_float(base + i * stride + k0 / m.block * m.block_bytes, unpacked + i * unpacked_stride, kc);
         }
         rows = unpacked;
-        row_floats = KC;
+        row_floats = unpacked_stride;
     }
     transpose_with(
         count, kc, [=](int i, int64_t k) { return load(rows + i * row_floats + k); },

@@ -8,12 +8,14 @@
 #include "gemm.h"
 #include "linear.h"
 #include "conv.h"
+#include "winograd.h"
 #include "attention.h"
 #include "norms.h"
 // clang-format on
 
-#define IMAGEFORGE_KERNEL_TABLE(identifier, label)                                                    \
-    namespace imageforge::kernels {                                                                   \
-    extern const KernelTable identifier;                                                              \
-    const KernelTable identifier = {label, linear, conv2d, attention, group_norm, layer_norm, geglu, tile_peak}; \
+#define IMAGEFORGE_KERNEL_TABLE(identifier, label)                              \
+    namespace imageforge::kernels {                                             \
+    extern const KernelTable identifier;                                        \
+    const KernelTable identifier = {label,      linear,     conv2d, attention,  \
+                                    group_norm, layer_norm, geglu,  tile_peak}; \
     }
