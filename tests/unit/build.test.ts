@@ -1,0 +1,103 @@
+// The build's own promises: only the pinned ggml is unpacked, and missing tools are named with a command.
+import { execFile } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join, resolve } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, describe, expect, it } from 'vitest';
+
+const root = resolve(import.meta.dirname, '../..');
+const folder = mkdtempSync(join(tmpdir(), 'imageforge-build-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Ended {
+  code: number;
+  stderr: string;
+}
+
+function run(script: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
+  return new Promise((done) => {
+    const file = join(root, 'scripts/build', script);
+    execFile(process.execPath, [file, ...args], { env: { ...process.env, ...env } }, (error, _, stderr) => {
+      done({ code: typeof error?.code === 'number' ? error.code : 0, stderr });
+    });
+  });
+}
+
+describe('the source of ggml', () => {
+  const pin = JSON.parse(readFileSync(join(root, 'third_party/ggml/pin.json'), 'utf8'));
+
+  it('is pinned by version, sha512 and commit', () => {
+    expect(pin).toMatchObject({
+      version: '0.25.1',
+      package: expect.stringMatching(/@\d+\.\d+\.\d+$/),
+      integrity: expect.stringMatching(/^sha512-[\w+/]{86}==$/),
+      commit: expect.stringMatching(/^[0-9a-f]{40}$/),
+    });
+  });
+
+  it('is refused when the download is not the pinned one, and nothing of it is unpacked', async () => {
+    const archive = join(folder, 'tampered.tgz');
+    writeFileSync(archive, gzipSync(Buffer.alloc(2048, 'tampered')));
+    const target = join(folder, 'source');
+    for (const [args, env] of [
+      [['--archive', archive, '--target', target], {}],
+      [['--target', target], { IMAGEFORGE_GGML_ARCHIVE: archive }],
+    ] as const) {
+      const { code, stderr } = await run('fetch-ggml.mjs', [...args], env);
+      expect(code).toBe(1);
+      expect(stderr).toContain('not the one that this version of ImageForge was made with');
+      expect(stderr).toContain(pin.integrity);
+      expect(existsSync(target)).toBe(false);
+    }
+  });
+
+  it('is refused when the archive is not there', async () => {
+    const { code, stderr } = await run('fetch-ggml.mjs', [
+      '--archive',
+      join(folder, 'none.tgz'),
+      '--target',
+      'x',
+    ]);
+    expect(code).toBe(1);
+    expect(stderr).toContain("Can't read the archive");
+  });
+
+  it('is not fetched again once it is complete, and is when its pin differs', async () => {
+    const target = join(folder, 'complete');
+    mkdirSync(target);
+    writeFileSync(join(target, '.pin'), `${pin.integrity} ${pin.commit}\n`);
+    const args = ['--archive', join(folder, 'none.tgz'), '--target', target];
+    expect((await run('fetch-ggml.mjs', args)).code).toBe(0);
+    writeFileSync(join(target, '.pin'), 'sha512-other\n');
+    expect((await run('fetch-ggml.mjs', args)).code).toBe(1);
+  });
+});
+
+describe('the install script', () => {
+  it('names the tools that are missing and the command that installs them', async () => {
+    const tools = join(folder, 'tools');
+    mkdirSync(tools);
+    for (const name of ['git', 'tar', 'cc', 'c++', 'sh', 'env']) {
+      const found = process.env.PATH!.split(delimiter).find((place) => existsSync(join(place, name)));
+      if (found) symlinkSync(join(found, name), join(tools, name));
+    }
+    writeFileSync(join(tools, 'apt-get'), '#!/bin/sh\nexit 0\n');
+    chmodSync(join(tools, 'apt-get'), 0o755);
+    const { code, stderr } = await run('install.mjs', ['--build'], { PATH: tools, CC: '', CXX: '' });
+    expect(code).toBe(1);
+    expect(stderr).toContain('CMake 3.18 or newer');
+    expect(stderr).toContain('Ninja or make');
+    expect(stderr).not.toContain('compiler\n');
+    if (process.platform === 'linux') expect(stderr).toMatch(/apt-get install -y cmake ninja-build/);
+  });
+});
