@@ -2,6 +2,7 @@
 import { ImageForgeError } from '../shared/errors.js';
 import type { FoundNetwork } from './find-networks.js';
 import { type AutoencoderFacts, readAutoencoderConfig } from './networks/autoencoder.js';
+import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
 import type { Source } from './sources.js';
 import { type Tensors, totalBytes, toWeights } from './tensors.js';
 import type { Defaults, ModelPlan, NetworkPlan, Part, Prediction } from './types.js';
@@ -107,12 +108,18 @@ export function refuseUnfit(model: FoundModel, kind: FoundNetwork['kind'], part:
 
 export interface AutoencoderWish extends Omit<AutoencoderFacts, 'normGroups'> {
   latentChannels: number;
+  /** Latents are packed and normalised with stored statistics (FLUX.2). */
+  normalised?: boolean;
   /** For people: whose autoencoder it should be. */
   title: string;
   bring: string;
 }
 
 export function planAutoencoder(model: FoundModel, wish: AutoencoderWish): NetworkPlan {
+  const tiny = model.networks.find(
+    ({ kind, source }) => kind === 'tiny_autoencoder' && source.part === 'vae',
+  );
+  if (tiny) return planTinyAutoencoder(model, tiny, wish);
   const network = choose(model, 'autoencoder', 'vae');
   if (!network) throw missing(model, 'vae', 'autoencoder', wish.bring);
   const { source, tensors } = network;
@@ -121,12 +128,40 @@ export function planAutoencoder(model: FoundModel, wish: AutoencoderWish): Netwo
     shift: readFact(source, 'autoencoder.shift') ?? wish.shift,
     normGroups: readFact(source, 'autoencoder.norm_groups') ?? 32,
   });
-  if (config.latentChannels !== wish.latentChannels) {
-    throw new ImageForgeError(
-      'WEIGHTS_INVALID',
-      `${source.label}: decoder.conv_in.weight takes ${config.latentChannels} channels, but ${wish.title} has latents of ${wish.latentChannels}: this autoencoder belongs to another family`,
-      { hint: wish.bring, details: { file: source.label, tensor: 'decoder.conv_in.weight' } },
-    );
-  }
+  refuseOtherLatents(source.label, 'decoder.conv_in.weight', config.latentChannels, wish);
   return planNetwork('autoencoder', config, tensors);
+}
+
+/** Named in the large one's place; FLUX.2's needs the statistics that only the large one has. */
+function planTinyAutoencoder(
+  model: FoundModel,
+  { source, tensors }: FoundNetwork,
+  wish: AutoencoderWish,
+): NetworkPlan {
+  const config = readTinyAutoencoderConfig(tensors, source.label);
+  refuseOtherLatents(source.label, 'decoder.1.weight', config.latentChannels, wish);
+  if (!wish.normalised) return planNetwork('tiny_autoencoder', config, tensors);
+  const all = new Map(tensors);
+  for (const name of ['bn.running_mean', 'bn.running_var']) {
+    const large = model.networks.find(({ kind, tensors }) => kind === 'autoencoder' && tensors.has(name));
+    const view = tensors.get(name) ?? large?.tensors.get(name);
+    if (!view)
+      throw missing(
+        model,
+        'vae',
+        `${name}, which ${source.label} needs from the large autoencoder`,
+        wish.bring,
+      );
+    all.set(name, view);
+  }
+  return planNetwork('tiny_autoencoder', { ...config, patchify: true }, all);
+}
+
+function refuseOtherLatents(label: string, tensor: string, found: number, wish: AutoencoderWish): void {
+  if (found === wish.latentChannels) return;
+  throw new ImageForgeError(
+    'WEIGHTS_INVALID',
+    `${label}: ${tensor} takes ${found} channels, but ${wish.title} has latents of ${wish.latentChannels}: this autoencoder belongs to another family`,
+    { hint: wish.bring, details: { file: label, tensor } },
+  );
 }

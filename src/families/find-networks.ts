@@ -6,6 +6,7 @@ import { clipLayouts } from './networks/clip.js';
 import { fluxLayouts } from './networks/flux.js';
 import type { Layout, NetworkKind } from './networks/layout.js';
 import { t5Layouts } from './networks/t5.js';
+import { tinyAutoencoderLayouts } from './networks/tiny-autoencoder.js';
 import { unetLayouts } from './networks/unet.js';
 import type { Source } from './sources.js';
 import { below, type Tensors } from './tensors.js';
@@ -25,6 +26,7 @@ const layouts: Layout[] = [
   ...unetLayouts,
   ...fluxLayouts,
   ...autoencoderLayouts,
+  ...tinyAutoencoderLayouts,
   ...clipLayouts,
   ...t5Layouts,
   ...causalLmLayouts,
@@ -59,6 +61,7 @@ export function describeNetworks(networks: readonly FoundNetwork[]): string {
     unet: 'a UNet',
     flux: 'a FLUX transformer',
     autoencoder: 'an autoencoder',
+    tiny_autoencoder: 'a tiny autoencoder',
     clip: 'a CLIP text encoder',
     t5: 'a T5 text encoder',
     causal_lm: 'a language model',
@@ -101,6 +104,7 @@ export function refuseWithoutDenoiser(source: Source, networks: readonly FoundNe
 function partOption(kind: NetworkKind): string | undefined {
   const options: Partial<Record<NetworkKind, string>> = {
     autoencoder: '--vae',
+    tiny_autoencoder: '--vae',
     clip: '--clip-l',
     t5: '--t5xxl',
     causal_lm: '--llm',

@@ -54,6 +54,16 @@ export interface AutoencoderConfig {
   patchify?: boolean;
 }
 
+/** kind 'tiny_autoencoder': TAESD, TAESDXL, TAEF1, TAEF2, their author's names ("decoder.3.conv.0.weight"). Either half may be missing. */
+export interface TinyAutoencoderConfig {
+  width: number;
+  latentChannels: number;
+  /** The blocks at the lowest resolution have a branch with group statistics (TAEF2). */
+  pooled: boolean;
+  /** Latents are packed and normalised (FLUX.2); "bn.running_mean" and "bn.running_var" come from the large autoencoder. */
+  patchify?: boolean;
+}
+
 /** kind 'flux': the transformers of FLUX.1 and FLUX.2, BFL tensor names without prefix ("double_blocks.0.img_attn.qkv.weight"). */
 export interface FluxConfig {
   /** 1: 2 x 2 patches made here, modulation in every block, GELU. 2: shared modulation, SwiGLU, no biases. */

@@ -38,6 +38,7 @@ async function planFlux2(model: FoundModel): Promise<ModelPlan> {
   const config = readFluxConfig(tensors, source.label);
   const autoencoder = planAutoencoder(model, {
     latentChannels: config.outChannels / 4,
+    normalised: true,
     scale: 1,
     shift: 0,
     title: flux2.title,
