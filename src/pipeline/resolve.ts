@@ -11,7 +11,7 @@ export interface GenerationOptions {
   prompt: string;
   /** Default: ''. */
   negativePrompt?: string | undefined;
-  /** Multiples of 8. Default: the initial picture's size, else the model's. */
+  /** Multiples of 8 (FLUX: 16). Default: the initial picture's size, else the model's. */
   width?: number | undefined;
   height?: number | undefined;
   /** 1 … 1000. Default: the model's. */
@@ -30,7 +30,7 @@ export interface GenerationOptions {
   batch?: number | undefined;
   /** Layers counted from the end, 1 … 12. Default: 1. */
   clipSkip?: number | undefined;
-  /** Share of the schedule that runs over an initial picture, 0 … 1. Default: 0.75. */
+  /** Share of the schedule that runs over an initial picture, 0 … 1. Default: 0.6, with a mask 0.85. */
   strength?: number | undefined;
   init?: Pixels | undefined;
   /** One byte a pixel of `init`, 255 = repaint. */
@@ -65,7 +65,7 @@ export function resolveRequest(
     clipSkip = 1,
     loras,
   } = options;
-  const { strength = 0.75, previewEvery = 0, seed = randomInt(2 ** 32) } = options;
+  const { strength = mask ? 0.85 : 0.6, previewEvery = 0, seed = randomInt(2 ** 32) } = options;
   const width = options.width ?? init?.width ?? defaults.width;
   const height = options.height ?? init?.height ?? defaults.height;
   const steps = options.steps ?? defaults.steps;
@@ -77,8 +77,9 @@ export function resolveRequest(
   );
 
   if (typeof prompt !== 'string') refuse('prompt', prompt, 'a string');
-  requireSide('width', width, plan.latent.factor);
-  requireSide('height', height, plan.latent.factor);
+  const multiple = Math.max(8, plan.latent.multiple ?? plan.latent.factor);
+  requireSide('width', width, multiple);
+  requireSide('height', height, multiple);
   requireInteger('steps', steps, 1, MAX_STEPS);
   requireNumber('guidance', guidance, 0, 100);
   requireInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);

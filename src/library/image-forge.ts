@@ -1,0 +1,154 @@
+// The library's front door: one engine, one model, three ways to make a picture.
+import { EngineClient } from '../engine/client.js';
+import type { Residency } from '../engine/protocol.js';
+import type { ModelFiles, ModelPlan } from '../families/types.js';
+import type { Pixels } from '../native/addon.js';
+import { resolveRequest } from '../pipeline/resolve.js';
+import type { PipelineRequest, Progress } from '../pipeline/types.js';
+import { POCKET } from '../registry/catalog.js';
+import { resolveModel } from '../registry/resolve-model.js';
+import { readConfig } from '../shared/config.js';
+import { ImageForgeError } from '../shared/errors.js';
+import type { EditOptions, GenerateOptions, InpaintOptions } from './options.js';
+import { readMask, readPicture } from './pictures.js';
+import { GeneratedImage, type GenerationResult } from './result.js';
+import { GenerationRun } from './run.js';
+
+export interface ImageForgeOptions {
+  /**
+   * A file (GGUF or safetensors), a key of the catalogue, or the files of a model in parts. Default: the small model
+   * in the package.
+   */
+  model?: string | ModelFiles;
+  /** An id such as 'cpu' or 'cuda0'. Default: the first GPU, else the CPU. */
+  device?: string;
+  /** CPU threads. Default: the machine's cores. */
+  threads?: number;
+  /** Which weights stay on a GPU: all, those of one network at a time, or one layer's. Default: by free memory. */
+  residency?: Residency;
+  /**
+   * 'process' (default): the networks run in a child process, whose death rejects the run with ENGINE_CRASHED.
+   * 'thread': in a worker thread of this process.
+   */
+  isolation?: 'process' | 'thread';
+  /** Lines that the engine logs. Default: none are shown. */
+  onLog?: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
+}
+
+interface Model {
+  files: ModelFiles;
+  loras: { path: string; strength: number }[];
+  plan: Pick<ModelPlan, 'defaults' | 'latent' | 'prediction'>;
+}
+
+/**
+ * Makes pictures with one model, which loads with the first run and stays in memory.
+ *
+ * ```ts
+ * await using forge = new ImageForge({ model: './sd15.gguf' });
+ * const run = forge.generate({ prompt: 'a red fox in the snow', seed: 42 });
+ * for await (const { phase, step, steps } of run) console.error(phase, step, steps);
+ * const { image } = await run;
+ * await writeFile('fox.png', await image.toPNG());
+ * ```
+ */
+export class ImageForge implements AsyncDisposable {
+  readonly #engine: EngineClient;
+  readonly #model: string | ModelFiles;
+  #found: Promise<Model> | undefined;
+
+  constructor({ model = POCKET, ...engine }: ImageForgeOptions = {}) {
+    this.#model = model;
+    this.#engine = new EngineClient(engine);
+  }
+
+  /**
+   * Text to image. Runs wait for each other in the order of their calls.
+   * @throws ImageForgeError with one of these codes: INVALID_ARGUMENT, MODEL_NOT_FOUND, MODEL_INCOMPLETE,
+   *   WEIGHTS_UNREADABLE, WEIGHTS_INVALID, UNSUPPORTED, OUT_OF_MEMORY, DEVICE_UNAVAILABLE, BAD_IMAGE, ABORTED,
+   *   ENGINE_CRASHED, ADDON_MISSING, CLOSED.
+   */
+  generate(options: GenerateOptions): GenerationRun {
+    return this.#start(options, async () => ({}));
+  }
+
+  /** Image to image: the picture, changed towards the prompt. Errors as of {@link generate}. */
+  edit(options: EditOptions): GenerationRun {
+    return this.#start(options, async ({ plan }) => {
+      const init = await readPicture(options.image, 'image', options, plan);
+      return { init, strength: options.strength };
+    });
+  }
+
+  /** Repaints the white part of the mask; every other pixel stays. Errors as of {@link generate}. */
+  inpaint(options: InpaintOptions): GenerationRun {
+    return this.#start(options, async ({ plan }) => {
+      const init = await readPicture(options.image, 'image', options, plan);
+      return { init, mask: await readMask(options.mask, 'mask', init), strength: options.strength };
+    });
+  }
+
+  /** Loads the model now instead of with the first run. */
+  async load(options: { signal?: AbortSignal } = {}): Promise<void> {
+    await this.#engine.load((await this.#findModel()).files, options);
+  }
+
+  /** Gives the model's memory back after the runs that were asked for; the next run loads it again. */
+  unload(): Promise<void> {
+    return this.#engine.unload();
+  }
+
+  /** Ends the engine; runs reject with CLOSED. */
+  close(): Promise<void> {
+    return this.#engine.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #start(
+    { signal, ...options }: GenerateOptions,
+    readPictures: (
+      model: Model,
+    ) => Promise<{ init?: Pixels; mask?: Uint8Array; strength?: number | undefined }>,
+  ): GenerationRun {
+    return new GenerationRun(async (onProgress: (progress: Progress) => void) => {
+      const model = await this.#findModel();
+      const pictures = await readPictures(model);
+      const sizes = pictures.init && { width: pictures.init.width, height: pictures.init.height };
+      const loras = [...model.loras, ...(options.loras ?? [])];
+      const request = resolveRequest({ ...options, ...sizes, ...pictures, loras }, model.files, model.plan);
+      const result = await this.#engine.run(request, { onProgress, ...(signal && { signal }) });
+      return describe(request, result);
+    });
+  }
+
+  /** Looked up with the first run, so that a constructor never fails; an error is not kept. */
+  #findModel(): Promise<Model> {
+    this.#found ??= this.#lookUp();
+    this.#found.catch(() => {
+      this.#found = undefined;
+    });
+    return this.#found;
+  }
+
+  async #lookUp(): Promise<Model> {
+    if (typeof this.#model !== 'string') {
+      return { files: this.#model, loras: [], plan: await this.#engine.plan(this.#model) };
+    }
+    const { files, loras, defaults } = resolveModel({ model: this.#model }, readConfig());
+    const plan = await this.#engine.plan(files);
+    return { files, loras, plan: { ...plan, defaults: { ...plan.defaults, ...defaults } } };
+  }
+}
+
+function describe(
+  { width, height, steps, guidance, sampler, schedule }: PipelineRequest,
+  { images, seconds, family }: Awaited<ReturnType<EngineClient['run']>>,
+): GenerationResult {
+  const [image, ...others] = images.map(({ pixels, seed }) => new GeneratedImage(pixels, seed));
+  if (!image) throw new ImageForgeError('INTERNAL', 'The engine gave no picture.');
+  const settings = { width, height, steps, guidance, sampler, schedule };
+  return { image, images: [image, ...others], seconds, family, settings };
+}

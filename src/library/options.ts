@@ -1,0 +1,53 @@
+// What the library's methods take.
+import type { Pixels } from '../native/addon.js';
+
+/** A picture: a file's path, an encoded file's bytes (PNG, JPEG, WebP, GIF, AVIF, TIFF), or RGB pixels. */
+export type PictureInput = string | Uint8Array | Pixels;
+
+export interface GenerateOptions {
+  /** What to draw. `(word:1.3)` weights a word, `BREAK` starts a new chunk of 75 tokens. */
+  prompt: string;
+  /** What to avoid; without effect at guidance 0 and 1. Default: nothing. */
+  negativePrompt?: string;
+  /** Pixels, a multiple of 8 (FLUX: 16). Default: the model's. */
+  width?: number;
+  /** Pixels, a multiple of 8 (FLUX: 16). Default: the model's. */
+  height?: number;
+  /** Denoising steps, 1 … 1000. Default: the model's. */
+  steps?: number;
+  /** How closely to follow the prompt, 0 … 100; 0 and 1 skip the negative prompt. Default: the model's. */
+  guidance?: number;
+  /** 0 … 2^53 - 1; the same seed and options give the same picture. Default: random. */
+  seed?: number;
+  /** 'euler', 'euler_a', 'dpmpp_2m', …, in any common spelling. Default: the model's. */
+  sampler?: string;
+  /** 'normal', 'karras', 'simple', …. Default: the model's. */
+  schedule?: string;
+  /** 'philox' gives the noise of the WebUI, 'torch' that of ComfyUI and diffusers. Default: 'philox'. */
+  noise?: 'philox' | 'torch';
+  /** Pictures; number i has seed + i. 1 … 64. Default: 1. */
+  batch?: number;
+  /** Text encoder layers counted from the last. 1 … 12. Default: 1. */
+  clipSkip?: number;
+  /** A small picture with every n-th step of the progress. Default: 0, none. */
+  previewEvery?: number;
+  /** Low-rank adaptations: path and strength, usually 0 … 1. Default: none. */
+  loras?: { path: string; strength: number }[];
+  /** Cancels within a step; the run rejects with ABORTED. */
+  signal?: AbortSignal;
+}
+
+export interface EditOptions extends GenerateOptions {
+  /**
+   * The picture to start from, stretched to width x height where both are given. Otherwise the size is the picture's
+   * own, scaled down to the area that the model is made for.
+   */
+  image: PictureInput;
+  /** How much may change: 0 keeps the picture, 1 ignores it. Default: 0.6; for inpaint 0.85. */
+  strength?: number;
+}
+
+export interface InpaintOptions extends EditOptions {
+  /** White is repainted, black stays; stretched to the picture's size. */
+  mask: PictureInput;
+}

@@ -1,0 +1,51 @@
+// Pictures that a program hands over, read as the service reads those of its clients.
+import type { ModelPlan } from '../families/types.js';
+import type { Pixels } from '../native/addon.js';
+import { decodeMask, decodePicture, encodePng, measurePicture, readSource } from '../service/pictures.js';
+import { fitSize } from '../service/sizes.js';
+import { ImageForgeError } from '../shared/errors.js';
+import type { PictureInput } from './options.js';
+
+/** Sides that follow from the picture stay below it; explicit ones may be larger. */
+const MAX_SIDE = 4096;
+
+/** The picture at the size that the run will have. `name` is the option's, for messages. */
+export async function readPicture(
+  input: PictureInput,
+  name: string,
+  asked: { width?: number; height?: number },
+  { defaults, latent }: Pick<ModelPlan, 'defaults' | 'latent'>,
+): Promise<Pixels> {
+  const bytes = await readBytes(input, name);
+  const { width, height } = asked;
+  const multiple = Math.max(8, latent.multiple ?? latent.factor);
+  const size = fitSize(
+    await measurePicture(bytes, name),
+    { ...(width !== undefined && { width }), ...(height !== undefined && { height }) },
+    defaults,
+    { maxSide: MAX_SIDE, multiple },
+  );
+  for (const side of ['width', 'height'] as const)
+    if (!Number.isInteger(size[side]) || size[side] <= 0 || size[side] % multiple !== 0)
+      throw new ImageForgeError(
+        'INVALID_ARGUMENT',
+        `${side}: expected a positive multiple of ${multiple}, found ${size[side]}.`,
+      );
+  return decodePicture(bytes, size, name);
+}
+
+export async function readMask(input: PictureInput, name: string, picture: Pixels): Promise<Uint8Array> {
+  return decodeMask(await readBytes(input, name), picture, name);
+}
+
+async function readBytes(input: PictureInput, name: string): Promise<Uint8Array> {
+  if (typeof input === 'string') return readSource({ path: input }, name);
+  if (input instanceof Uint8Array) return input;
+  const { rgb, width, height } = input;
+  if (rgb?.length !== width * height * 3)
+    throw new ImageForgeError(
+      'INVALID_ARGUMENT',
+      `${name}: expected ${width} x ${height} x 3 bytes of RGB, found ${rgb?.length}.`,
+    );
+  return encodePng(input);
+}

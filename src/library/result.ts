@@ -1,0 +1,45 @@
+// What the library gives back: pictures that know their seed and how to become a file.
+import type { Pixels } from '../native/addon.js';
+import type { Phase } from '../pipeline/types.js';
+import { encodePng } from '../service/pictures.js';
+
+export class GeneratedImage implements Pixels {
+  /** 8-bit RGB, rows from the top, no padding: width * height * 3 bytes. */
+  readonly rgb: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  /** The seed that makes this picture alone. */
+  readonly seed: number;
+
+  constructor({ rgb, width, height }: Pixels, seed: number) {
+    this.rgb = rgb;
+    this.width = width;
+    this.height = height;
+    this.seed = seed;
+  }
+
+  /** The picture as a PNG file's bytes. */
+  toPNG(): Promise<Buffer> {
+    return encodePng(this);
+  }
+}
+
+export interface GenerationResult {
+  /** One picture for each of the batch. */
+  images: GeneratedImage[];
+  /** The first picture. */
+  image: GeneratedImage;
+  /** Seconds by phase. */
+  seconds: Record<Phase, number>;
+  /** Family of the model: 'sd1', 'sdxl', … */
+  family: string;
+  /** What was left open, as it was filled in. */
+  settings: {
+    width: number;
+    height: number;
+    steps: number;
+    guidance: number;
+    sampler: string;
+    schedule: string;
+  };
+}
