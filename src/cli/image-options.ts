@@ -1,0 +1,114 @@
+// The options that generate, edit and inpaint share, and how they become fields of the request schema.
+import { type Command, Option } from 'commander';
+
+/** What commander gives for these options; numbers are still texts. */
+export interface ImageOptions {
+  steps?: string;
+  guidance?: string;
+  width?: string;
+  height?: string;
+  seed?: string;
+  output?: string;
+  outputDir?: string;
+  verbose?: true;
+  quiet?: true;
+  json?: true;
+  negative?: string;
+  model?: string;
+  vae?: string;
+  clipL?: string;
+  clipG?: string;
+  t5xxl?: string;
+  llm?: string;
+  lora?: string[];
+  sampler?: string;
+  schedule?: string;
+  noise?: string;
+  batch?: string;
+  clipSkip?: string;
+  strength?: string;
+  assist?: true;
+  cache: boolean;
+}
+
+export function addImageOptions(command: Command): Command {
+  return command
+    .option('-s, --steps <n>', 'number of inference steps (default: the model’s)')
+    .option('-g, --guidance <n>', 'guidance scale (default: the model’s)')
+    .option('-w, --width <pixels>', 'image width, a multiple of 8 (default: the model’s)')
+    .option('-h, --height <pixels>', 'image height, a multiple of 8 (default: the model’s)')
+    .option('--seed <n>', 'seed for a reproducible image (default: random)')
+    .option('-n, --negative <text>', 'what to avoid')
+    .option('-m, --model <key|file>', 'model key (see `imageforge models list`), GGUF or safetensors file')
+    .option('--vae <file>', 'autoencoder, where the model file has none')
+    .option('--clip-l <file>', 'CLIP-L text encoder')
+    .option('--clip-g <file>', 'OpenCLIP bigG text encoder')
+    .option('--t5xxl <file>', 'T5 XXL text encoder')
+    .option('--llm <file>', 'language model (FLUX.2)')
+    .option(
+      '--lora <file[:strength]>',
+      'LoRA file, with its strength after a colon; may be repeated',
+      collect,
+    )
+    .option('--sampler <name>', 'sampler, e.g. euler_a or "DPM++ 2M Karras"')
+    .option('--schedule <name>', 'noise schedule, e.g. karras')
+    .addOption(
+      new Option('--noise <kind>', 'noise as the WebUI (philox) or as ComfyUI and diffusers (torch)').choices(
+        ['philox', 'torch'],
+      ),
+    )
+    .option('-b, --batch <n>', 'images, with seeds counting up (default: 1)')
+    .option('--clip-skip <n>', 'CLIP layer counted from the last (default: 1)')
+    .option('--assist', 'expand the prompt with Ollama first')
+    .option('--no-cache', 'neither look for the image of an earlier request nor keep this one')
+    .option('-o, --output <path>', 'file to write (default: a name from time and seed)')
+    .option('--output-dir <folder>', 'folder to write to (default: OUTPUT_DIR)')
+    .option('--json', 'print one JSON document instead of the path')
+    .option('-q, --quiet', 'no progress')
+    .option('-v, --verbose', 'log what happens');
+}
+
+function collect(value: string, before: string[] = []): string[] {
+  return [...before, value];
+}
+
+/** Fields of the request schema; the schema checks them. */
+export function toFields(prompt: string | undefined, options: ImageOptions): Record<string, unknown> {
+  return {
+    prompt,
+    negative_prompt: options.negative,
+    model: options.model,
+    vae: options.vae,
+    clip_l: options.clipL,
+    clip_g: options.clipG,
+    t5xxl: options.t5xxl,
+    llm: options.llm,
+    loras: options.lora?.map(parseLora),
+    steps: toNumber(options.steps),
+    guidance: toNumber(options.guidance),
+    width: toNumber(options.width),
+    height: toNumber(options.height),
+    seed: toNumber(options.seed),
+    sampler: options.sampler,
+    schedule: options.schedule,
+    noise: options.noise,
+    batch: toNumber(options.batch),
+    clip_skip: toNumber(options.clipSkip),
+    strength: toNumber(options.strength),
+    assist_prompt: options.assist,
+    use_cache: options.cache,
+  };
+}
+
+/** A text that is no number stays one, for the schema to refuse by name. */
+export function toNumber(text: string | undefined): number | string | undefined {
+  return text !== undefined && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim())
+    ? Number(text)
+    : text;
+}
+
+/** "file.safetensors:0.8"; a colon of a Windows drive is no strength. */
+function parseLora(text: string): { path: string; strength: number } {
+  const match = /^(.+):(-?\d+(?:\.\d+)?)$/.exec(text);
+  return match ? { path: match[1]!, strength: Number(match[2]) } : { path: text, strength: 1 };
+}

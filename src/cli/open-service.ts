@@ -1,0 +1,32 @@
+// The service as the command line uses it: settings from here, paths unconfined, logs as text on stderr.
+import { ImageService } from '../service/image-service.js';
+import { type Config, readConfig } from '../shared/config.js';
+import { createTextLogger, silentLogger } from '../shared/log.js';
+
+export function openService({
+  verbose,
+  config = readConfig(),
+}: {
+  verbose?: boolean;
+  config?: Config;
+} = {}): ImageService {
+  const logger = verbose ? createTextLogger((line) => process.stderr.write(line)) : silentLogger;
+  return new ImageService({ config, logger });
+}
+
+/**
+ * Ctrl-C and SIGTERM cancel what runs; a second one ends the program at once. Returns the signal and how to let go of
+ * the handlers.
+ */
+export function cancelOnSignals(): { signal: AbortSignal; release: () => void } {
+  const controller = new AbortController();
+  const onSignal = () => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort();
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  return {
+    signal: controller.signal,
+    release: () => process.off('SIGINT', onSignal).off('SIGTERM', onSignal),
+  };
+}

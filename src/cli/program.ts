@@ -1,0 +1,34 @@
+// The list of commands. `-h` is --height, as users of `flux` know it; help is --help.
+import { Command } from 'commander';
+import { readVersion } from '../shared/version.js';
+import { addConfig } from './commands/config.js';
+import { addDoctor } from './commands/doctor.js';
+import { addEdit } from './commands/edit.js';
+import { addGenerate } from './commands/generate.js';
+import { addInpaint } from './commands/inpaint.js';
+import { addModels } from './commands/models.js';
+import { addOpenOutput } from './commands/open-output.js';
+import { addStatus } from './commands/status.js';
+
+export function createProgram(): Command {
+  const program = new Command('imageforge')
+    .description('Local, private image generation')
+    .version(readVersion(), '-V, --version', 'show the version')
+    .helpOption('--help', 'show help')
+    .helpCommand('help [command]', 'show help of a command')
+    .showSuggestionAfterError()
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride();
+  for (const add of [
+    addGenerate,
+    addEdit,
+    addInpaint,
+    addModels,
+    addStatus,
+    addConfig,
+    addOpenOutput,
+    addDoctor,
+  ])
+    add(program);
+  return program;
+}

@@ -1,0 +1,82 @@
+// Runs one request of the command line: progress to stderr, the saved paths (or one JSON document) to stdout.
+import path from 'node:path';
+import type { ImageService, SaveTarget } from '../service/image-service.js';
+import type { Operation } from '../service/requests.js';
+import { type ImageResult, toResponse } from '../service/results.js';
+import { ImageForgeError } from '../shared/errors.js';
+import { type ImageOptions, toFields } from './image-options.js';
+import { cancelOnSignals, openService } from './open-service.js';
+import { createProgress, formatDuration, silentProgress } from './progress.js';
+
+export async function runImages(
+  operation: Operation,
+  prompt: string | undefined,
+  options: ImageOptions,
+  pictures: Record<string, string> = {},
+): Promise<void> {
+  if (prompt === undefined) {
+    throw new ImageForgeError('INVALID_ARGUMENT', 'the prompt is missing', {
+      hint: 'imageforge generate "a large red star above a small blue house"',
+    });
+  }
+  const service = openService({ verbose: options.verbose === true });
+  try {
+    const result = await runOnce(service, operation, { ...toFields(prompt, options), ...pictures }, options);
+    printResult(result, options);
+  } finally {
+    await service.close();
+  }
+}
+
+/** One request with progress and Ctrl-C. */
+export async function runOnce(
+  service: ImageService,
+  operation: Operation,
+  fields: Record<string, unknown>,
+  options: ImageOptions,
+): Promise<ImageResult> {
+  const request = service.parse(operation, fields);
+  const view = options.quiet ? silentProgress : createProgress(process.stderr, request.batch);
+  const { signal, release } = cancelOnSignals();
+  try {
+    return await service.run(request, {
+      signal,
+      onProgress: (progress) => view.onProgress(progress),
+      save: readTarget(options),
+    });
+  } finally {
+    view.end();
+    release();
+  }
+}
+
+export function printResult(result: ImageResult, options: ImageOptions): void {
+  const { images, notes } = result;
+  if (options.json) process.stdout.write(`${JSON.stringify(toResponse(result, 'path'), null, 2)}\n`);
+  else process.stdout.write(images.map(({ path: file }) => `${file}\n`).join(''));
+  if (options.quiet) return;
+  process.stderr.write(`${describeResult(result)}\n`);
+  for (const note of notes) process.stderr.write(`note: ${note}\n`);
+}
+
+/** pocket, 128 x 128, 20 steps, seed 42, 2.1 s */
+function describeResult({ model, width, height, steps, seed, elapsedSeconds, cached }: ImageResult): string {
+  const time = elapsedSeconds < 60 ? `${elapsedSeconds.toFixed(1)} s` : formatDuration(elapsedSeconds);
+  return `${model}, ${width} x ${height}, ${steps} steps, seed ${seed}, ${time}${cached ? ' (from the cache)' : ''}`;
+}
+
+function readTarget({ output, outputDir }: ImageOptions): SaveTarget {
+  const folder = outputDir === undefined ? undefined : path.resolve(outputDir);
+  if (output === undefined) return { folder };
+  const ending = path.extname(output).toLowerCase();
+  if (ending !== '' && ending !== '.png') {
+    throw new ImageForgeError(
+      'INVALID_ARGUMENT',
+      `--output: expected a name that ends in .png, found ${output}`,
+      {
+        hint: 'Images are written as PNG.',
+      },
+    );
+  }
+  return { file: path.resolve(folder ?? '.', output) };
+}
