@@ -2,7 +2,7 @@
 // Arguments go to vitest: `npm test -- tests/unit` runs a part (the native test programs run only without arguments).
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -18,7 +18,7 @@ function run(command, commandArgs, options = {}) {
 
 /** Runs vitest and adds its JSON report to the count. */
 function runVitest() {
-  const folder = mkdtempSync(path.join(tmpdir(), 'imageforge-test-'));
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'imageforge-test-'));
   const report = path.join(folder, 'report.json');
   const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
   const { status } = run(process.execPath, [
@@ -46,15 +46,22 @@ function runVitest() {
   }
 }
 
-/** Builds and runs the C++ test programs through CTest. */
+/** Builds the C++ test programs beside the addon and runs them through CTest. */
 function runNativeTests() {
-  const build = run(process.execPath, [path.join(root, 'scripts', 'build', 'native-tests.mjs')]);
-  if (build.status !== 0) {
-    count.failed += 1;
-    return;
+  const steps = [
+    ['-S', '.', '-B', 'build', '-DIMAGEFORGE_TESTS=ON'],
+    ['--build', 'build', '--parallel', String(os.availableParallelism())],
+  ];
+  for (const step of steps) {
+    const { status, stdout } = run('cmake', step, { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' });
+    if (status !== 0) {
+      process.stdout.write(stdout);
+      count.failed += 1;
+      return;
+    }
   }
-  const { stdout } = run('ctest', ['--test-dir', path.join('build', 'native-tests'), '--output-on-failure'], {
-    stdio: ['inherit', 'pipe', 'inherit'],
+  const { stdout } = run('ctest', ['--test-dir', 'build', '--output-on-failure'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
     encoding: 'utf8',
   });
   process.stdout.write(stdout);
