@@ -243,8 +243,12 @@ function readSource(fields: Record<string, unknown>, inline: string, paths: stri
 }
 
 function describeProblems(error: z.ZodError, input: unknown): ImageForgeError {
-  const fields = error.issues.map((issue) => issue.path.join('.')).filter(Boolean);
-  return invalid(error.issues.map((issue) => describeIssue(issue, input)).join('; '), { fields });
+  const problems = error.issues.map((issue) => ({
+    field: issue.path.join('.'),
+    message: describeIssue(issue, input),
+  }));
+  const fields = problems.map(({ field }) => field).filter(Boolean);
+  return invalid(problems.map(({ message }) => message).join('; '), { fields, problems });
 }
 
 function describeIssue(issue: z.core.$ZodIssue, input: unknown): string {
