@@ -5,7 +5,7 @@ import type { TensorView } from './tensors.js';
 
 const scaleName = /\.(scale_weight|weight_scale)$/;
 
-/** Puts each scale on its matrix. */
+/** Puts each scale on its matrix and takes it out of the list. */
 export async function applyScales(tensors: Map<string, TensorView>): Promise<void> {
   for (const [name, scale] of tensors) {
     if (!scaleName.test(name)) continue;
@@ -25,5 +25,6 @@ export async function applyScales(tensors: Map<string, TensorView>): Promise<voi
       );
     }
     tensors.set(target, { ...view, scale: value });
+    tensors.delete(name);
   }
 }

@@ -1,0 +1,109 @@
+// Every published layout of a model gives the same plan over the same weights: the fixtures' converters and the
+// families' names were written apart from each other.
+import { closeSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+// @ts-expect-error plain JavaScript
+import { makeLayouts } from '../../../scripts/fixtures/layouts.mjs';
+// @ts-expect-error plain JavaScript
+import { decode, transpose } from '../../../scripts/fixtures/tensors.mjs';
+import { planModel } from '../../../src/families/index.js';
+import type { ModelFiles, ModelPlan, NetworkPlan } from '../../../src/families/types.js';
+import { goldenCase, goldenFolder } from '../../golden.js';
+
+const { present, reason } = goldenCase('e2e-sd1');
+const out = mkdtempSync(join(tmpdir(), 'imageforge-layouts-'));
+afterAll(() => rmSync(out, { recursive: true }));
+const models: Record<string, Record<string, ModelFiles>> = present ? makeLayouts(goldenFolder, out) : {};
+
+/** FNV-1a over the values' words, continued from `hash`. */
+function mix(hash: number, values: Float32Array): number {
+  const words = new Uint32Array(values.buffer);
+  let mixed = hash;
+  for (let i = 0; i < words.length; i++) mixed = Math.imul(mixed ^ words[i]!, 0x01000193);
+  return mixed;
+}
+
+/** What tells two networks' values apart, by tensor. */
+function fingerprints({ weights, config }: NetworkPlan): Record<string, number> {
+  const found: Record<string, number> = {};
+  const rows: Record<string, number> = {};
+  const files = weights.files.map((path) => openSync(path, 'r'));
+  for (const { name, file, offset, type, shape, row, scale } of weights.tensors) {
+    const size = { f32: 4, f16: 2, bf16: 2, f8_e4m3: 1 }[type]!;
+    const data = Buffer.alloc(shape.reduce((a, b) => a * b, size));
+    readSync(files[file]!, data, 0, data.length, offset);
+    let tensor = { dtype: type.toUpperCase(), shape, data };
+    if (name === 'text_projection.weight' && 'projectionTransposed' in config) tensor = transpose(tensor);
+    expect(row).toBe(name in found ? rows[name] : row === undefined ? undefined : 0);
+    if (row !== undefined) rows[name] = row + shape[0]!;
+    const values: Float32Array = decode(tensor);
+    found[name] = mix(
+      found[name] ?? 0x811c9dc5,
+      scale === undefined ? values : values.map((value) => value * scale),
+    );
+  }
+  for (const file of files) closeSync(file);
+  return found;
+}
+
+function networks(plan: ModelPlan): NetworkPlan[] {
+  return [plan.denoiser, plan.autoencoder, ...plan.textEncoders];
+}
+
+/** What must not differ between layouts. */
+function facts({ kind, config }: NetworkPlan): object {
+  const { projectionTransposed: _, layers: __, ...rest } = config as Record<string, unknown>;
+  return { kind, ...rest };
+}
+
+const lossy = new Set(['bf16', 'fp8', 'fp8-scaled', 'fp8-values']);
+
+describe.skipIf(!present).each(Object.keys(models))(`%s ${reason}`, (family) => {
+  const [first, ...others] = Object.keys(models[family]!);
+  let reference: Record<string, number>[];
+
+  beforeAll(async () => {
+    reference = networks(await planModel(models[family]![first!]!)).map(fingerprints);
+  });
+
+  test.each(others)(`${first} and %s are the same model`, async (layout) => {
+    const expected = await planModel(models[family]![first!]!);
+    const found = await planModel(models[family]![layout]!);
+    expect(expected.family).toBe(family);
+    expect(found).toMatchObject({ family, prediction: expected.prediction, latent: expected.latent });
+    expect(networks(found).map(facts)).toEqual(networks(expected).map(facts));
+    expect(found.textEncoders.map(({ layers }) => layers)).toEqual(
+      expected.textEncoders.map(({ layers }) => layers),
+    );
+    for (const [i, network] of networks(found).entries()) {
+      const prints = fingerprints(network);
+      const wanted = reference[i]!;
+      if (lossy.has(layout)) expect(Object.keys(prints).sort()).toEqual(Object.keys(wanted).sort());
+      // diffusers cuts the last block off SD 2.x's text encoder
+      else if (family === 'sd2' && network.kind === 'clip') expect(wanted).toMatchObject(prints);
+      else expect(prints).toEqual(wanted);
+    }
+  });
+});
+
+test.skipIf(!present)(`FP8 scales are found, and bring the values back ${reason}`, async () => {
+  const scaled = await planModel(models.sd1!['fp8-scaled']!);
+  const matrices = scaled.denoiser.weights.tensors.filter(({ type }) => type === 'f8_e4m3');
+  expect(matrices.length).toBeGreaterThan(100);
+  expect(matrices.every(({ scale }) => scale !== undefined && scale > 0 && scale < 0.01)).toBe(true);
+  const plain = await planModel(models.sd1!.fp8!);
+  const values = await planModel(models.sd1!['fp8-values']!);
+  expect(fingerprints(plain.denoiser)).toEqual(fingerprints(values.denoiser));
+});
+
+test.skipIf(!present)(`a shard that is missing or cut is named ${reason}`, async () => {
+  const folder = models.flux!['diffusers-folder']!.model;
+  const shard = join(folder, 'transformer/diffusion_pytorch_model-00002-of-00002.safetensors');
+  rmSync(shard);
+  await expect(planModel({ model: folder })).rejects.toMatchObject({
+    code: 'MODEL_INCOMPLETE',
+    message: expect.stringContaining('00002-of-00002'),
+  });
+});
