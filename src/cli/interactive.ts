@@ -75,7 +75,7 @@ async function askParameters(options: ImageOptions): Promise<ImageOptions | unde
 }
 
 /** The answer, or undefined when Ctrl-C or Escape was pressed. */
-async function ask<T>(question: () => Promise<T | symbol>): Promise<T | undefined> {
+async function ask<T>(question: () => Promise<T>): Promise<Exclude<T, symbol> | undefined> {
   const answer = await question();
-  return prompts.isCancel(answer) ? undefined : (answer as T);
+  return prompts.isCancel(answer) ? undefined : (answer as Exclude<T, symbol>);
 }

@@ -1,12 +1,12 @@
 // Pictures of earlier requests, found by everything that shapes their pixels. One PNG and one JSON file per picture
 // under CACHE_DIR; the least recently used go when there are too many bytes. A damaged or vanished entry is a miss.
 import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import type { ModelPlan } from '../families/types.js';
 import type { PipelineRequest } from '../pipeline/types.js';
 import { type Logger, silentLogger } from '../shared/log.js';
-import { writeTemporary } from './outputs.js';
+import { makeFolder, writeTemporary } from './outputs.js';
 
 /** Raised when the program draws other pixels for the same request. */
 const PIXELS_VERSION = 1;
@@ -57,7 +57,7 @@ export class PictureCache {
     if (this.#maxBytes === 0 || png.length > this.#maxBytes) return;
     const target = this.#pathsOf(key);
     try {
-      await mkdir(this.#folder, { recursive: true });
+      await makeFolder(this.#folder);
       await this.#write(target.facts, Buffer.from(JSON.stringify({ ...facts, sha256: hash(png) })));
       await this.#write(target.image, png);
       await this.#trim();

@@ -1,6 +1,6 @@
 // Writes finished pictures: PNG and JSON sidecar appear together under a name of their own, whole or not at all.
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, link, mkdir, open, rename, rm, statfs } from 'node:fs/promises';
+import { type FileHandle, link, mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { ImageForgeError } from '../shared/errors.js';
 
@@ -25,7 +25,7 @@ const MAX_ATTEMPTS = 1000;
  */
 export async function prepareFolder(folder: string, bytes: number): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     const probe = await writeTemporary(folder, Buffer.of(0));
     await rm(probe, { force: true });
     const { bavail, bsize } = await statfs(folder);
@@ -33,6 +33,18 @@ export async function prepareFolder(folder: string, bytes: number): Promise<void
   } catch (error) {
     throw explain(error, folder);
   }
+}
+
+/** Node's own recursive mkdir never ends where a folder exists but takes no new ones (/proc). */
+export async function makeFolder(folder: string): Promise<void> {
+  const info = await stat(folder).catch(() => undefined);
+  if (info?.isDirectory()) return;
+  if (info) throw Object.assign(new Error(`${folder} is a file`), { code: 'ENOTDIR' });
+  const parent = path.dirname(folder);
+  if (parent !== folder) await makeFolder(parent);
+  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
 }
 
 /** Writes `base`.png and `base`.json, or `base`_2.png … when those exist: nothing is ever overwritten. */
