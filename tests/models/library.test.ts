@@ -1,0 +1,117 @@
+// The public API with the real engine: runs that are awaited and iterated, pictures in and out, errors by code.
+import sharp from 'sharp';
+import { afterAll, describe, expect, it } from 'vitest';
+import { ImageForge, ImageForgeError, type Progress } from '../../src/index.js';
+import { testModel } from '../test-model.js';
+
+const forge = new ImageForge({ model: testModel, device: 'cpu', threads: 2 });
+afterAll(() => forge.close());
+const small = { prompt: 'a green tree', width: 64, height: 64, steps: 4, guidance: 3, seed: 5 };
+
+async function collect(run: AsyncIterable<Progress>): Promise<Progress[]> {
+  const seen: Progress[] = [];
+  for await (const progress of run) seen.push(progress);
+  return seen;
+}
+
+/** A soft gradient, twice as wide as high. */
+const picture = Uint8Array.from({ length: 128 * 64 * 3 }, (_, i) => 40 + ((i / 3) % 128));
+
+describe('generate', () => {
+  it('gives progress, then the pictures', async () => {
+    const run = forge.generate({ ...small, batch: 2, previewEvery: 4 });
+    const seen = await collect(run);
+    const { images, image, seconds, settings } = await run;
+    expect(seen.map(({ phase }) => phase)).toEqual([
+      'load',
+      'encode',
+      ...Array(10).fill('denoise'),
+      'decode',
+      'decode',
+    ]);
+    expect(seen.filter(({ preview }) => preview)).toHaveLength(2);
+    expect(images.map(({ seed }) => seed)).toEqual([5, 6]);
+    expect(image).toBe(images[0]);
+    expect(seconds.denoise).toBeGreaterThan(0);
+    expect(settings).toMatchObject({ steps: 4, guidance: 3, width: 64 });
+    const { data, info } = await sharp(await image.toPNG())
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    expect(info).toMatchObject({ width: 64, height: 64, channels: 3 });
+    expect(new Uint8Array(data)).toEqual(image.rgb);
+  });
+
+  it('is ended by its signal', async () => {
+    const controller = new AbortController();
+    const run = forge.generate({ ...small, steps: 500, signal: controller.signal });
+    const collecting = (async () => {
+      for await (const { phase, step } of run) if (phase === 'denoise' && step === 1) controller.abort();
+    })();
+    await expect(collecting).rejects.toMatchObject({ code: 'ABORTED' });
+    await expect(run).rejects.toBeInstanceOf(ImageForgeError);
+  });
+
+  it.each([
+    ['width', { width: 65 }],
+    ['height', { height: 0 }],
+    ['steps', { steps: 0 }],
+    ['guidance', { guidance: Number.NaN }],
+    ['seed', { seed: -1 }],
+    ['sampler', { sampler: 'magic' }],
+    ['schedule', { schedule: 'magic' }],
+    ['batch', { batch: 1000 }],
+    ['clipSkip', { clipSkip: 12 }],
+  ])('refuses a bad %s by name', async (name, change) => {
+    const error = await forge.generate({ ...small, ...change }).catch((reason) => reason);
+    expect(error).toMatchObject({ code: 'INVALID_ARGUMENT', message: expect.stringContaining(name) });
+  });
+
+  it('says what is wrong with a model', async () => {
+    await using missing = new ImageForge({ model: '/nowhere/model.gguf' });
+    await expect(missing.generate(small)).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' });
+  });
+});
+
+describe('edit', () => {
+  it('keeps the proportions of the picture and changes it by strength', async () => {
+    const image = { rgb: picture, width: 128, height: 64 };
+    const { width, height, ...open } = small;
+    const difference = async (strength: number) => {
+      const result = await forge.edit({ ...open, image, strength });
+      expect(result.image).toMatchObject({ width: 128, height: 64 });
+      return result.image.rgb.reduce((sum, value, i) => sum + Math.abs(value - picture[i]!), 0);
+    };
+    const reconstruction = await difference(0);
+    expect(await difference(1)).toBeGreaterThan(reconstruction);
+  });
+
+  it('reads files and stretches them to the size that is asked', async () => {
+    const png = await sharp(picture, { raw: { width: 128, height: 64, channels: 3 } })
+      .png()
+      .toBuffer();
+    const { image } = await forge.edit({ ...small, image: png });
+    expect(image).toMatchObject({ width: 64, height: 64 });
+  });
+
+  it('refuses what is no picture', async () => {
+    const notPicture = forge.edit({ ...small, image: Buffer.from('no picture') });
+    await expect(notPicture).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    const noFile = forge.edit({ ...small, image: '/nowhere.png' });
+    await expect(noFile).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+});
+
+describe('inpaint', () => {
+  it('repaints the white part and keeps every other pixel', async () => {
+    const white = (i: number) => i % 128 >= 64;
+    const mask = Uint8Array.from({ length: 128 * 64 * 3 }, (_, i) => (white(Math.floor(i / 3)) ? 255 : 0));
+    const image = { rgb: picture, width: 128, height: 64 };
+    const { width, height, ...open } = small;
+    const result = await forge.inpaint({ ...open, image, mask: { ...image, rgb: mask } });
+    const { rgb } = result.image;
+    const changed = (side: boolean) =>
+      rgb.filter((value, i) => white(Math.floor(i / 3)) === side && value !== picture[i]).length;
+    expect(changed(false)).toBe(0);
+    expect(changed(true)).toBeGreaterThan(64 * 64);
+  });
+});
