@@ -1,0 +1,52 @@
+// Bodies of bounded size, one by one and all together: what is being read or worked on is counted.
+import type { Context, MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { LIMITS } from '../service/requests.js';
+import { ImageForgeError } from '../shared/errors.js';
+import { refuseField } from './errors.js';
+
+/** Two pictures in base64 and the fields around them. */
+const MAX_BODY = 2 * LIMITS.pictureLength + 2 ** 20;
+const MAX_TOGETHER = 2 ** 29;
+
+export function limitBodies(): MiddlewareHandler[] {
+  let together = 0;
+  const limitAll: MiddlewareHandler = async (c, next) => {
+    const length = Number(c.req.header('content-length') ?? (c.req.raw.body ? MAX_BODY : 0));
+    if (together > 0 && together + length > MAX_TOGETHER) {
+      throw new ImageForgeError('QUEUE_FULL', 'Too many large requests are being read already.', {
+        hint: 'Try again in a while.',
+      });
+    }
+    together += length;
+    try {
+      await next();
+    } finally {
+      together -= length;
+    }
+  };
+  const limitOne = bodyLimit({
+    maxSize: MAX_BODY,
+    onError: () => {
+      throw new ImageForgeError('TOO_LARGE', `The request has more than ${MAX_BODY} bytes.`, {
+        hint: 'Name a local file by its path instead, or send a smaller picture.',
+      });
+    },
+  });
+  return [limitOne, limitAll];
+}
+
+/** The JSON object of a request. @throws ImageForgeError INVALID_ARGUMENT. */
+export async function readJson(c: Context): Promise<Record<string, unknown>> {
+  const text = await c.req.text();
+  let value: unknown;
+  try {
+    value = text === '' ? undefined : JSON.parse(text);
+  } catch (error) {
+    refuseField('', `expected JSON: ${(error as Error).message}`);
+  }
+  if (value === undefined) refuseField('', 'expected a JSON object, found nothing');
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    refuseField('', `expected a JSON object, found ${Array.isArray(value) ? 'a list' : typeof value}`);
+  return value as Record<string, unknown>;
+}

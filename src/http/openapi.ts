@@ -1,0 +1,106 @@
+// The OpenAPI 3.1 document, made from the schemas that requests are checked with.
+import { z } from 'zod';
+import { errorSchema } from './errors.js';
+import type { RouteDescription } from './routes.js';
+
+const ERRORS: Record<number, string> = {
+  400: 'The request contradicts itself or the model',
+  401: 'The API key is missing or wrong',
+  403: 'Not allowed: a guarded model, a path outside of the allowed folders, a foreign Host or Origin',
+  404: 'There is no such model, file or job',
+  413: 'The body or a picture is too large',
+  422: 'A field is missing or wrong, or the model is incomplete or unreadable',
+  429: 'The queue is full; Retry-After says when to come back',
+  499: 'The job was cancelled',
+  500: 'The engine or the program failed',
+  503: 'The device is not there, or the server is ending',
+  507: 'Not enough memory or disk space',
+};
+
+/** A schema's JSON form; one that has a name becomes a component and is referred to. */
+type Refer = (schema: z.ZodType, io: 'input' | 'output', name?: string) => object;
+
+export function describeApi(routes: readonly RouteDescription[], version: string): object {
+  const schemas: Record<string, object> = {};
+  const refer: Refer = (schema, io, name = schema.meta()?.id) => {
+    const { $schema: _, $defs, ...json } = z.toJSONSchema(schema, { io, target: 'draft-2020-12' });
+    for (const [name, definition] of Object.entries($defs ?? {})) schemas[name] = relocate(definition);
+    if (name === undefined) return relocate(json);
+    const { id: _id, ...rest } = json;
+    schemas[name] = relocate(rest);
+    return { $ref: `#/components/schemas/${name}` };
+  };
+  const error = {
+    content: { 'application/json': { schema: refer(errorSchema, 'output') } },
+  };
+  const paths: Record<string, Record<string, object>> = {};
+  for (const route of routes) {
+    const path = route.path.replace(/:(\w+)/g, '{$1}');
+    paths[path] ??= {};
+    paths[path][route.method] = describeRoute(route, path, refer, error);
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'ImageForge',
+      version,
+      description:
+        'Local, private image generation: Stable Diffusion, SDXL and FLUX from GGUF and safetensors files.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: '/' }],
+    security: [{}, { bearer: [] }, { key: [] }],
+    paths,
+    components: {
+      schemas,
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer' },
+        key: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+      },
+    },
+  };
+}
+
+function describeRoute(
+  { method, path: pattern, tag, summary, body, query, answer, errors = [] }: RouteDescription,
+  path: string,
+  refer: Refer,
+  error: object,
+): object {
+  const names = [...pattern.matchAll(/:(\w+)/g)].map(([, name]) => name!);
+  const parameters = [
+    ...names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
+    ...Object.entries(query?.shape ?? {}).map(([name, schema]) => ({
+      name,
+      in: 'query',
+      required: !(schema as z.ZodType).safeParse(undefined).success,
+      schema: refer(schema as z.ZodType, 'input'),
+    })),
+  ];
+  const { status = 200, schema, type = 'application/json', description } = answer;
+  const failures = [...new Set([401, 403, ...errors, 500])].sort();
+  return {
+    tags: [tag],
+    summary,
+    operationId: `${method}${path.replace(/[^a-z0-9]+/gi, '_')}`.replace(/_$/, ''),
+    ...(parameters.length > 0 && { parameters }),
+    ...(body && {
+      requestBody: {
+        required: true,
+        content: { [body.type ?? 'application/json']: { schema: refer(body.schema, 'input', body.name) } },
+      },
+    }),
+    responses: {
+      [status]: {
+        description,
+        ...(status !== 204 && { content: { [type]: { schema: schema ? refer(schema, 'output') : {} } } }),
+      },
+      ...Object.fromEntries(failures.map((code) => [code, { description: ERRORS[code], ...error }])),
+    },
+  };
+}
+
+/** References inside a schema point to the document's components. */
+function relocate<T>(schema: T): T {
+  return JSON.parse(JSON.stringify(schema).replaceAll('#/$defs/', '#/components/schemas/')) as T;
+}

@@ -1,0 +1,164 @@
+// Jobs: requests that outlive their client, with live events.
+import type { Context } from 'hono';
+import { streamSSE } from 'hono/streaming';
+import { z } from 'zod';
+import type { Job, NumberedEvent } from '../../service/jobs.js';
+import type { Operation } from '../../service/requests.js';
+import { type ImageResponse, toResponse } from '../../service/results.js';
+import { readJson } from '../body.js';
+import type { Doors } from '../context.js';
+import { publish, refuseField } from '../errors.js';
+import type { Routes } from '../routes.js';
+import { jobSchema } from '../schemas.js';
+
+const OPERATIONS = ['generate', 'edit', 'inpaint'] as const;
+const HEARTBEAT_MS = 10_000;
+
+export function addJobRoutes(routes: Routes, { service, jobs }: Doors): void {
+  const find = (c: Context) => jobs.get(c.req.param('id') ?? '');
+  const shape = service.schemas.inpaint.extend({
+    operation: z.enum(OPERATIONS).optional().describe('Default: what the given pictures make of it'),
+  });
+  routes.add(
+    {
+      method: 'post',
+      path: '/jobs',
+      tag: 'jobs',
+      summary: 'Start a job; it goes on when the client leaves',
+      body: { schema: shape, name: 'JobRequest' },
+      answer: { schema: jobSchema, status: 202, description: 'The job waits or runs' },
+      errors: [400, 413, 422, 429, 503],
+    },
+    async (c) => {
+      const { operation, ...fields } = await readJson(c);
+      const request = service.parse(chooseOperation(operation, fields), { preview_every: 1, ...fields });
+      const job = jobs.start(request, { keep: true });
+      return c.json(describeJob(job), 202, { Location: `/jobs/${job.id}` });
+    },
+  );
+  routes.add(
+    {
+      method: 'get',
+      path: '/jobs/:id',
+      tag: 'jobs',
+      summary: 'A job, and its result when it is done',
+      answer: { schema: jobSchema, description: 'The job as it is now' },
+      errors: [404],
+    },
+    (c) => c.json(describeJob(find(c))),
+  );
+  routes.add(
+    {
+      method: 'delete',
+      path: '/jobs/:id',
+      tag: 'jobs',
+      summary: 'Cancel a job; it ends within a step',
+      answer: { schema: jobSchema, description: 'The job after it has ended' },
+      errors: [404],
+    },
+    async (c) => {
+      const job = find(c);
+      job.cancel();
+      await job.ended;
+      return c.json(describeJob(job));
+    },
+  );
+  routes.add(
+    {
+      method: 'get',
+      path: '/jobs/:id/events',
+      tag: 'jobs',
+      summary: 'Server-sent events: queued, phase, step, preview, done, failed',
+      answer: { type: 'text/event-stream', schema: z.string(), description: 'All events from the first on' },
+      errors: [404],
+    },
+    (c) => streamEvents(c, find(c)),
+  );
+}
+
+export function describeJob(job: Job): z.infer<typeof jobSchema> {
+  const { id, state, request, position, progress, createdAt, startedAt, endedAt, result, error } = job;
+  return {
+    id,
+    status: state,
+    operation: request.operation,
+    position,
+    progress,
+    created_at: createdAt.toISOString(),
+    started_at: startedAt?.toISOString() ?? null,
+    ended_at: endedAt?.toISOString() ?? null,
+    result: result && toResponse(result, request.returnMode),
+    error: error && publish(error),
+    events_url: `/jobs/${id}/events`,
+  };
+}
+
+function chooseOperation(asked: unknown, fields: Record<string, unknown>): Operation {
+  if (asked === undefined || asked === null) {
+    if (fields.mask_image || fields.mask_image_path || fields.mask_path) return 'inpaint';
+    return fields.init_image || fields.init_image_path || fields.image_path ? 'edit' : 'generate';
+  }
+  const operation = OPERATIONS.find((known) => known === asked);
+  return operation ?? refuseField('operation', `operation: expected one of ${OPERATIONS.join(', ')}`);
+}
+
+/** What has happened (after Last-Event-ID, if the client has been here before), then what happens. */
+function streamEvents(c: Context, job: Job): Response {
+  const seen = Number(c.req.header('last-event-id') ?? 0);
+  c.header('X-Accel-Buffering', 'no');
+  return streamSSE(c, async (stream) => {
+    const pending = job.history.filter(({ id }) => !(id <= seen));
+    let wake = () => {};
+    const unsubscribe = job.subscribe((event) => {
+      pending.push(event);
+      wake();
+    });
+    stream.onAbort(() => wake());
+    try {
+      while (!stream.aborted) {
+        const next = pending.shift();
+        if (next) await stream.writeSSE(formatEvent(next, job));
+        else if (!job.active) break;
+        else if (!(await waitFor((resolve) => (wake = resolve)))) await stream.write(': alive\n\n');
+        if (next?.event.type === 'done' || next?.event.type === 'failed') break;
+      }
+    } finally {
+      unsubscribe();
+    }
+  });
+}
+
+/** false when nothing came within the heartbeat's time. */
+function waitFor(arrange: (wake: () => void) => void): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), HEARTBEAT_MS);
+    arrange(() => {
+      clearTimeout(timer);
+      resolve(true);
+    });
+  });
+}
+
+function formatEvent({ id, event }: NumberedEvent, job: Job): { id: string; event: string; data: string } {
+  return { id: String(id), event: event.type, data: JSON.stringify(formatData(event, job)) };
+}
+
+function formatData(event: NumberedEvent['event'], job: Job): ImageResponse | object {
+  switch (event.type) {
+    case 'done':
+      return toResponse(event.result, job.request.returnMode);
+    case 'failed':
+      return job.error ? publish(job.error) : event.error;
+    case 'preview':
+      return {
+        image: event.image,
+        step: event.step,
+        mime: event.mime,
+        image_base64: event.data.toString('base64'),
+      };
+    default: {
+      const { type: _, ...data } = event;
+      return data;
+    }
+  }
+}

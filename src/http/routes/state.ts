@@ -1,0 +1,119 @@
+// What is there and how it is: health, models, status, metrics; and what changes it: unload, timeout.
+import { z } from 'zod';
+import { describeStatus } from '../../service/describe-status.js';
+import { listModels } from '../../service/model-list.js';
+import { readVersion } from '../../shared/version.js';
+import { readJson } from '../body.js';
+import type { Doors } from '../context.js';
+import { refuseField } from '../errors.js';
+import type { Routes } from '../routes.js';
+import { healthSchema, modelsSchema, statusSchema } from '../schemas.js';
+
+const MAX_TIMEOUT = 7 * 24 * 3600;
+const timeoutSchema = z.object({
+  timeout_seconds: z.number().min(0).max(MAX_TIMEOUT).describe('Idle seconds; 0 = never'),
+});
+
+export function addStateRoutes(routes: Routes, { service, jobs, ollama, metrics }: Doors): void {
+  const status = async () => describeStatus(await service.status());
+
+  routes.add(
+    {
+      method: 'get',
+      path: '/health',
+      tag: 'state',
+      summary: 'Whether the server, its device and Ollama are there',
+      answer: { schema: healthSchema, description: 'The server answers' },
+    },
+    async (c) => {
+      const [{ engine, loadedModel, defaultModel }, found] = await Promise.all([
+        service.status(),
+        ollama.read(),
+      ]);
+      const device = nameDevice(engine.device ?? service.config.device);
+      return c.json({
+        status: 'ok',
+        device,
+        mps_available: device === 'mps' || (process.platform === 'darwin' && process.arch === 'arm64'),
+        engine_constructed: engine.pid !== null,
+        resident_models: loadedModel === null ? [] : [loadedModel],
+        default_model: defaultModel,
+        ollama: found,
+        version: readVersion(),
+      } satisfies z.infer<typeof healthSchema>);
+    },
+  );
+  routes.add(
+    {
+      method: 'get',
+      path: '/models',
+      tag: 'state',
+      summary: 'Models and what they can do',
+      answer: { schema: modelsSchema, description: 'All models that can be asked for' },
+    },
+    async (c) => {
+      const { config, defaultModel, lifecycle } = service;
+      const models = await listModels(config, lifecycle.client, defaultModel);
+      return c.json({ default_model: defaultModel, models });
+    },
+  );
+  routes.add(
+    {
+      method: 'get',
+      path: '/status',
+      tag: 'state',
+      summary: 'The loaded model, the unload timer, memory and queue',
+      answer: { schema: statusSchema, description: 'The state now' },
+    },
+    async (c) => c.json(await status()),
+  );
+  routes.add(
+    {
+      method: 'post',
+      path: '/unload',
+      tag: 'state',
+      summary: 'Unload the model after what runs; its memory goes back to the system',
+      answer: {
+        schema: z.object({ ok: z.literal(true), unloaded: z.boolean() }),
+        description: 'unloaded tells whether there was one',
+      },
+    },
+    async (c) => c.json({ ok: true, unloaded: await service.unload() }),
+  );
+  routes.add(
+    {
+      method: 'put',
+      path: '/timeout',
+      tag: 'state',
+      summary: 'Change the time after which an idle model is unloaded',
+      body: { schema: timeoutSchema, name: 'TimeoutRequest' },
+      answer: { schema: statusSchema, description: 'The state with the new timeout' },
+      errors: [422],
+    },
+    async (c) => {
+      const parsed = timeoutSchema.safeParse(await readJson(c));
+      if (!parsed.success)
+        refuseField('timeout_seconds', `timeout_seconds: expected a number from 0 to ${MAX_TIMEOUT}`);
+      service.setTimeout(parsed.data.timeout_seconds);
+      return c.json(await status());
+    },
+  );
+  routes.add(
+    {
+      method: 'get',
+      path: '/metrics',
+      tag: 'state',
+      summary: 'Figures for Prometheus',
+      answer: { type: 'text/plain', schema: z.string(), description: "Prometheus' text format" },
+    },
+    async (c) =>
+      c.body(metrics.format(await service.status(), jobs), 200, {
+        'Content-Type': 'text/plain; version=0.0.4; charset=utf-8',
+      }),
+  );
+}
+
+/** Clients of the replaced program know Apple's GPU as mps. */
+function nameDevice(device: string): string {
+  return device.replace(/^metal\b.*$/i, 'mps');
+}
