@@ -3,7 +3,10 @@
 #include <cstdlib>
 #include <cstring>
 
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -28,15 +31,38 @@ bool has_avx512() {
 }
 #endif
 
+#if defined(__x86_64__)
+/// __builtin_cpu_supports knows AVX-VNNI only in newer compilers: leaf 7, subleaf 1, EAX bit 4.
+bool has_avx_vnni() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+#elif defined(__aarch64__)
+bool has_dotprod() {
+#if defined(__linux__)
+    return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#elif defined(__APPLE__)
+    int value = 0;
+    size_t size = sizeof(value);
+    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &value, &size, nullptr, 0) == 0 && value;
+#else
+    return false;
+#endif
+}
+#endif
+
 /// Best last. Features are those the compiler's run-time support reports, which includes the system's
 /// consent.
 const KernelTable * choose() {
     const Candidate candidates[] = {
 #if defined(__x86_64__)
         {&avx2_kernels, has_avx2()},
+        {&avx2_vnni_kernels, has_avx_vnni()},
         {&avx512_kernels, has_avx512()},
+        {&avx512_vnni_kernels, has_avx512() && __builtin_cpu_supports("avx512vnni")},
 #elif defined(__aarch64__)
         {&neon_kernels, true},
+        {&neon_dotprod_kernels, has_dotprod()},
 #endif
         {nullptr, true},
     };

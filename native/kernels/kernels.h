@@ -19,7 +19,7 @@ struct Env {
 /// False where the processor lacks what the kernels need (AVX2 + FMA + F16C, or NEON): callers use ggml's
 /// operations.
 bool available();
-/// "avx512-vnni", "avx512", "avx2", "neon-i8mm", "neon-dotprod", "neon", "none".
+/// "avx512-vnni", "avx512", "avx2-vnni", "avx2", "neon-dotprod", "neon", "none".
 /// The environment's IMAGEFORGE_ISA asks for a lesser one ("avx2", "none"), for tests.
 const char * name();
 

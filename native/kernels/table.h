@@ -87,7 +87,7 @@ struct KernelTable {
     double (*tile_peak)(int64_t repeats);
 };
 
-extern const KernelTable avx2_kernels, avx512_kernels, avx512_vnni_kernels;
-extern const KernelTable neon_kernels, neon_dotprod_kernels, neon_i8mm_kernels;
+extern const KernelTable avx2_kernels, avx2_vnni_kernels, avx512_kernels, avx512_vnni_kernels;
+extern const KernelTable neon_kernels, neon_dotprod_kernels;
 
 }  // namespace imageforge::kernels

@@ -55,18 +55,18 @@ void linear_few(const LinearArgs & args, int64_t out0, int64_t out1) {
     }
 }
 
-void linear(const LinearArgs & args, Team & team) {
-    const int64_t in = args.weight.columns, out = args.weight.rows, tokens = args.tokens;
-    if (tokens <= few_tokens) {
-        static constexpr void (*const by_tokens[])(const LinearArgs &, int64_t, int64_t) = {
-            linear_few<1>, linear_few<2>, linear_few<3>, linear_few<4>,
-            linear_few<5>, linear_few<6>, linear_few<7>, linear_few<8>};
-        const int64_t size = 64, items = parts(out, size);
-        for (int64_t item; (item = team.claim()) < items && !team.stopped();) {
-            by_tokens[tokens - 1](args, item * size, lesser(out, (item + 1) * size));
-        }
-        return;
+void linear_few_tokens(const LinearArgs & args, Team & team) {
+    static constexpr void (*const by_tokens[])(const LinearArgs &, int64_t, int64_t) = {
+        linear_few<1>, linear_few<2>, linear_few<3>, linear_few<4>,
+        linear_few<5>, linear_few<6>, linear_few<7>, linear_few<8>};
+    const int64_t out = args.weight.rows, size = 64;
+    for (int64_t item; (item = team.claim()) < parts(out, size) && !team.stopped();) {
+        by_tokens[args.tokens - 1](args, item * size, lesser(out, (item + 1) * size));
     }
+}
+
+void linear_f32(const LinearArgs & args, Team & team) {
+    const int64_t in = args.weight.columns, out = args.weight.rows, tokens = args.tokens;
     const Grid grid(tokens, out, 1, team.size);
     const WeightView x = matrix_f32(args.x, tokens, in, in * sizeof(float));
     Scratch scratch(GemmBuffers::bytes());

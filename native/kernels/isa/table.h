@@ -7,11 +7,31 @@
 #include "pack.h"
 #include "gemm.h"
 #include "linear.h"
+#ifdef IMAGEFORGE_INT8
+#include "int8.h"
+#endif
 #include "conv.h"
 #include "winograd.h"
 #include "attention.h"
 #include "norms.h"
 // clang-format on
+
+namespace imageforge::kernels {
+namespace {
+
+void linear(const LinearArgs & args, Team & team) {
+    if (args.tokens <= few_tokens) return linear_few_tokens(args, team);
+#ifdef IMAGEFORGE_INT8
+    const Storage storage = args.weight.storage;
+    if (storage == Storage::Q8_0 || storage == Storage::Q4_0 || storage == Storage::Quantised) {
+        return linear_int8(args, team);
+    }
+#endif
+    linear_f32(args, team);
+}
+
+}  // namespace
+}  // namespace imageforge::kernels
 
 #define IMAGEFORGE_KERNEL_TABLE(identifier, label)                              \
     namespace imageforge::kernels {                                             \
