@@ -1,20 +1,45 @@
-// Compiles src/ into dist/ and copies what TypeScript leaves behind (vocabularies, web pages).
+// Compiles src/ into dist/ and copies what TypeScript leaves behind (vocabularies, web pages). Does nothing when dist/
+// is newer than every source: npx runs a clone's prepare script again.
 
 import { spawnSync } from 'node:child_process';
-import { cp, readdir } from 'node:fs/promises';
+import { cp, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const require = createRequire(import.meta.url);
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const stamp = path.join(root, 'build/dist.stamp');
 
-const compiler = require.resolve('typescript/bin/tsc');
-const { status } = spawnSync(process.execPath, [compiler, '-p', root], { stdio: 'inherit' });
-if (status !== 0) process.exit(status ?? 1);
+const entries = await readdir(path.join(root, 'src'), { recursive: true, withFileTypes: true });
+const sources = entries
+  .filter((entry) => entry.isFile())
+  .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name));
 
-for (const entry of await readdir(path.join(root, 'src'), { recursive: true, withFileTypes: true })) {
-  if (!entry.isFile() || entry.name.endsWith('.ts')) continue;
-  const file = path.relative(path.join(root, 'src'), path.join(entry.parentPath ?? entry.path, entry.name));
-  await cp(path.join(root, 'src', file), path.join(root, 'dist', file), { recursive: true });
+if (!(await isCurrent())) {
+  await rm(stamp, { force: true });
+  const compiler = require.resolve('typescript/bin/tsc');
+  const { status } = spawnSync(process.execPath, [compiler, '-p', root], { stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+  for (const file of sources) {
+    if (file.endsWith('.ts')) continue;
+    await cp(file, path.join(root, 'dist', path.relative(path.join(root, 'src'), file)));
+  }
+  await mkdir(path.dirname(stamp), { recursive: true });
+  await writeFile(stamp, `${sources.length}\n`);
+}
+
+async function isCurrent() {
+  const time = async (file) => (await stat(file).catch(() => undefined))?.mtimeMs;
+  const made = await time(stamp);
+  if (made === undefined || (await time(path.join(root, 'dist/index.js'))) === undefined) return false;
+  const inputs = [...sources, path.join(root, 'tsconfig.json'), path.join(root, 'package.json')];
+  // Folders too: a source that was removed leaves its folder newer.
+  const folders = entries.filter((entry) => entry.isDirectory());
+  inputs.push(
+    path.join(root, 'src'),
+    ...folders.map((entry) => path.join(entry.parentPath ?? entry.path, entry.name)),
+  );
+  const times = await Promise.all(inputs.map(time));
+  return times.every((value) => value !== undefined && value <= made);
 }

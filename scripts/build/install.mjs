@@ -30,7 +30,7 @@ async function main() {
 
   const missing = findMissingTools();
   if (missing.length > 0) throw new Error(explainMissingTools(missing));
-  progress.phase('compiling the native part; this takes a minute or two');
+  progress.phase('building the native part; the first time takes a minute or two');
   await fetchGgml({ log: (line) => progress.phase(line) });
   await mkdir(build, { recursive: true });
   await configure();
