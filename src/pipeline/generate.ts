@@ -10,6 +10,7 @@ import { blend, holdOutside, makeMaskChannels, pasteBack, shrinkMask } from './i
 import type { LoadedModel } from './loaded-model.js';
 import { PhaseClock } from './phase-clock.js';
 import { renderPreview } from './preview.js';
+import { decodeLatent } from './tiling.js';
 import type { PipelineRequest, PipelineResult, RunOptions } from './types.js';
 
 /** What tests look at on the way. */
@@ -123,9 +124,8 @@ async function run(
   const images: { pixels: Pixels; seed: number }[] = [];
   for (const [image, data] of latents.entries()) {
     clock.enter('decode', image);
-    throwIfAborted(signal);
     const autoencoder = await model.loadAutoencoder(signal);
-    const decoded = await autoencoder.decode({ data, shape });
+    const decoded = await decodeLatent(autoencoder, { data, shape }, signal);
     requirePicture(decoded);
     const pixels = init && mask ? pasteBack(decoded, init, mask) : decoded;
     images.push({ pixels, seed: request.seed + image });
