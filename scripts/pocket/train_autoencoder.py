@@ -1,0 +1,94 @@
+"""Trains pocket's autoencoder on drawn pictures: train_autoencoder.py --data DIR --out DIR --minutes M
+On small crops first, on whole pictures in the end. Resumes from DIR/autoencoder.pt."""
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from networks import Autoencoder
+from training import Average, Budget, learning_rate, log_row, run_workers, save_atomically, share_gradients
+
+SIZE = 128
+PHASES = ((0.75, 32, 16), (0.9, 64, 8), (1.0, 128, 2))  # (until this share of the time, crop size, batch)
+KL_WEIGHT = 4e-4
+
+
+def batch_of(pictures: np.ndarray, random: np.random.Generator, size: int, count: int) -> torch.Tensor:
+    """Crops, mostly of places where there is something to see. [count, 3, size, size], channels last."""
+    crops = []
+    while len(crops) < count:
+        picture = pictures[random.integers(len(pictures))]
+        y, x = random.integers(0, (SIZE - size) // 4 + 1, size=2) * 4
+        crop = picture[y : y + size, x : x + size]
+        if size == SIZE or random.random() < 0.15 or crop[::2, ::2].std(axis=(0, 1)).max() > 12:
+            crops.append(crop)
+    batch = torch.from_numpy(np.stack(crops)).float().div_(127.5).sub_(1)
+    return batch.permute(0, 3, 1, 2)
+
+
+def gradient_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    d = a - b
+    return (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
+
+
+def main(args: argparse.Namespace, rank: int) -> None:
+    args.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(args.seed)
+    pictures = np.memmap(args.data / "pictures.u8", dtype=np.uint8, mode="r").reshape(-1, SIZE, SIZE, 3)
+    model = Autoencoder().to(memory_format=torch.channels_last)
+    parameters = list(model.parameters())
+    optimiser = torch.optim.AdamW(parameters, lr=args.rate, betas=(0.9, 0.98), weight_decay=1e-4, foreach=True)
+    average = Average(model, 0.998)
+    checkpoint, step, spent = args.out / "autoencoder.pt", 0, 0.0
+    if checkpoint.exists():
+        state = torch.load(checkpoint)
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        average.module.load_state_dict(state["average"])
+        average.updates, step, spent = state["step"], state["step"], state["spent"]
+    random = np.random.default_rng([args.seed, step, rank])
+    torch.manual_seed(args.seed + rank)
+    budget, progress, saved, sums = Budget(args.minutes, spent), spent / args.minutes, spent, np.zeros(4)
+
+    while progress < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(args.rate, step, progress)
+        size, count = next((size, count) for end, size, count in PHASES if progress <= end)
+        x = batch_of(pictures, random, size, max(1, round(count / args.workers)))
+        with torch.autocast("cpu", torch.bfloat16):
+            mean, logvar = model.moments(x)
+            mean, logvar = mean.float(), logvar.float()
+            y = model.decode(mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)).float()
+        pixel, edge = F.l1_loss(y, x), gradient_loss(y, x)
+        divergence = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+        loss = F.mse_loss(y, x) + pixel + 0.5 * edge + KL_WEIGHT * divergence
+        optimiser.zero_grad()
+        loss.backward()
+        numbers = [pixel.item(), edge.item(), divergence.item(), budget.progress]
+        *losses, progress = share_gradients(parameters, numbers)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        step, sums = step + 1, sums + [*losses, 1]
+        if rank > 0:
+            continue
+        average.update(model)
+        if step % 100 == 0:
+            values = dict(zip(("pixel", "edge", "kl"), (f"{v:.5f}" for v in sums[:3] / sums[3])))
+            log_row(args.out / "autoencoder.csv", {"step": step, "minutes": f"{budget.spent:.2f}", **values})
+            sums = np.zeros(4)
+        if budget.spent - saved > 2 or progress >= 1:
+            saved = budget.spent
+            state = {"model": model.state_dict(), "average": average.module.state_dict()}
+            save_atomically({**state, "optimiser": optimiser.state_dict(), "step": step, "spent": saved}, checkpoint)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=25)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--seed", type=int, default=1)
+    run_workers(main, parser)
