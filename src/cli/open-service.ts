@@ -1,5 +1,6 @@
 // The service as the command line uses it: settings from here, paths unconfined, logs as text on stderr.
 import { ImageService } from '../service/image-service.js';
+import { listModels, type ModelDescription } from '../service/model-list.js';
 import { type Config, readConfig } from '../shared/config.js';
 import { createTextLogger, silentLogger } from '../shared/log.js';
 
@@ -12,6 +13,12 @@ export function openService({
 } = {}): ImageService {
   const logger = verbose ? createTextLogger((line) => process.stderr.write(line)) : silentLogger;
   return new ImageService({ config, logger });
+}
+
+/** Every model that could be used, without starting an engine. */
+export async function describeModels(config = readConfig()): Promise<ModelDescription[]> {
+  const service = openService({ config });
+  return listModels(config, service.lifecycle.client, service.defaultModel);
 }
 
 /**

@@ -74,9 +74,16 @@ export function howToGet(entry: CatalogEntry, config: Config): string {
 }
 
 function resolvePocket(config: Config): Omit<ResolvedModel, 'chosenByUs'> {
+  const model = locatePocket();
+  if (!statSync(model, { throwIfNoEntry: false })) {
+    throw new ImageForgeError('MODEL_NOT_FOUND', `The package's own model is missing: ${model}.`, {
+      hint: 'Install the package again, or name a model: --model FILE.',
+      details: { model: POCKET },
+    });
+  }
   return {
     key: POCKET,
-    files: { model: locatePocket() },
+    files: { model },
     loras: [],
     defaults: {},
     maxSide: maxSideOf(undefined, config),

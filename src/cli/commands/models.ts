@@ -1,8 +1,7 @@
 // imageforge models: what is known and on disk, and what a file is.
 import type { Command } from 'commander';
-import type { ModelInfo } from '../../service/models.js';
-import { readConfig } from '../../shared/config.js';
-import { formatBytes, formatTable } from '../table.js';
+import type { ModelDescription } from '../../service/model-list.js';
+import { formatTable } from '../table.js';
 
 export function addModels(program: Command): void {
   const models = program.command('models').description('list and inspect models');
@@ -11,10 +10,10 @@ export function addModels(program: Command): void {
     .description('models by key, and whether they are on this disk')
     .option('--json', 'print one JSON document')
     .action(async ({ json }: { json?: true }) => {
-      const { listModels } = await import('../../service/models.js');
-      const infos = listModels(readConfig());
+      const { describeModels } = await import('../open-service.js');
+      const infos = await describeModels();
       if (json) process.stdout.write(`${JSON.stringify({ models: infos }, null, 2)}\n`);
-      else process.stdout.write(describeModels(infos));
+      else process.stdout.write(toTable(infos));
     });
   models
     .command('inspect <file>')
@@ -26,14 +25,19 @@ export function addModels(program: Command): void {
     });
 }
 
-function describeModels(infos: readonly ModelInfo[]): string {
+function toTable(infos: readonly ModelDescription[]): string {
   const rows = infos.map((info) => [
     `${info.default ? '*' : ' '} ${info.key}`,
     info.default_steps === null ? '-' : `${info.default_steps} steps`,
     info.default_width === null ? '-' : `${info.default_width} px`,
-    info.est_memory ?? (info.bytes === null ? '-' : formatBytes(info.bytes)),
-    info.available ? (info.locked ? `locked: ${info.guard}=1` : 'ready') : 'not on this disk',
-    info.title,
+    info.est_memory ?? '-',
+    describeState(info),
+    info.name,
   ]);
   return formatTable([['  KEY', 'STEPS', 'SIZE', 'MEMORY', 'STATE', 'WHAT'], ...rows]);
+}
+
+function describeState({ available, allowed, guard }: ModelDescription): string {
+  if (!available) return 'not on this disk';
+  return allowed ? 'ready' : `locked: ${guard}=1`;
 }

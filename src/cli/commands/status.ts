@@ -9,18 +9,17 @@ export function addStatus(program: Command): void {
     .description('show model, folders, devices and their memory')
     .option('--json', 'print one JSON document')
     .action(async ({ json }: { json?: true }) => {
-      const [{ readConfig }, { listModels }, { listDevices }] = await Promise.all([
+      const [{ readConfig }, { describeModels }, { listDevices }] = await Promise.all([
         import('../../shared/config.js'),
-        import('../../service/models.js'),
+        import('../open-service.js'),
         import('../../service/devices.js'),
       ]);
       const config = readConfig();
-      const model = listModels(config).find((info) => info.default);
-      const devices = await listDevices();
+      const [models, devices] = await Promise.all([describeModels(config), listDevices()]);
+      const model = models.find((info) => info.default);
       const status = {
         model: config.model ?? model?.key ?? null,
         model_available: model?.available ?? null,
-        model_path: model?.path ?? null,
         device: config.device,
         output_dir: config.outputDir,
         cache_dir: config.cacheDir,
