@@ -1,0 +1,80 @@
+// Defaults are filled in once, and what is wrong is named with what is allowed.
+import { describe, expect, it } from 'vitest';
+import { type GenerationOptions, resolveRequest } from '../../../src/pipeline/resolve.js';
+
+const files = { model: 'model.gguf' };
+const plan = {
+  prediction: 'eps',
+  latent: { channels: 4, factor: 8 },
+  defaults: { steps: 25, guidance: 7.5, width: 512, height: 384, sampler: 'dpmpp_2m', schedule: 'karras' },
+} as const;
+const picture = (width: number, height: number) => ({
+  rgb: new Uint8Array(width * height * 3),
+  width,
+  height,
+});
+const resolve = (options: Partial<GenerationOptions>, of: Parameters<typeof resolveRequest>[2] = plan) =>
+  resolveRequest({ prompt: 'a fox', ...options }, files, of);
+
+describe('resolveRequest', () => {
+  it('takes the model’s defaults', () => {
+    const { seed, ...request } = resolve({});
+    expect(request).toEqual({
+      task: 'txt2img',
+      model: files,
+      prompt: 'a fox',
+      negativePrompt: '',
+      ...{ width: 512, height: 384, steps: 25, guidance: 7.5, sampler: 'dpmpp_2m', schedule: 'karras' },
+      ...{ noise: 'philox', batch: 1, clipSkip: 1, strength: 0.6, previewEvery: 0 },
+    });
+    expect(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
+    expect(resolve({}).seed).not.toBe(seed);
+  });
+
+  it('reads the task and the size off the pictures', () => {
+    const init = picture(64, 128);
+    expect(resolve({ init })).toMatchObject({ task: 'img2img', width: 64, height: 128, strength: 0.6 });
+    const mask = new Uint8Array(64 * 128);
+    expect(resolve({ init, mask })).toMatchObject({ task: 'inpaint', strength: 0.85 });
+  });
+
+  it('knows samplers by any spelling, and the schedule that comes with one', () => {
+    expect(resolve({ sampler: 'Euler a' })).toMatchObject({ sampler: 'euler_a', schedule: 'karras' });
+    const both = resolve({ sampler: 'DPM++ 2M SDE Exponential' });
+    expect(both).toMatchObject({ sampler: 'dpmpp_2m_sde', schedule: 'exponential' });
+    expect(resolve({ sampler: 'DPM++ 2M Karras', schedule: 'simple' }).schedule).toBe('simple');
+    expect(() => resolve({ schedule: 'flow' })).toThrow(/flow/);
+  });
+
+  it.each<[string, Partial<GenerationOptions>, RegExp]>([
+    ['width', { width: 100 }, /multiple of 8.*100/],
+    ['width', { width: -8 }, /positive multiple/],
+    ['height', { height: 2 ** 20 }, /up to 16384/],
+    ['steps', { steps: 1.5 }, /from 1 to 1000, found 1.5/],
+    ['guidance', { guidance: Number.POSITIVE_INFINITY }, /from 0 to 100, found Infinity/],
+    ['seed', { seed: 2 ** 53 }, /whole number/],
+    ['batch', { batch: 0 }, /from 1 to 64/],
+    ['clipSkip', { clipSkip: 13 }, /from 1 to 12/],
+    ['strength', { strength: 1.01 }, /from 0 to 1/],
+    ['previewEvery', { previewEvery: -1 }, /previewEvery/],
+    ['noise', { noise: 'white' as 'torch' }, /philox or torch, found white/],
+    ['init', { init: { ...picture(64, 64), rgb: new Uint8Array(5) } }, /5 bytes/],
+    ['init', { init: picture(64, 64), width: 128 }, /picture of 128x64, found 64x64/],
+    ['mask', { mask: new Uint8Array(4) }, /mask without a picture/],
+    ['mask', { init: picture(64, 64), mask: new Uint8Array(4) }, /4096 bytes/],
+    [
+      'strength of LoRA a.safetensors',
+      { loras: [{ path: 'a.safetensors', strength: 99 }] },
+      /from -10 to 10/,
+    ],
+  ])('refuses a bad %s', (option, options, message) => {
+    const attempt = () => resolve(options);
+    expect(attempt).toThrow(message);
+    expect(attempt).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT', details: { option } }));
+  });
+
+  it('demands larger multiples where the network does', () => {
+    const flux = { ...plan, latent: { channels: 16, factor: 8, multiple: 16 } };
+    expect(() => resolve({ width: 520 }, flux)).toThrow(/multiple of 16/);
+  });
+});
