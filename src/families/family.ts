@@ -2,6 +2,7 @@
 import { ImageForgeError } from '../shared/errors.js';
 import type { FoundNetwork } from './find-networks.js';
 import { type AutoencoderFacts, readAutoencoderConfig } from './networks/autoencoder.js';
+import type { NetworkKind } from './networks/layout.js';
 import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
 import type { Source } from './sources.js';
 import { type Tensors, totalBytes, toWeights } from './tensors.js';
@@ -22,12 +23,25 @@ export interface PlanOptions {
   textHeads?: number;
 }
 
+/** A part of a model: which network it is, and the sentence that tells how to bring it. */
+export interface PartNeed {
+  part: Exclude<Part, 'model'>;
+  kinds: readonly NetworkKind[];
+  /** For people: "CLIP-L text encoder". */
+  what: string;
+  bring: string;
+  /** Which of several networks of the kind in a full checkpoint it is; default: the first. */
+  suits?(network: FoundNetwork): boolean;
+}
+
 export interface Family {
   id: string;
   /** For people. */
   title: string;
   /** Whether this family's network is the denoiser. */
   claims(denoiser: FoundNetwork): boolean;
+  /** What a model needs beside its denoiser. */
+  parts: readonly PartNeed[];
   plan(model: FoundModel): Promise<ModelPlan>;
 }
 
@@ -69,8 +83,24 @@ export function readDefaults(source: Source, family: Defaults): Defaults {
   };
 }
 
-/** A part that must be there; `bring` is the sentence that tells how to bring it. */
-export function missing(model: FoundModel, part: Part, what: string, bring: string): ImageForgeError {
+/** The network that the user named for a part, else the one that came with the model. */
+export function findPart(model: FoundModel, { part, kinds, suits }: PartNeed): FoundNetwork | undefined {
+  const fitting = model.networks.filter(({ kind }) => kinds.includes(kind));
+  const named = fitting.find(({ source }) => source.part === part);
+  if (named) return named;
+  const source = model.sources.find((source) => source.part === part);
+  if (source) throw unfit(source, part, kinds);
+  return fitting.find((network) => network.source.part === 'model' && (!suits || suits(network)));
+}
+
+/** The same; MODEL_INCOMPLETE where there is none. */
+export function takePart(model: FoundModel, need: PartNeed): FoundNetwork {
+  const network = findPart(model, need);
+  if (network) return network;
+  throw incomplete(model, need, need.what);
+}
+
+function incomplete(model: FoundModel, { part, bring }: PartNeed, what: string): ImageForgeError {
   const { label } = model.denoiser.source;
   return new ImageForgeError('MODEL_INCOMPLETE', `${label} has no ${what}`, {
     hint: bring,
@@ -78,30 +108,13 @@ export function missing(model: FoundModel, part: Part, what: string, bring: stri
   });
 }
 
-/** The network of a kind that the user named for `part`, else the one that came with the model. */
-export function choose(
-  model: FoundModel,
-  kind: FoundNetwork['kind'],
-  part: Part,
-  also: (network: FoundNetwork) => boolean = () => true,
-): FoundNetwork | undefined {
-  const fitting = model.networks.filter((network) => network.kind === kind);
-  const named = fitting.find(({ source }) => source.part === part);
-  if (named) return named;
-  refuseUnfit(model, kind, part);
-  return fitting.find((network) => network.source.part === 'model' && also(network));
-}
-
-/** A file that was named for a part must have that part. */
-export function refuseUnfit(model: FoundModel, kind: FoundNetwork['kind'], part: Part): void {
-  const source = model.sources.find((source) => source.part === part);
-  if (!source) return;
-  throw new ImageForgeError(
+function unfit({ label }: Source, part: Part, kinds: readonly NetworkKind[]): ImageForgeError {
+  return new ImageForgeError(
     'WEIGHTS_INVALID',
-    `${source.label} was named for ${part}, but holds no network of the kind ${kind}`,
+    `${label} was named for ${part}, but has no network of the kind ${kinds[0]}`,
     {
       hint: '`imageforge models inspect FILE` shows what a file holds.',
-      details: { file: source.label, part },
+      details: { file: label, part },
     },
   );
 }
@@ -112,16 +125,17 @@ export interface AutoencoderWish extends Omit<AutoencoderFacts, 'normGroups'> {
   normalised?: boolean;
   /** For people: whose autoencoder it should be. */
   title: string;
-  bring: string;
+  need: PartNeed;
+}
+
+/** An autoencoder or a tiny one in its place. */
+export function autoencoderNeed(bring: string): PartNeed {
+  return { part: 'vae', kinds: ['autoencoder', 'tiny_autoencoder'], what: 'autoencoder', bring };
 }
 
 export function planAutoencoder(model: FoundModel, wish: AutoencoderWish): NetworkPlan {
-  const tiny = model.networks.find(
-    ({ kind, source }) => kind === 'tiny_autoencoder' && source.part === 'vae',
-  );
-  if (tiny) return planTinyAutoencoder(model, tiny, wish);
-  const network = choose(model, 'autoencoder', 'vae');
-  if (!network) throw missing(model, 'vae', 'autoencoder', wish.bring);
+  const network = takePart(model, wish.need);
+  if (network.kind === 'tiny_autoencoder') return planTinyAutoencoder(model, network, wish);
   const { source, tensors } = network;
   const config = readAutoencoderConfig(tensors, source.label, {
     scale: readFact(source, 'autoencoder.scale') ?? wish.scale,
@@ -146,12 +160,7 @@ function planTinyAutoencoder(
     const large = model.networks.find(({ kind, tensors }) => kind === 'autoencoder' && tensors.has(name));
     const view = tensors.get(name) ?? large?.tensors.get(name);
     if (!view)
-      throw missing(
-        model,
-        'vae',
-        `${name}, which ${source.label} needs from the large autoencoder`,
-        wish.bring,
-      );
+      throw incomplete(model, wish.need, `${name}, which ${source.label} needs from the large autoencoder`);
     all.set(name, view);
   }
   return planNetwork('tiny_autoencoder', { ...config, patchify: true }, all);
@@ -162,6 +171,6 @@ function refuseOtherLatents(label: string, tensor: string, found: number, wish: 
   throw new ImageForgeError(
     'WEIGHTS_INVALID',
     `${label}: ${tensor} takes ${found} channels, but ${wish.title} has latents of ${wish.latentChannels}: this autoencoder belongs to another family`,
-    { hint: wish.bring, details: { file: label, tensor } },
+    { hint: wish.need.bring, details: { file: label, tensor } },
   );
 }

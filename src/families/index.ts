@@ -2,7 +2,7 @@
 // families whose denoiser it is.
 import { ImageForgeError } from '../shared/errors.js';
 import type { Family, PlanOptions } from './family.js';
-import { findNetworks, refuseWithoutDenoiser } from './find-networks.js';
+import { type FoundNetwork, findNetworks, refuseWithoutDenoiser } from './find-networks.js';
 import { flux } from './flux/index.js';
 import { flux2 } from './flux2/index.js';
 import { sd1, sd2 } from './sd/index.js';
@@ -19,17 +19,13 @@ export const families: readonly Family[] = [sd1, sd2, sdxl, flux, flux2];
 export async function planModel(files: ModelFiles, options: PlanOptions = {}): Promise<ModelPlan> {
   const sources = await openSources(files);
   const networks = sources.flatMap(findNetworks);
-  const denoiser = networks.find(
-    ({ kind, source }) => source.part === 'model' && (kind === 'unet' || kind === 'flux'),
-  );
+  const denoiser = findDenoiser(networks);
   if (!denoiser) {
     const main = sources.find(({ part }) => part === 'model')!;
-    throw refuseWithoutDenoiser(
-      main,
-      networks.filter(({ source }) => source.part === 'model'),
-    );
+    const found = networks.filter(({ source }) => source.part === 'model');
+    throw refuseWithoutDenoiser(main, found);
   }
-  const family = families.find(({ claims }) => claims(denoiser));
+  const family = familyOf(denoiser);
   if (!family) {
     throw new ImageForgeError('UNSUPPORTED', `${denoiser.source.label} is of no family that is known`, {
       hint: `Known are ${families.map(({ title }) => title).join(', ')}.`,
@@ -37,4 +33,13 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
     });
   }
   return family.plan({ name: nameModel(denoiser.source), denoiser, networks, sources, options });
+}
+
+/** The denoiser that the model's own file brings. */
+export function findDenoiser(networks: readonly FoundNetwork[]): FoundNetwork | undefined {
+  return networks.find(({ kind, source }) => source.part === 'model' && (kind === 'unet' || kind === 'flux'));
+}
+
+export function familyOf(denoiser: FoundNetwork): Family | undefined {
+  return families.find(({ claims }) => claims(denoiser));
 }

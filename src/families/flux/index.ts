@@ -2,23 +2,34 @@
 import type { FluxConfig } from '../../native/configs.js';
 import { ImageForgeError } from '../../shared/errors.js';
 import {
-  choose,
+  autoencoderNeed,
   type Family,
   type FoundModel,
-  missing,
+  type PartNeed,
   planAutoencoder,
   planNetwork,
   readDefaults,
   readFact,
+  takePart,
 } from '../family.js';
 import { readClip } from '../networks/clip.js';
 import { isFlux2, readFluxConfig } from '../networks/flux.js';
 import { readT5Config } from '../networks/t5.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 
-const bringAutoencoder = 'Name the FLUX.1 autoencoder (ae.safetensors) with --vae FILE.';
-const bringClip = 'Name CLIP-L (clip_l.safetensors) with --clip-l FILE.';
-const bringT5 = 'Name the T5-XXL encoder (GGUF or safetensors) with --t5xxl FILE.';
+const autoencoder = autoencoderNeed('Name the FLUX.1 autoencoder (ae.safetensors) with --vae FILE.');
+const clip: PartNeed = {
+  part: 'clip_l',
+  kinds: ['clip'],
+  what: 'CLIP-L text encoder',
+  bring: 'Name CLIP-L (clip_l.safetensors) with --clip-l FILE.',
+};
+const t5: PartNeed = {
+  part: 't5xxl',
+  kinds: ['t5'],
+  what: 'T5-XXL text encoder',
+  bring: 'Name the T5-XXL encoder (GGUF or safetensors) with --t5xxl FILE.',
+};
 
 const size = { width: 1024, height: 1024, sampler: 'euler', schedule: 'flow' };
 const schnellDefaults: Defaults = { steps: 4, guidance: 1, ...size };
@@ -28,6 +39,7 @@ export const flux: Family = {
   id: 'flux',
   title: 'FLUX.1',
   claims: ({ kind, tensors }) => kind === 'flux' && !isFlux2(tensors),
+  parts: [autoencoder, clip, t5],
   plan: planFlux,
 };
 
@@ -36,12 +48,12 @@ async function planFlux(model: FoundModel): Promise<ModelPlan> {
   const config = readFluxConfig(tensors, source.label);
   refuseFill(source.label, config);
   const channels = config.outChannels / 4;
-  const autoencoder = planAutoencoder(model, {
+  const autoencoderPlan = planAutoencoder(model, {
     latentChannels: channels,
     scale: 0.3611,
     shift: 0.1159,
     title: flux.title,
-    bring: bringAutoencoder,
+    need: autoencoder,
   });
   return {
     family: 'flux',
@@ -51,7 +63,7 @@ async function planFlux(model: FoundModel): Promise<ModelPlan> {
     latent: { channels, factor: 8, multiple: 16 },
     textEncoders: [planClip(model, config), planT5(model, config)],
     denoiser: planNetwork('flux', config, tensors),
-    autoencoder,
+    autoencoder: autoencoderPlan,
     defaults: readDefaults(source, config.guidance ? devDefaults : schnellDefaults),
   };
 }
@@ -67,8 +79,7 @@ function refuseFill(label: string, { inChannels, outChannels }: FluxConfig): voi
 }
 
 function planClip(model: FoundModel, flux: FluxConfig): TextEncoderPlan {
-  const network = choose(model, 'clip', 'clip_l');
-  if (!network) throw missing(model, 'clip_l', 'CLIP-L text encoder', bringClip);
+  const network = takePart(model, clip);
   const { label } = network.source;
   const heads = model.options.textHeads ?? readFact(network.source, 'text.heads');
   const { config, tensors } = readClip(network.tensors, label, {
@@ -76,16 +87,15 @@ function planClip(model: FoundModel, flux: FluxConfig): TextEncoderPlan {
     projected: false,
     ...(heads !== undefined && { heads }),
   });
-  refuseOtherWidth(label, 'CLIP-L', config.width, flux.vectorWidth, 'vector_in.in_layer.weight', bringClip);
+  refuseOtherWidth(label, 'CLIP-L', config.width, flux.vectorWidth, 'vector_in.in_layer.weight', clip.bring);
   return { part: 'clip_l', layers: [config.layers], ...planNetwork('clip', config, tensors) };
 }
 
 function planT5(model: FoundModel, flux: FluxConfig): TextEncoderPlan {
-  const network = choose(model, 't5', 't5xxl');
-  if (!network) throw missing(model, 't5xxl', 'T5-XXL text encoder', bringT5);
+  const network = takePart(model, t5);
   const { label } = network.source;
   const config = readT5Config(network.tensors, label);
-  refuseOtherWidth(label, 'T5', config.width, flux.contextWidth, 'txt_in.weight', bringT5);
+  refuseOtherWidth(label, 'T5', config.width, flux.contextWidth, 'txt_in.weight', t5.bring);
   return { part: 't5xxl', layers: [config.layers], ...planNetwork('t5', config, network.tensors) };
 }
 

@@ -3,13 +3,14 @@
 import type { FluxConfig } from '../../native/configs.js';
 import { ImageForgeError } from '../../shared/errors.js';
 import {
-  choose,
+  autoencoderNeed,
   type Family,
   type FoundModel,
-  missing,
+  type PartNeed,
   planAutoencoder,
   planNetwork,
   readDefaults,
+  takePart,
 } from '../family.js';
 import type { FoundNetwork } from '../find-networks.js';
 import { type CausalLmFacts, countLayers, readCausalLm } from '../networks/causal-lm.js';
@@ -17,9 +18,14 @@ import { isFlux2, readFluxConfig } from '../networks/flux.js';
 import type { Source } from '../sources.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 
-const bringAutoencoder = 'Name the FLUX.2 autoencoder (flux2-vae.safetensors) with --vae FILE.';
-const bringModel =
-  'Name the language model with --llm FILE: Qwen3-4B or -8B for klein 4B or 9B, Mistral Small 3.2 for dev.';
+const autoencoder = autoencoderNeed('Name the FLUX.2 autoencoder (flux2-vae.safetensors) with --vae FILE.');
+const languageModel: PartNeed = {
+  part: 'llm',
+  kinds: ['causal_lm'],
+  what: 'language model',
+  bring:
+    'Name the language model with --llm FILE: Qwen3-4B or -8B for klein 4B or 9B, Mistral Small 3.2 for dev.',
+};
 
 const size = { width: 1024, height: 1024, sampler: 'euler', schedule: 'flow' };
 const kleinDefaults: Defaults = { steps: 4, guidance: 1, ...size };
@@ -30,19 +36,20 @@ export const flux2: Family = {
   id: 'flux2',
   title: 'FLUX.2',
   claims: ({ kind, tensors }) => kind === 'flux' && isFlux2(tensors),
+  parts: [autoencoder, languageModel],
   plan: planFlux2,
 };
 
 async function planFlux2(model: FoundModel): Promise<ModelPlan> {
   const { source, tensors } = model.denoiser;
   const config = readFluxConfig(tensors, source.label);
-  const autoencoder = planAutoencoder(model, {
+  const autoencoderPlan = planAutoencoder(model, {
     latentChannels: config.outChannels / 4,
     normalised: true,
     scale: 1,
     shift: 0,
     title: flux2.title,
-    bring: bringAutoencoder,
+    need: autoencoder,
   });
   return {
     family: 'flux2',
@@ -52,7 +59,7 @@ async function planFlux2(model: FoundModel): Promise<ModelPlan> {
     latent: { channels: config.outChannels, factor: 16 },
     textEncoders: [planLanguageModel(model, config)],
     denoiser: planNetwork('flux', config, tensors),
-    autoencoder,
+    autoencoder: autoencoderPlan,
     defaults: readDefaults(source, chooseDefaults(source, config)),
   };
 }
@@ -67,8 +74,7 @@ function chooseDefaults({ metadata, config }: Source, { guidance }: FluxConfig):
 }
 
 function planLanguageModel(model: FoundModel, { contextWidth }: FluxConfig): TextEncoderPlan {
-  const network = choose(model, 'causal_lm', 'llm');
-  if (!network) throw missing(model, 'llm', 'language model', bringModel);
+  const network = takePart(model, languageModel);
   const { label } = network.source;
   const quarter = Math.max(1, Math.floor(countLayers(network.tensors) / 4));
   const layers = [quarter, 2 * quarter, 3 * quarter];
@@ -78,7 +84,7 @@ function planLanguageModel(model: FoundModel, { contextWidth }: FluxConfig): Tex
       'WEIGHTS_INVALID',
       `${label}: three states of width ${config.width} make ${config.width * 3}, but the transformer's txt_in.weight takes ${contextWidth}: this language model is of the wrong size`,
       {
-        hint: bringModel,
+        hint: languageModel.bring,
         details: { file: label, tensor: 'txt_in.weight', found: config.width * 3, expected: contextWidth },
       },
     );

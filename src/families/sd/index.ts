@@ -3,14 +3,15 @@
 import type { ClipConfig, UnetConfig } from '../../native/configs.js';
 import { ImageForgeError } from '../../shared/errors.js';
 import {
-  choose,
+  autoencoderNeed,
   type Family,
   type FoundModel,
-  missing,
+  type PartNeed,
   planAutoencoder,
   planNetwork,
   readDefaults,
   readFact,
+  takePart,
 } from '../family.js';
 import type { FoundNetwork } from '../find-networks.js';
 import { readClip } from '../networks/clip.js';
@@ -20,8 +21,13 @@ import { need } from '../tensors.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 import { findPrediction } from './prediction.js';
 
-const bringAutoencoder = 'Name the autoencoder with --vae FILE, or use a full checkpoint.';
-const bringTextEncoder = 'Name the text encoder with --clip-l FILE, or use a full checkpoint.';
+const autoencoder = autoencoderNeed('Name the autoencoder with --vae FILE, or use a full checkpoint.');
+const textEncoder: PartNeed = {
+  part: 'clip_l',
+  kinds: ['clip'],
+  what: 'CLIP text encoder',
+  bring: 'Name the text encoder with --clip-l FILE, or use a full checkpoint.',
+};
 
 const size = { width: 512, height: 512 };
 /** The SD 2.x models that predict v were trained at 768. */
@@ -37,6 +43,7 @@ export const sd1: Family = {
   id: 'sd1',
   title: 'Stable Diffusion 1.x',
   claims: (denoiser) => isSd(denoiser) && !hasLinearProjection(denoiser),
+  parts: [autoencoder, textEncoder],
   plan: (model) => planSd(model, 'sd1'),
 };
 
@@ -44,6 +51,7 @@ export const sd2: Family = {
   id: 'sd2',
   title: 'Stable Diffusion 2.x',
   claims: (denoiser) => isSd(denoiser) && hasLinearProjection(denoiser),
+  parts: [autoencoder, textEncoder],
   plan: (model) => planSd(model, 'sd2'),
 };
 
@@ -64,12 +72,12 @@ async function planSd(model: FoundModel, family: 'sd1' | 'sd2'): Promise<ModelPl
       : { headDim: readFact(source, 'unet.head_dim') ?? headSize(tensors) }),
   });
   const prediction = await findPrediction(model, family);
-  const autoencoder = planAutoencoder(model, {
+  const autoencoderPlan = planAutoencoder(model, {
     latentChannels: unet.outChannels,
     scale: 0.18215,
     shift: 0,
     title: family === 'sd1' ? sd1.title : sd2.title,
-    bring: bringAutoencoder,
+    need: autoencoder,
   });
   return {
     family,
@@ -79,14 +87,13 @@ async function planSd(model: FoundModel, family: 'sd1' | 'sd2'): Promise<ModelPl
     latent: { channels: unet.outChannels, factor: 8 },
     textEncoders: [planTextEncoder(model, family, unet)],
     denoiser: planNetwork('unet', unet, tensors),
-    autoencoder,
+    autoencoder: autoencoderPlan,
     defaults: readDefaults(source, { ...defaults[speedOf(source)], ...(prediction === 'v' && wide) }),
   };
 }
 
 function planTextEncoder(model: FoundModel, family: 'sd1' | 'sd2', unet: UnetConfig): TextEncoderPlan {
-  const network = choose(model, 'clip', 'clip_l');
-  if (!network) throw missing(model, 'clip_l', 'CLIP text encoder', bringTextEncoder);
+  const network = takePart(model, textEncoder);
   const heads = model.options.textHeads ?? readFact(network.source, 'text.heads');
   const { config, tensors } = readClip(network.tensors, network.source.label, {
     activation: family === 'sd1' ? 'quick_gelu' : 'gelu',
@@ -106,7 +113,7 @@ function refuseOtherWidth({ source }: FoundNetwork, clip: ClipConfig, unet: Unet
     'WEIGHTS_INVALID',
     `${source.label}: the text encoder gives states of width ${clip.width}, but the UNet takes ${unet.contextWidth}: it belongs to another family`,
     {
-      hint: bringTextEncoder,
+      hint: textEncoder.bring,
       details: { file: source.label, found: clip.width, expected: unet.contextWidth },
     },
   );

@@ -2,14 +2,15 @@
 import type { UnetConfig } from '../../native/configs.js';
 import { ImageForgeError } from '../../shared/errors.js';
 import {
+  autoencoderNeed,
   type Family,
   type FoundModel,
-  missing,
+  type PartNeed,
   planAutoencoder,
   planNetwork,
   readDefaults,
   readFact,
-  refuseUnfit,
+  takePart,
 } from '../family.js';
 import type { FoundNetwork } from '../find-networks.js';
 import { readClip } from '../networks/clip.js';
@@ -18,9 +19,21 @@ import { findPrediction } from '../sd/prediction.js';
 import { type Speed, speedOf } from '../speed.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 
-const bringAutoencoder = 'Name the SDXL autoencoder with --vae FILE, or use a full checkpoint.';
-const bringClipL = 'Name CLIP-L with --clip-l FILE, or use a full checkpoint.';
-const bringClipG = 'Name OpenCLIP bigG with --clip-g FILE, or use a full checkpoint.';
+const autoencoder = autoencoderNeed('Name the SDXL autoencoder with --vae FILE, or use a full checkpoint.');
+const clipL: PartNeed = {
+  part: 'clip_l',
+  kinds: ['clip'],
+  what: 'CLIP-L text encoder',
+  bring: 'Name CLIP-L with --clip-l FILE, or use a full checkpoint.',
+  suits: (network) => !isBigG(network),
+};
+const clipG: PartNeed = {
+  part: 'clip_g',
+  kinds: ['clip'],
+  what: 'OpenCLIP bigG text encoder',
+  bring: 'Name OpenCLIP bigG with --clip-g FILE, or use a full checkpoint.',
+  suits: isBigG,
+};
 
 const defaults: Record<Speed, Defaults> = {
   full: { steps: 30, guidance: 7, width: 1024, height: 1024, sampler: 'dpmpp_2m', schedule: 'karras' },
@@ -36,6 +49,7 @@ export const sdxl: Family = {
   id: 'sdxl',
   title: 'Stable Diffusion XL',
   claims: ({ kind, tensors }) => kind === 'unet' && tensors.has('label_emb.0.0.weight'),
+  parts: [autoencoder, clipL, clipG],
   plan: planSdxl,
 };
 
@@ -46,14 +60,15 @@ async function planSdxl(model: FoundModel): Promise<ModelPlan> {
     headDim: readFact(source, 'unet.head_dim') ?? headSize(tensors),
   });
   refuseRefiner(source.label, unet);
-  const [clipL, clipG] = planTextEncoders(model);
-  refuseOtherWidths(source.label, unet, clipL, clipG);
-  const autoencoder = planAutoencoder(model, {
+  const l = planTextEncoder(model, clipL);
+  const g = planTextEncoder(model, clipG);
+  refuseOtherWidths(source.label, unet, l, g);
+  const autoencoderPlan = planAutoencoder(model, {
     latentChannels: unet.outChannels,
     scale: 0.13025,
     shift: 0,
     title: sdxl.title,
-    bring: bringAutoencoder,
+    need: autoencoder,
   });
   return {
     family: 'sdxl',
@@ -61,9 +76,9 @@ async function planSdxl(model: FoundModel): Promise<ModelPlan> {
     prediction: await findPrediction(model, 'sdxl'),
     inpaint: unet.inChannels > unet.outChannels,
     latent: { channels: unet.outChannels, factor: 8 },
-    textEncoders: [clipL.plan, clipG.plan],
+    textEncoders: [l.plan, g.plan],
     denoiser: planNetwork('unet', unet, tensors),
-    autoencoder,
+    autoencoder: autoencoderPlan,
     defaults: readDefaults(source, defaults[speedOf(source)]),
   };
 }
@@ -88,21 +103,6 @@ interface TextEncoder {
   label: string;
 }
 
-function planTextEncoders(model: FoundModel): [TextEncoder, TextEncoder] {
-  const clips = model.networks.filter(({ kind }) => kind === 'clip');
-  const inModel = clips.filter(({ source }) => source.part === 'model');
-  const find = (part: 'clip_l' | 'clip_g', suits: (network: FoundNetwork) => boolean) => {
-    const named = clips.find(({ source }) => source.part === part);
-    if (!named) refuseUnfit(model, 'clip', part);
-    return named ?? inModel.find(suits);
-  };
-  const l = find('clip_l', (network) => !isBigG(network));
-  if (!l) throw missing(model, 'clip_l', 'CLIP-L text encoder', bringClipL);
-  const g = find('clip_g', isBigG);
-  if (!g) throw missing(model, 'clip_g', 'OpenCLIP bigG text encoder', bringClipG);
-  return [planTextEncoder(model, l, 'clip_l'), planTextEncoder(model, g, 'clip_g')];
-}
-
 function isBigG({ layout, prefix, source, tensors }: FoundNetwork): boolean {
   if (layout === 'OpenCLIP' || source.folder === 'text_encoder_2') return true;
   if (source.folder !== undefined) return false;
@@ -112,7 +112,9 @@ function isBigG({ layout, prefix, source, tensors }: FoundNetwork): boolean {
   );
 }
 
-function planTextEncoder(model: FoundModel, network: FoundNetwork, part: 'clip_l' | 'clip_g'): TextEncoder {
+function planTextEncoder(model: FoundModel, need: PartNeed): TextEncoder {
+  const { part } = need;
+  const network = takePart(model, need);
   const heads = model.options.textHeads ?? readFact(network.source, 'text.heads');
   const { config, tensors } = readClip(network.tensors, network.source.label, {
     activation: part === 'clip_l' ? 'quick_gelu' : 'gelu',
@@ -127,7 +129,7 @@ function planTextEncoder(model: FoundModel, network: FoundNetwork, part: 'clip_l
 function refuseOtherWidths(label: string, unet: UnetConfig, l: TextEncoder, g: TextEncoder): void {
   if (g.projection === 0) {
     throw new ImageForgeError('WEIGHTS_INVALID', `${g.label}: text_projection is missing, which SDXL needs`, {
-      hint: bringClipG,
+      hint: clipG.bring,
       details: { file: g.label, tensor: 'text_projection' },
     });
   }
@@ -136,7 +138,7 @@ function refuseOtherWidths(label: string, unet: UnetConfig, l: TextEncoder, g: T
       'WEIGHTS_INVALID',
       `the text encoders give states of width ${l.width} (${l.label}) and ${g.width} (${g.label}) and a vector of ${g.projection}; ` +
         `the UNet in ${label} takes ${unet.contextWidth} together and ${unet.vectorWidth - sizesWidth}`,
-      { hint: `${bringClipL} ${bringClipG}`, details: { file: label } },
+      { hint: `${clipL.bring} ${clipG.bring}`, details: { file: label } },
     );
   }
 }

@@ -1,0 +1,132 @@
+// What a file is: read off its header in well under a second, whatever its size.
+import { ImageForgeError } from '../shared/errors.js';
+import { findPart, type PartNeed } from './family.js';
+import { describeNetworks, type FoundNetwork, findNetworks, isLora } from './find-networks.js';
+import { familyOf, findDenoiser, planModel } from './index.js';
+import { pairKeys } from './lora-keys.js';
+import type { NetworkKind } from './networks/layout.js';
+import { nameModel, openSources, type Source } from './sources.js';
+import type { Tensors } from './tensors.js';
+import type { ModelPlan } from './types.js';
+
+export interface TypeUse {
+  /** ggml's name. */
+  type: string;
+  tensors: number;
+  bytes: number;
+}
+
+export interface InspectedNetwork {
+  kind: NetworkKind;
+  /** Whose tensor names the file uses. */
+  layout: string;
+  tensors: number;
+  parameters: number;
+  bytes: number;
+  types: TypeUse[];
+}
+
+export interface Inspection {
+  path: string;
+  format: 'gguf' | 'safetensors';
+  /** More than one: shards, or the files of a folder. */
+  files: number;
+  /** Of the files on disk. */
+  bytes: number;
+  name: string;
+  /** One line for people. */
+  summary: string;
+  /** Key in the list of families; absent where there is no denoiser. */
+  family?: string;
+  networks: InspectedNetwork[];
+  /** Parts that the family needs and the file doesn't have. */
+  missing: Pick<PartNeed, 'part' | 'what' | 'bring'>[];
+  /** Why the model can't be used as it is, beside missing parts. */
+  problem?: { code: string; message: string; hint?: string };
+  tensors: number;
+  parameters: number;
+  types: TypeUse[];
+  /** Bytes of all weights that are there, and of the largest network alone (memory mode "offload"). */
+  memory: { weights: number; largest: number };
+  /** The plan, where the file is a complete model. */
+  plan?: ModelPlan;
+}
+
+/** Throws what readWeightFile throws; a model that is incomplete or unknown is described, not refused. */
+export async function inspectFile(path: string): Promise<Inspection> {
+  const sources = await openSources({ model: path });
+  const networks = sources.flatMap(findNetworks);
+  const files = sources.flatMap((source) => source.files);
+  const all: Tensors = new Map(
+    sources.flatMap((source, i) =>
+      [...source.tensors].map(([name, view]) => [`${i}.${name}`, view] as const),
+    ),
+  );
+  const denoiser = findDenoiser(networks);
+  const family = denoiser && familyOf(denoiser);
+  const name = nameModel(denoiser?.source ?? sources[0]!);
+  const model = denoiser && { name, denoiser, networks, sources, options: {} };
+  const missing = (model && family?.parts.filter((need) => !findPart(model, need))) ?? [];
+  const plan =
+    denoiser && missing.length === 0 ? await planModel({ model: path }).catch(toProblem) : undefined;
+  const problem = plan instanceof ImageForgeError ? plan : undefined;
+  const sizes = networks.map(({ tensors }) => summarise(tensors).bytes);
+  return {
+    ...summarise(all),
+    path,
+    format: files[0]!.format,
+    files: files.length,
+    bytes: files.reduce((sum, { size }) => sum + size, 0),
+    name,
+    summary: describe(sources, networks, family?.title, missing, problem),
+    ...(family && { family: family.id }),
+    networks: networks.map(({ kind, layout, tensors }) => ({ kind, layout, ...summarise(tensors) })),
+    missing: missing.map(({ part, what, bring }) => ({ part, what, bring })),
+    ...(problem && { problem: problem.toJSON() }),
+    memory: { weights: sizes.reduce((sum, bytes) => sum + bytes, 0), largest: Math.max(0, ...sizes) },
+    ...(plan && !problem && { plan: plan as ModelPlan }),
+  };
+}
+
+function toProblem(error: unknown): ImageForgeError {
+  if (error instanceof ImageForgeError) return error;
+  throw error;
+}
+
+function summarise(tensors: Tensors): Pick<InspectedNetwork, 'tensors' | 'parameters' | 'bytes' | 'types'> {
+  const types = new Map<string, TypeUse>();
+  let parameters = 0;
+  let bytes = 0;
+  for (const view of tensors.values()) {
+    const use = types.get(view.type) ?? { type: view.type, tensors: 0, bytes: 0 };
+    use.tensors++;
+    use.bytes += view.bytes;
+    types.set(view.type, use);
+    parameters += view.shape.reduce((product, size) => product * size, 1);
+    bytes += view.bytes;
+  }
+  const byBytes = [...types.values()].sort((a, b) => b.bytes - a.bytes);
+  return { tensors: tensors.size, parameters, bytes, types: byBytes };
+}
+
+function describe(
+  sources: readonly Source[],
+  networks: readonly FoundNetwork[],
+  title: string | undefined,
+  missing: readonly PartNeed[],
+  problem: ImageForgeError | undefined,
+): string {
+  if (problem) return problem.message;
+  if (title && missing.length > 0) return `${title}, without ${missing.map(({ what }) => what).join(', ')}`;
+  if (title) return `${title}, complete`;
+  const { tensors } = sources[0]!;
+  if (networks.length === 0 && isLora(tensors)) {
+    const { pairs } = pairKeys(tensors);
+    const ranks = [...new Set([...pairs.values()].map(({ down }) => down?.shape[0] ?? 0))].sort(
+      (a, b) => a - b,
+    );
+    const range = ranks.length > 1 ? `${ranks[0]} to ${ranks.at(-1)}` : String(ranks[0]);
+    return `LoRA of ${pairs.size} modules, rank ${range}`;
+  }
+  return `no denoiser; ${describeNetworks(networks)}`;
+}

@@ -1,0 +1,77 @@
+// What files say about themselves: models, parts, LoRAs, and sizes that don't matter.
+import { mkdtempSync, openSync, truncateSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { inspectFile } from '../../../src/families/inspect.js';
+import { goldenCase } from '../../golden.js';
+import { safetensors } from '../weights/make-files.js';
+
+const e2e = goldenCase('e2e-sd1');
+
+test.skipIf(!e2e.present)(`a complete checkpoint ${e2e.reason}`, async () => {
+  const found = await inspectFile(e2e.path('model.safetensors'));
+  expect(found).toMatchObject({
+    format: 'safetensors',
+    files: 1,
+    bytes: 8756514,
+    family: 'sd1',
+    summary: 'Stable Diffusion 1.x, complete',
+    missing: [],
+    tensors: 997,
+  });
+  expect(found.networks.map(({ kind, layout, tensors }) => [kind, layout, tensors])).toEqual([
+    ['unet', 'LDM', 686],
+    ['autoencoder', 'LDM', 248],
+    ['clip', 'Hugging Face', 52],
+  ]);
+  expect(found.types[0]).toMatchObject({ type: 'f16' });
+  expect(found.memory.weights).toBeLessThan(found.bytes);
+  expect(found.memory.largest).toBe(Math.max(...found.networks.map(({ bytes }) => bytes)));
+  expect(found.plan?.family).toBe('sd1');
+});
+
+test.skipIf(!e2e.present)(`parts, and what they lack ${e2e.reason}`, async () => {
+  const flux = await inspectFile(goldenCase('quant-flux1').path('q4_k.gguf'));
+  expect(flux).toMatchObject({ family: 'flux', name: 'tiny-flux', format: 'gguf' });
+  expect(flux.missing.map(({ part }) => part)).toEqual(['vae', 'clip_l', 't5xxl']);
+  expect(flux.missing[2]?.bring).toContain('--t5xxl');
+  expect(flux.types.map(({ type, tensors }) => `${type}:${tensors}`).sort()).toEqual([
+    'f32:27',
+    'q4_0:17',
+    'q4_k:4',
+  ]);
+  const vae = await inspectFile(goldenCase('vae-flux2').path('flux2-vae.safetensors'));
+  expect(vae.family).toBeUndefined();
+  expect(vae.summary).toBe('no denoiser; an autoencoder');
+  const lora = await inspectFile(goldenCase('lora-sd1').path('kohya.safetensors'));
+  expect(lora.summary).toBe('LoRA of 223 modules, rank 4');
+});
+
+test('a 20 GB file takes well under a second', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'imageforge-inspect-')), 'large.safetensors');
+  const header: Record<string, object> = {};
+  let end = 0;
+  const add = (name: string, shape: number[]) => {
+    const begin = end;
+    end += shape.reduce((a, b) => a * b, 2);
+    header[name] = { dtype: 'BF16', shape, data_offsets: [begin, end] };
+  };
+  for (let i = 0; i < 19; i++) {
+    for (const half of ['img', 'txt']) {
+      add(`double_blocks.${i}.${half}_attn.qkv.weight`, [9216, 3072]);
+      add(`double_blocks.${i}.${half}_mlp.0.weight`, [12288, 3072]);
+      add(`double_blocks.${i}.${half}_mlp.2.weight`, [3072, 12288]);
+      add(`double_blocks.${i}.${half}_mod.lin.weight`, [18432, 3072]);
+    }
+  }
+  for (let i = 0; i < 38; i++) add(`single_blocks.${i}.linear1.weight`, [21504, 3072]);
+  const bytes = safetensors(header, Buffer.alloc(0));
+  writeSync(openSync(path, 'w'), bytes);
+  truncateSync(path, bytes.length + end);
+  expect(end).toBeGreaterThan(1.5e10);
+  const start = performance.now();
+  const found = await inspectFile(path);
+  expect(performance.now() - start).toBeLessThan(500);
+  expect(found).toMatchObject({ family: 'flux', parameters: end / 2 });
+});
