@@ -43,6 +43,25 @@ export function resolveModel({ model, parts = {} }: ModelRequest, config: Config
   return { ...found, files, chosenByUs: model === undefined && config.model === undefined };
 }
 
+/** Key or path of the model that is used when a request names none. */
+export function nameDefault(config: Config): string {
+  return config.model === undefined ? findDefault(config) : (findEntry(config.model)?.key ?? config.model);
+}
+
+/**
+ * A default model that can't be meant is refused at start; one that only has to be fetched is not.
+ * @throws ImageForgeError CONFIG_INVALID.
+ */
+export function requireDefault(config: Config): void {
+  const { model } = config;
+  if (model === undefined || model === POCKET || findEntry(model) || findFile(model, config)) return;
+  const name = config.set.has('IMAGEFORGE_MODEL') ? 'IMAGEFORGE_MODEL' : 'FLUX_MODEL_ID';
+  const allowed = `one of ${modelKeys.join(', ')}, a Hugging Face id of one of them, or an existing file`;
+  throw new ImageForgeError('CONFIG_INVALID', `${name}=${model}: expected ${allowed}`, {
+    hint: 'Correct it in the environment or in .env.',
+  });
+}
+
 /** The first catalogue model that is complete on this disk and not guarded, the replaced program's default first. */
 export function findDefault(config: Config): string {
   const preferred = ['sd-turbo', ...catalog.map(({ key }) => key)];
@@ -93,11 +112,10 @@ function resolvePocket(config: Config): Omit<ResolvedModel, 'chosenByUs'> {
 function resolveNamed(name: string, config: Config): Omit<ResolvedModel, 'chosenByUs'> {
   const entry = findEntry(name);
   if (entry) return resolveEntry(entry, config);
-  const loose = listLooseModels(config).find((found) => found.name === name);
-  const file = loose?.file ?? findPath(name, config);
+  const file = findFile(name, config);
   if (file === undefined) throw notFound(name, config);
   return {
-    key: loose?.name ?? name,
+    key: name,
     files: { model: file },
     loras: [],
     defaults: {},
@@ -147,6 +165,11 @@ function resolveParts(parts: ModelRequest['parts'] & object, config: Config): Pa
     resolved[part] = file;
   }
   return resolved;
+}
+
+/** A loose model's file by its name, else the path. */
+function findFile(name: string, config: Config): string | undefined {
+  return listLooseModels(config).find((found) => found.name === name)?.file ?? findPath(name, config);
 }
 
 function findPath(name: string, { workingDir }: Config): string | undefined {

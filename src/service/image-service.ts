@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { EngineClient } from '../engine/client.js';
 import type { PipelineResult, Progress } from '../pipeline/types.js';
-import { resolveModel } from '../registry/resolve-model.js';
+import { nameDefault, requireDefault, resolveModel } from '../registry/resolve-model.js';
 import type { Config } from '../shared/config.js';
 import { type Logger, silentLogger } from '../shared/log.js';
 import { readVersion } from '../shared/version.js';
@@ -77,6 +77,7 @@ export class ImageService {
   #loaded: { key: string; affinity: string; identity: string } | undefined;
 
   constructor({ config, logger = silentLogger, confine = false, client }: ServiceOptions) {
+    requireDefault(config);
     this.config = config;
     this.#logger = logger;
     this.#confine = confine;
@@ -186,7 +187,7 @@ export class ImageService {
 
   /** Key or path of the model that is used when a request names none. */
   get defaultModel(): string {
-    return this.config.model ?? resolveModel({}, this.config).key;
+    return nameDefault(this.config);
   }
 
   /** Refuses what waits, lets what runs end within `graceMs` (default: at once), then ends the engine. */

@@ -9,7 +9,13 @@ export function addConfig(program: Command): void {
     .command('config')
     .description('show the settings')
     .option('--json', 'print one JSON document')
-    .action(({ json }: { json?: true }) => {
+    .option('--example', 'print .env.example: every setting with its default')
+    .action(async ({ json, example }: { json?: true; example?: true }) => {
+      if (example) {
+        const { formatEnvExample } = await import('../env-example.js');
+        process.stdout.write(formatEnvExample());
+        return;
+      }
       const config = readConfig();
       const rows = (Object.keys(settings) as SettingName[]).map((key) => {
         const { names, secret, about } = settings[key] as {
