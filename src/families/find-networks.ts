@@ -70,7 +70,27 @@ export function describeNetworks(networks: readonly FoundNetwork[]): string {
   return kinds.length === 0 ? 'no network that is known' : kinds.join(' and ');
 }
 
-/** What a model's file is when it has no denoiser. */
+/** Denoisers that people have and no family runs, by a name that only they have. */
+const foreign: [RegExp, string][] = [
+  [/(^|\.)distilled_guidance_layer\./, 'Chroma'],
+  [/(^|\.)joint_blocks\.0\./, 'Stable Diffusion 3'],
+  [/(^|\.)pos_embed\.proj\.weight$/, 'Stable Diffusion 3 or PixArt'],
+  [/(^|\.)transformer_blocks\.0\.img_mod\.1\./, 'Qwen-Image'],
+  [/(^|\.)blocks\.0\.self_attn\.norm_q\./, 'Wan'],
+  [/(^|\.)cap_embedder\.0\./, 'Lumina or Z-Image'],
+  [/(^|\.)double_blocks\.0\.img_attn_qkv\./, 'Hunyuan Video'],
+  [/(^|\.)prior\.|(^|\.)clf\.1\.weight$/, 'Stable Cascade'],
+  [/(^|\.)down_blocks\.0\.motion_modules\./, 'AnimateDiff'],
+  [/(^|\.)control_model\.|(^|\.)controlnet_cond_embedding\.|^input_hint_block\./, 'a ControlNet'],
+];
+
+/** A denoiser of an architecture that no family runs. */
+export function findForeign(tensors: Tensors): string | undefined {
+  for (const [pattern, name] of foreign) for (const key of tensors.keys()) if (pattern.test(key)) return name;
+  return undefined;
+}
+
+/** What a model's file is when it has no denoiser that a family runs. */
 export function refuseWithoutDenoiser(source: Source, networks: readonly FoundNetwork[]): ImageForgeError {
   const { label } = source;
   if (isLora(source.tensors)) {
@@ -79,12 +99,10 @@ export function refuseWithoutDenoiser(source: Source, networks: readonly FoundNe
       details: { file: label },
     });
   }
-  if (
-    [...source.tensors.keys()].some((name) =>
-      /(^|\.)(control_model\.|controlnet_)|^input_hint_block\./.test(name),
-    )
-  ) {
-    return new ImageForgeError('UNSUPPORTED', `${label} is a ControlNet, not a model`, {
+  const architecture = findForeign(source.tensors);
+  if (architecture !== undefined) {
+    return new ImageForgeError('UNSUPPORTED', `${label} is ${architecture}, which ImageForge doesn't run`, {
+      hint: 'Stable Diffusion 1.x, 2.x, XL and FLUX.1, FLUX.2 run.',
       details: { file: label },
     });
   }

@@ -2,7 +2,7 @@
 // families whose denoiser it is.
 import { ImageForgeError } from '../shared/errors.js';
 import type { Family, PlanOptions } from './family.js';
-import { type FoundNetwork, findNetworks, refuseWithoutDenoiser } from './find-networks.js';
+import { type FoundNetwork, findForeign, findNetworks, refuseWithoutDenoiser } from './find-networks.js';
 import { flux } from './flux/index.js';
 import { flux2 } from './flux2/index.js';
 import { sd1, sd2 } from './sd/index.js';
@@ -27,9 +27,11 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
   }
   const family = familyOf(denoiser);
   if (!family) {
-    throw new ImageForgeError('UNSUPPORTED', `${denoiser.source.label} is of no family that is known`, {
+    const { label, tensors } = denoiser.source;
+    const what = findForeign(tensors) ?? 'of no family that is known';
+    throw new ImageForgeError('UNSUPPORTED', `${label} is ${what}`, {
       hint: `Known are ${families.map(({ title }) => title).join(', ')}.`,
-      details: { file: denoiser.source.label },
+      details: { file: label },
     });
   }
   return family.plan({ name: nameModel(denoiser.source), denoiser, networks, sources, options });

@@ -1,7 +1,7 @@
 // Distilled models need other defaults than the model they were made from. Their tensors look the same, so that only
 // what the file says about itself tells them apart.
 import { ImageForgeError } from '../shared/errors.js';
-import type { Source } from './sources.js';
+import type { FoundNetwork } from './find-networks.js';
 
 export type Speed = 'full' | 'turbo' | 'lightning' | 'lcm';
 
@@ -13,8 +13,9 @@ const titleKeys = [
   'imageforge.speed',
 ];
 
-export function speedOf({ metadata, config, label, tensors }: Source): Speed {
-  if (tensors.has('time_embedding.cond_proj.weight') || config?.time_cond_proj_dim) {
+export function speedOf({ source, tensors }: FoundNetwork): Speed {
+  const { metadata, config, label } = source;
+  if (tensors.has('time_embed.cond_proj.weight')) {
     throw new ImageForgeError(
       'UNSUPPORTED',
       `${label} is an LCM UNet with guidance embedded in its timestep`,

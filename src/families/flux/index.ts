@@ -13,7 +13,7 @@ import {
   takePart,
 } from '../family.js';
 import { readClip } from '../networks/clip.js';
-import { isFlux2, readFluxConfig } from '../networks/flux.js';
+import { readFluxConfig } from '../networks/flux.js';
 import { readT5Config } from '../networks/t5.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 
@@ -38,7 +38,7 @@ const devDefaults: Defaults = { steps: 40, guidance: 7.5, ...size };
 export const flux: Family = {
   id: 'flux',
   title: 'FLUX.1',
-  claims: ({ kind, tensors }) => kind === 'flux' && !isFlux2(tensors),
+  claims: ({ kind, tensors }) => kind === 'flux' && tensors.has('double_blocks.0.img_mod.lin.weight'),
   parts: [autoencoder, clip, t5],
   plan: planFlux,
 };

@@ -88,7 +88,7 @@ async function planSd(model: FoundModel, family: 'sd1' | 'sd2'): Promise<ModelPl
     textEncoders: [planTextEncoder(model, family, unet)],
     denoiser: planNetwork('unet', unet, tensors),
     autoencoder: autoencoderPlan,
-    defaults: readDefaults(source, { ...defaults[speedOf(source)], ...(prediction === 'v' && wide) }),
+    defaults: readDefaults(source, { ...defaults[speedOf(model.denoiser)], ...(prediction === 'v' && wide) }),
   };
 }
 

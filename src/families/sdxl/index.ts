@@ -79,7 +79,7 @@ async function planSdxl(model: FoundModel): Promise<ModelPlan> {
     textEncoders: [l.plan, g.plan],
     denoiser: planNetwork('unet', unet, tensors),
     autoencoder: autoencoderPlan,
-    defaults: readDefaults(source, defaults[speedOf(source)]),
+    defaults: readDefaults(source, defaults[speedOf(model.denoiser)]),
   };
 }
 

@@ -1,0 +1,180 @@
+// Files that aren't what the user takes them for: each is told what it is and what would help.
+import { truncateSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { planModel } from '../../../src/families/index.js';
+import { inspectFile } from '../../../src/families/inspect.js';
+import { ImageForgeError } from '../../../src/shared/errors.js';
+import { readWeightFile } from '../../../src/weights/read-weight-file.js';
+import { goldenCase } from '../../golden.js';
+import { safetensors, writeTemporary } from '../weights/make-files.js';
+
+type Shapes = Record<string, number[]>;
+
+/** A file of F16 tensors with these shapes; the data is a hole. */
+function writeShapes(shapes: Shapes): string {
+  const header: Record<string, object> = {};
+  let end = 0;
+  for (const [name, shape] of Object.entries(shapes)) {
+    const begin = end;
+    end += shape.reduce((a, b) => a * b, 2);
+    header[name] = { dtype: 'F16', shape, data_offsets: [begin, end] };
+  }
+  const bytes = safetensors(header, Buffer.alloc(0));
+  const path = writeTemporary(bytes, 'safetensors');
+  truncateSync(path, bytes.length + end);
+  return path;
+}
+
+async function readShapes(path: string): Promise<Shapes> {
+  const { tensors } = await readWeightFile(path);
+  return Object.fromEntries([...tensors.values()].map(({ name, shape }) => [name, shape]));
+}
+
+const e2e = goldenCase('e2e-sd1');
+const sd1 = e2e.path('model.safetensors');
+const { present, reason } = e2e;
+
+test.each([
+  [
+    'Stable Diffusion 3',
+    { 'model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight': [8, 8] },
+    /Stable Diffusion 3/,
+  ],
+  ['a ControlNet', { 'control_model.input_blocks.0.0.weight': [8, 4, 3, 3] }, /ControlNet/],
+  ['a LoRA', { 'lora_unet_a.lora_up.weight': [8, 1], 'lora_unet_a.lora_down.weight': [1, 8] }, /is a LoRA/],
+  [
+    'Chroma',
+    { 'double_blocks.0.img_attn.qkv.weight': [24, 8], 'distilled_guidance_layer.in_proj.weight': [8, 8] },
+    /Chroma/,
+  ],
+])('%s', async (_, shapes, message) => {
+  await expect(planModel({ model: writeShapes(shapes as unknown as Shapes) })).rejects.toMatchObject({
+    code: 'UNSUPPORTED',
+    message: expect.stringMatching(message),
+  });
+});
+
+test('something else entirely', async () => {
+  const path = writeShapes({ 'bert.embeddings.word_embeddings.weight': [8, 8] });
+  await expect(planModel({ model: path })).rejects.toMatchObject({
+    code: 'MODEL_INCOMPLETE',
+    message: expect.stringContaining('no denoiser'),
+  });
+  expect(await inspectFile(path)).toMatchObject({ networks: [], tensors: 1, parameters: 64 });
+});
+
+test.skipIf(!present)(`the SDXL refiner and pruned UNets ${reason}`, async () => {
+  const xl = await readShapes(goldenCase('unet-sdxl').path('model.safetensors'));
+  const prefix = 'model.diffusion_model.';
+  const unet = await readShapes(goldenCase('unet-sd2').path('model.safetensors'));
+  const refiner = { ...unet, [`${prefix}label_emb.0.0.weight`]: xl[`${prefix}label_emb.0.0.weight`]! };
+  await expect(planModel({ model: writeShapes(refiner) })).rejects.toMatchObject({
+    code: 'UNSUPPORTED',
+    message: expect.stringContaining('refiner'),
+  });
+  const pruned = Object.fromEntries(
+    Object.entries(xl).filter(([name]) => !name.includes('output_blocks.1.1.')),
+  );
+  await expect(planModel({ model: writeShapes(pruned) })).rejects.toMatchObject({
+    code: 'UNSUPPORTED',
+    message: expect.stringContaining('pruned'),
+  });
+});
+
+test.skipIf(!present)(`parts of another family or of the wrong kind ${reason}`, async () => {
+  const vae = goldenCase('vae-flux1').path('ae.safetensors');
+  await expect(planModel({ model: sd1, vae })).rejects.toMatchObject({
+    code: 'WEIGHTS_INVALID',
+    message: expect.stringMatching(
+      /ae\.safetensors: decoder\.conv_in\.weight takes 16 channels,.*another family/,
+    ),
+  });
+  const clip = goldenCase('clip-text-standalone-l').path('clip_l.safetensors');
+  await expect(planModel({ model: sd1, clip_l: clip })).rejects.toMatchObject({
+    code: 'WEIGHTS_INVALID',
+    message: expect.stringContaining('width 64, but the UNet takes 32'),
+  });
+  await expect(planModel({ model: sd1, vae: clip })).rejects.toMatchObject({
+    code: 'WEIGHTS_INVALID',
+    message: expect.stringContaining('was named for vae'),
+  });
+});
+
+test.skipIf(!present)(`prediction and heads can be forced ${reason}`, async () => {
+  const plan = await planModel({ model: sd1 }, { prediction: 'v', textHeads: 1 });
+  expect(plan.prediction).toBe('v');
+  expect(plan.textEncoders[0]?.config).toMatchObject({ heads: 1 });
+  await expect(planModel({ model: sd1 }, { prediction: 'flow' })).rejects.toMatchObject({
+    code: 'INVALID_ARGUMENT',
+  });
+});
+
+test.skipIf(!present)(`a tiny autoencoder in the large one's place ${reason}`, async () => {
+  const shapes: Shapes = {
+    'decoder.1.weight': [64, 4, 3, 3],
+    'decoder.3.conv.0.weight': [64, 64, 3, 3],
+    'encoder.0.weight': [64, 3, 3, 3],
+  };
+  const plan = await planModel({ model: sd1, vae: writeShapes(shapes) });
+  expect(plan.autoencoder).toMatchObject({
+    kind: 'tiny_autoencoder',
+    config: { width: 64, latentChannels: 4, pooled: false },
+  });
+  const renamed = {
+    'decoder.layers.0.weight': [64, 4, 3, 3],
+    'decoder.layers.2.conv.0.weight': [64, 64, 3, 3],
+  };
+  const diffusers = await planModel({ model: sd1, vae: writeShapes(renamed) });
+  expect(diffusers.autoencoder.weights.tensors.map(({ name }) => name)).toEqual(
+    Object.keys(shapes).slice(0, 2),
+  );
+});
+
+test.skipIf(!present)(
+  `damaged tables give a plan or a typed error, never anything else ${reason}`,
+  async () => {
+    const bases = await Promise.all(
+      [
+        sd1,
+        goldenCase('unet-sdxl').path('model.safetensors'),
+        goldenCase('clip-text-sdxl').path('model.safetensors'),
+        goldenCase('flux1-schnell').path('model.safetensors'),
+        goldenCase('flux2-klein').path('model.safetensors'),
+        goldenCase('vae-flux2').path('flux2-vae.safetensors'),
+        goldenCase('flux2-text-qwen3').path('qwen3.safetensors'),
+        goldenCase('t5-encoder').path('t5xxl.safetensors'),
+      ].map(readShapes),
+    );
+    const parts = { vae: writeShapes(bases[5]!), llm: writeShapes(bases[6]!), t5xxl: writeShapes(bases[7]!) };
+    let state = 7;
+    const below = (limit: number) => {
+      state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+      return Math.floor((state / 2 ** 32) * limit);
+    };
+    const oddShapes = [[], [0], [1], [7], [3, 5], [1, 1, 1, 1], [2, 3, 5, 7]];
+    let refused = 0;
+    for (let i = 0; i < 160; i++) {
+      const names = Object.entries(bases[i % 5]!);
+      const key = /weight/;
+      for (let edits = 1 + below(6); edits > 0; edits--) {
+        const at = below(names.length);
+        const [name] = names[at]!;
+        if (!key.test(name)) continue;
+        const choice = below(3);
+        if (choice === 0) names.splice(at, 1);
+        else if (choice === 1) names[at] = [name, oddShapes[below(oddShapes.length)]!];
+        else names[at] = [name.replace(/\d+/, String(below(40))), names[at]![1]];
+      }
+      const model = writeShapes(Object.fromEntries(names));
+      const files = i % 5 < 2 ? { model } : { model, ...parts };
+      try {
+        await planModel(files);
+      } catch (error) {
+        refused++;
+        if (!(error instanceof ImageForgeError)) throw new Error(`table ${i}`, { cause: error });
+        expect(error.code).toMatch(/^(WEIGHTS_INVALID|UNSUPPORTED|MODEL_INCOMPLETE)$/);
+      }
+    }
+    expect(refused).toBeGreaterThan(20);
+  },
+);
