@@ -53,7 +53,7 @@ export class Session {
     const plan = await planModel(files);
     await this.#model?.close();
     this.#model = undefined;
-    this.#model = new LoadedModel(this.#ensureEngine(), files, plan);
+    this.#model = new LoadedModel(this.#ensureEngine(), files, plan, (message) => this.#log('warn', message));
     return this.#model;
   }
 

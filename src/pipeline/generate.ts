@@ -1,7 +1,6 @@
 // From a request to pictures, as numbered steps. Runs inside the engine's host: latents never leave it.
 import type { Conditioning, Pixels, Tensor } from '../native/addon.js';
 import { addNoise, createNoise, findSampler, findSchedule } from '../sampling/index.js';
-import { ImageForgeError } from '../shared/errors.js';
 import { throwIfAborted, withAbort } from './abort.js';
 import { requirePicture } from './check.js';
 import { createDenoise } from './denoise.js';
@@ -41,13 +40,9 @@ async function run(
   const { channels, factor } = plan.latent;
   const shape = [channels, height / factor, width / factor];
   const clock = new PhaseClock(onProgress);
-  if (request.loras)
-    throw new ImageForgeError('UNSUPPORTED', 'LoRA files cannot be applied yet.', {
-      hint: 'Leave loras out.',
-    });
-
-  // 1. The networks, as many as fit beside each other
+  // 1. The networks, as many as fit beside each other, with the low-rank updates on them
   clock.enter('load');
+  await model.useLoras(request.loras ?? []);
   await model.load(signal);
 
   // 2. Prompts -> text states, remembered from an earlier request where they are the same

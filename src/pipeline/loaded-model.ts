@@ -8,7 +8,9 @@ import {
 import type { ModelFiles, ModelPlan, NetworkPlan } from '../families/types.js';
 import type { Autoencoder, Denoiser, Engine, Module, TextEncoder } from '../native/addon.js';
 import { throwIfAborted, withAbort } from './abort.js';
+import { LoraSet } from './loras.js';
 import { fitColours, type LatentColours } from './preview.js';
+import type { PipelineRequest } from './types.js';
 
 /** Prompts whose states are kept: a batch of experiments with one prompt encodes it once. */
 const REMEMBERED_PROMPTS = 8;
@@ -23,8 +25,17 @@ export class LoadedModel {
   #autoencoder: Autoencoder | undefined;
   #prompts = new Map<string, EncodedPrompts>();
   #colours: LatentColours | undefined;
+  #loras = LoraSet.none;
+  readonly #warn: (message: string) => void;
 
-  constructor(engine: Engine, files: ModelFiles, plan: ModelPlan) {
+  /** `warn` hears what a user should know but what stops nothing. */
+  constructor(
+    engine: Engine,
+    files: ModelFiles,
+    plan: ModelPlan,
+    warn: (message: string) => void = () => undefined,
+  ) {
+    this.#warn = warn;
     this.engine = engine;
     this.files = files;
     this.plan = plan;
@@ -35,18 +46,37 @@ export class LoadedModel {
   async load(signal?: AbortSignal): Promise<void> {
     await withAbort(this.engine, signal, async () => {
       const { textEncoders, denoiser, autoencoder } = this.plan;
-      const empty = !this.#textEncoders && !this.#denoiser;
-      const bytes = countBytes([...textEncoders, denoiser, autoencoder]);
-      if (empty && bytes > this.engine.memory().deviceFree) return;
+      const missing = [
+        ...(this.#textEncoders ? [] : textEncoders),
+        ...(this.#denoiser ? [] : [denoiser]),
+        ...(this.#autoencoder ? [] : [autoencoder]),
+      ];
+      if (countBytes(missing) > this.engine.memory().deviceFree) return;
       await this.#loadTextEncoders(signal);
       await this.loadDenoiser(signal);
       await this.loadAutoencoder(signal);
     });
   }
 
+  /** The updates of this request; networks that are loaded already get them now. */
+  async useLoras(wanted: NonNullable<PipelineRequest['loras']>): Promise<void> {
+    if (this.#loras.matches(wanted)) return;
+    const loras = await LoraSet.resolve(wanted, this.plan, this.#warn);
+    // half applied updates would be taken for whole ones by the next request
+    this.#loras = LoraSet.none;
+    try {
+      if (this.#denoiser) await loras.applyTo(this.#denoiser, 'denoiser');
+      for (const [i, encoder] of (this.#textEncoders ?? []).entries()) await loras.applyTo(encoder, i);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+    this.#loras = loras;
+  }
+
   /** Conditioning of these prompts; the text encoders are loaded only when it isn't remembered. */
   async encodePrompts(request: PromptRequest, signal: AbortSignal | undefined): Promise<EncodedPrompts> {
-    const key = JSON.stringify(request);
+    const key = JSON.stringify([request, this.#loras.key]);
     const known = this.#prompts.get(key);
     const encoded =
       known ?? (await this.runtime.encodePrompts(await this.#loadTextEncoders(signal), this.plan, request));
@@ -61,8 +91,15 @@ export class LoadedModel {
     const { kind, config, weights } = this.plan.denoiser;
     await this.#makeRoom([this.plan.denoiser]);
     throwIfAborted(signal);
-    this.#denoiser = await this.engine.loadDenoiser(kind, config, weights);
-    return this.#denoiser;
+    const denoiser = await this.engine.loadDenoiser(kind, config, weights);
+    try {
+      if (!this.#loras.isEmpty) await this.#loras.applyTo(denoiser, 'denoiser');
+    } catch (error) {
+      await denoiser.close();
+      throw error;
+    }
+    this.#denoiser = denoiser;
+    return denoiser;
   }
 
   async loadAutoencoder(signal?: AbortSignal): Promise<Autoencoder> {
@@ -100,7 +137,9 @@ export class LoadedModel {
     try {
       for (const { kind, config, weights } of this.plan.textEncoders) {
         throwIfAborted(signal);
-        loaded.push(await this.engine.loadTextEncoder(kind, config, weights));
+        const encoder = await this.engine.loadTextEncoder(kind, config, weights);
+        loaded.push(encoder);
+        if (!this.#loras.isEmpty) await this.#loras.applyTo(encoder, loaded.length - 1);
       }
     } catch (error) {
       await closeAll(loaded);

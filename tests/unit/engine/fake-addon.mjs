@@ -2,9 +2,13 @@
 // in the URL it is imported by: ?step=MS, ?crash=STEP, ?hang=close, ?output=nan|flat, ?free=BYTES.
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const options = new URL(import.meta.url).searchParams;
-const stepMs = Number(options.get('step') ?? 1);
+/** Behaviour of the engines made from now on. */
+let options = new URL(import.meta.url).searchParams;
 const log = [];
+
+export function behave(query) {
+  options = new URLSearchParams(query);
+}
 
 class NativeError extends Error {
   constructor(code, message) {
@@ -42,7 +46,7 @@ class Denoiser extends Module {
     return { sum: context.data.reduce((sum, value) => sum + value, 0), close() {} };
   }
   async predict(latent, timestep, conditionings) {
-    await this.engine.work(stepMs);
+    await this.engine.work(Number(options.get('step') ?? 1));
     this.predictions++;
     if (options.get('crash') === String(this.predictions)) {
       process.stderr.write('fake.cpp:12: ASSERT(everything_is_fine) failed\n');

@@ -1,0 +1,55 @@
+// The low-rank updates on a loaded model: resolved when a request names others than the one before, then set on each
+// network, loaded already or later.
+import { type ResolvedLora, resolveLora } from '../families/lora.js';
+import type { ModelPlan } from '../families/types.js';
+import type { Lora, Module } from '../native/addon.js';
+import type { PipelineRequest } from './types.js';
+
+type Wanted = NonNullable<PipelineRequest['loras']>;
+/** Which network: the denoiser, or a text encoder by its place in the plan. */
+export type LoraTarget = 'denoiser' | number;
+
+export class LoraSet {
+  /** Equal for equal updates. */
+  readonly key: string;
+  readonly #resolved: ResolvedLora[];
+
+  private constructor(key: string, resolved: ResolvedLora[]) {
+    this.key = key;
+    this.#resolved = resolved;
+  }
+
+  static readonly none = new LoraSet(keyOf([]), []);
+
+  /** @throws ImageForgeError where a file cannot be read or was made for another family. */
+  static async resolve(wanted: Wanted, plan: ModelPlan, warn: (message: string) => void): Promise<LoraSet> {
+    const resolved: ResolvedLora[] = [];
+    for (const { path, strength } of wanted) {
+      const lora = await resolveLora(path, plan, strength);
+      const { length } = lora.unknown;
+      if (length > 0) warn(`${path}: ${length} keys have no place in this model, e.g. ${lora.unknown[0]}`);
+      resolved.push(lora);
+    }
+    return new LoraSet(keyOf(wanted), resolved);
+  }
+
+  matches(wanted: Wanted): boolean {
+    return this.key === keyOf(wanted);
+  }
+
+  async applyTo(module: Module, target: LoraTarget): Promise<void> {
+    await module.setLoras(this.#resolved.flatMap((lora) => pick(lora, target) ?? []));
+  }
+
+  get isEmpty(): boolean {
+    return this.#resolved.length === 0;
+  }
+}
+
+function pick({ denoiser, textEncoders }: ResolvedLora, target: LoraTarget): Lora | undefined {
+  return target === 'denoiser' ? denoiser : textEncoders[target];
+}
+
+function keyOf(wanted: Wanted): string {
+  return JSON.stringify(wanted.map(({ path, strength }) => [path, strength]));
+}
