@@ -52,39 +52,52 @@ void release(void * data) {
 #endif
 }
 
+/// The smallest idle block of at least `bytes`, unless it would mostly be wasted; -1 when there is none.
+int find_fitting(const std::vector<Block> & idle, size_t bytes) {
+    int best = -1;
+    for (int i = 0; i < static_cast<int>(idle.size()); i++) {
+        if (idle[i].bytes < bytes || idle[i].bytes > 4 * bytes + (1u << 20)) continue;
+        if (best < 0 || idle[i].bytes < idle[best].bytes) best = i;
+    }
+    return best;
+}
+
+/// The largest idle block that is too small, which a larger one then replaces; -1 when there is none.
+int find_outgrown(const std::vector<Block> & idle, size_t bytes) {
+    int best = -1;
+    for (int i = 0; i < static_cast<int>(idle.size()); i++) {
+        if (idle[i].bytes < bytes && (best < 0 || idle[i].bytes > idle[best].bytes)) best = i;
+    }
+    return best;
+}
+
 }  // namespace
 
-Scratch::Scratch(size_t bytes) {
+Scratch::Scratch(size_t bytes) : data_(nullptr), bytes_(0) {
+    if (bytes == 0) return;
     bytes = (bytes + alignment - 1) / alignment * alignment;
     Pool & p = pool();
     std::lock_guard<std::mutex> lock(p.mutex);
-    int fitting = -1;
-    for (int i = 0; i < static_cast<int>(p.idle.size()); i++) {
-        if (p.idle[i].bytes >= bytes && (fitting < 0 || p.idle[i].bytes < p.idle[fitting].bytes)) fitting = i;
-    }
-    if (fitting < 0) {
-        // The largest idle block is too small: replace it, so that the pool never holds more blocks than
-        // leases.
-        if (!p.idle.empty()) {
-            int largest = 0;
-            for (int i = 1; i < static_cast<int>(p.idle.size()); i++) {
-                if (p.idle[i].bytes > p.idle[largest].bytes) largest = i;
-            }
-            release(p.idle[largest].data);
-            p.total -= p.idle[largest].bytes;
-            p.idle.erase(p.idle.begin() + largest);
-        }
-        data_ = allocate(bytes);
-        bytes_ = bytes;
-        p.total += bytes;
+    const int fitting = find_fitting(p.idle, bytes);
+    if (fitting >= 0) {
+        data_ = p.idle[fitting].data;
+        bytes_ = p.idle[fitting].bytes;
+        p.idle.erase(p.idle.begin() + fitting);
         return;
     }
-    data_ = p.idle[fitting].data;
-    bytes_ = p.idle[fitting].bytes;
-    p.idle.erase(p.idle.begin() + fitting);
+    const int outgrown = find_outgrown(p.idle, bytes);
+    if (outgrown >= 0) {
+        release(p.idle[outgrown].data);
+        p.total -= p.idle[outgrown].bytes;
+        p.idle.erase(p.idle.begin() + outgrown);
+    }
+    data_ = allocate(bytes);
+    bytes_ = bytes;
+    p.total += bytes;
 }
 
 Scratch::~Scratch() {
+    if (!data_) return;
     Pool & p = pool();
     std::lock_guard<std::mutex> lock(p.mutex);
     p.idle.push_back({data_, bytes_});

@@ -2,6 +2,8 @@
 // types. Prints one line per failure and a count; IMAGEFORGE_ISA chooses the instruction set under test.
 #include "kernels/kernels.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -17,7 +19,7 @@ namespace {
 const kernels::Env env;
 std::mt19937 random_source(1);
 int checks = 0, failures = 0;
-double worst_f32 = 0;
+double worst_f32 = 0, worst_quantised = 0;
 
 /// Relative L2 distance of the node's result from the expected values, on 1, 2 and 5 threads, twice each.
 void check(const std::string & what, ggml_tensor * node, const std::vector<double> & expected,
@@ -33,7 +35,8 @@ void check(const std::string & what, ggml_tensor * node, const std::vector<doubl
         }
         const double error = std::sqrt(difference / (norm > 0 ? norm : 1));
         checks++;
-        if (tolerance < 1e-4 && error > worst_f32) worst_f32 = error;
+        double & worst = tolerance < 1e-4 ? worst_f32 : worst_quantised;
+        worst = std::max(worst, error);
         if (!(error <= tolerance)) {
             failures++;
             std::printf("FAILED %s, %d threads: relative error %.3g, allowed %.3g\n", what.c_str(), threads,
@@ -239,6 +242,49 @@ void test_abort() {
     check("conv after an abort", y, conv_reference(c, values_of(w), values_of(x), nullptr, 32, 32), 5e-6);
 }
 
+/// An abort in the middle of a long operation takes effect soon.
+void test_abort_latency() {
+    Context context(512u << 20);
+    std::atomic<bool> abort{false};
+    const kernels::Env stoppable{&abort};
+    ggml_tensor * w = make(context, GGML_TYPE_F16, {4096, 8192}, random_source);
+    ggml_tensor * x = ggml_new_tensor_2d(context, GGML_TYPE_F32, 4096, 4096);
+    std::memset(x->data, 0, ggml_nbytes(x));
+    ggml_tensor * node = kernels::linear(context, stoppable, w, x, nullptr);
+    using Clock = std::chrono::steady_clock;
+    std::thread caller([&] { run(node, 2); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    const Clock::time_point start = Clock::now();
+    abort = true;
+    caller.join();
+    const double latency = std::chrono::duration<double>(Clock::now() - start).count();
+    checks++;
+    if (latency > 0.25) {
+        failures++;
+        std::printf("FAILED abort: took %.3f s\n", latency);
+    }
+}
+
+/// An image gives the same bits by itself and as part of a batch, on any number of threads.
+void test_batch_invariance(int64_t side, int64_t in, int64_t out) {
+    Context context(64u << 20);
+    ggml_tensor * w = make(context, GGML_TYPE_F16, {3, 3, in, out}, random_source);
+    ggml_tensor * both = make(context, GGML_TYPE_F32, {side, side, in, 2}, random_source);
+    ggml_tensor * second =
+        ggml_view_4d(context, both, side, side, in, 1, both->nb[1], both->nb[2], both->nb[3], both->nb[3]);
+    ggml_tensor * together = kernels::conv2d(context, env, w, both, nullptr, {});
+    ggml_tensor * alone = kernels::conv2d(context, env, w, second, nullptr, {});
+    run(together, 2);
+    run(alone, 3);
+    checks++;
+    if (std::memcmp(static_cast<char *>(together->data) + together->nb[3], alone->data, ggml_nbytes(alone)) !=
+        0) {
+        failures++;
+        std::printf("FAILED: conv %d->%d %d^2 differs alone and in a batch\n", static_cast<int>(in),
+                    static_cast<int>(out), static_cast<int>(side));
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -300,8 +346,11 @@ int main() {
         test_geglu(width, 7);
     }
     test_abort();
-    std::printf("%d checks, %d failed; largest error of the F32 kernels %.2g; scratch %.1f MiB\n", checks,
-                failures, worst_f32, kernels::scratch_bytes() / 1048576.0);
+    test_abort_latency();
+    for (int64_t side : {4, 8, 12, 16, 33, 64}) test_batch_invariance(side, 352, 40);
+    std::printf(
+        "%d checks, %d failed; largest error in F32 %.2g, with 8-bit activations %.2g; scratch %.1f MiB\n",
+        checks, failures, worst_f32, worst_quantised, kernels::scratch_bytes() / 1048576.0);
     kernels::release_scratch();
     if (kernels::scratch_bytes() != 0) failures++;
     return failures ? 1 : 0;

@@ -55,11 +55,7 @@ inline void unpack_bytes(const WeightView & w, int64_t row, int64_t k0, int64_t 
             if (w.storage == Storage::Q8_0) {
                 __builtin_memcpy(q, from + 2, block_size);
             } else {
-                const uint8_t * nibbles = (const uint8_t *)from + 2;
-                for (int i = 0; i < 16; i++) {
-                    q[i] = static_cast<int8_t>((nibbles[i] & 15) - 8);
-                    q[i + 16] = static_cast<int8_t>((nibbles[i] >> 4) - 8);
-                }
+                unpack_nibbles((const uint8_t *)from + 2, q);
             }
         }
         return;

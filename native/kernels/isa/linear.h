@@ -34,7 +34,7 @@ inline const float * unpack_row(const WeightView & w, int64_t row, int64_t k0, i
         if (rest) store_n(unpacked + k, rest, f16 ? load_f16_n(from + k, rest) : load_bf16_n(from + k, rest));
         return unpacked;
     }
-    w.to_float(base + k0 / w.block * w.block_bytes, unpacked, n);
+    unpack_quantised(w, base, k0, n, unpacked);
     return unpacked;
 }
 

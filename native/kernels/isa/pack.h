@@ -14,6 +14,33 @@ inline WeightView matrix_f32(const float * data, int64_t rows, int64_t columns, 
     return {reinterpret_cast<const char *>(data), Storage::F32, rows, columns, row_bytes, 1, 4, nullptr};
 }
 
+/// The 32 values of a Q4_0 block: low nibbles first, then high ones.
+inline void unpack_nibbles(const uint8_t * nibbles, int8_t * to) {
+    for (int i = 0; i < 16; i++) {
+        to[i] = static_cast<int8_t>((nibbles[i] & 15) - 8);
+        to[i + 16] = static_cast<int8_t>((nibbles[i] >> 4) - 8);
+    }
+}
+
+/// Values [k0, k0 + n) of a quantised row; both on a block's border. The two types that are used most are
+/// unpacked here, the others by ggml.
+inline void unpack_quantised(const WeightView & m, const char * row, int64_t k0, int64_t n, float * to) {
+    const char * from = row + k0 / m.block * m.block_bytes;
+    if (m.storage == Storage::Quantised) return m.to_float(from, to, n);
+    for (int64_t k = 0; k < n; k += 32, from += m.block_bytes, to += 32) {
+        uint16_t half;
+        __builtin_memcpy(&half, from, 2);
+        const F scale = set1(half_to_float(half));
+        const int8_t * values = (const int8_t *)from + 2;
+        alignas(64) int8_t unpacked[32];
+        if (m.storage == Storage::Q4_0) {
+            unpack_nibbles((const uint8_t *)from + 2, unpacked);
+            values = unpacked;
+        }
+        for (int i = 0; i < 32; i += L) store(to + i, mul(scale, load_i8(values + i)));
+    }
+}
+
 /// Loads `count` rows (at most L) from `row`, columns [k0, k0 + kc), and calls put(k, vector over the rows)
 /// for every k in order; missing rows are 0. `unpacked` holds L · KC floats, used for quantised storage (k0
 /// on a block border).
@@ -61,7 +88,7 @@ inline void transpose_rows(const WeightView & m, int64_t row, int count, int64_t
     size_t row_floats = stride / 4;
     if (m.storage != Storage::F32) {
         for (int i = 0; i < count; i++) {
-            m.to_float(base + i * stride + k0 / m.block * m.block_bytes, unpacked + i * unpacked_stride, kc);
+            unpack_quantised(m, base + i * stride, k0, kc, unpacked + i * unpacked_stride);
         }
         rows = unpacked;
         row_floats = unpacked_stride;

@@ -60,10 +60,12 @@ struct Winograd {
         chunk_rows = lesser(tile_rows, greater<int64_t>(1, wanted / tiles_x));
         chunk_count = parts(tile_rows, chunk_rows);
         chunk_rows = parts(tile_rows, chunk_count);
-        // With few tiles the transformed weights are most of the data: keep them in L2.
-        const bool few = chunk_rows * tiles_x < 96;
-        channel_block = round_up(parts(args.in, parts(args.in, few ? 160 : KC)), args.weight.block);
-        out_block = few ? pack_group : 64;
+        // With few tiles the transformed weights are most of the data: keep them in L2. The channels summed
+        // at a time depend on one image alone, so that a picture comes out the same by itself and in a batch.
+        const int64_t image_tiles = tiles_x * parts(args.out_height, 4);
+        channel_block =
+            round_up(parts(args.in, parts(args.in, image_tiles < 96 ? 160 : KC)), args.weight.block);
+        out_block = chunk_rows * tiles_x < 96 ? pack_group : 64;
         while (out_block > pack_group && parts(args.out, out_block) < 4 * team) out_block /= 2;
     }
     void begin_chunk(int64_t index) {
@@ -238,10 +240,11 @@ inline void compute_outputs(const Winograd & w, int64_t out0, int64_t outs, cons
     for (int64_t i = 0; i < outs; i++) write_output(w, out0 + i, products + i * w.padded, lines);
 }
 
-/// Worth it where the transforms spread over enough channels and a vector of tiles is at least half full.
+/// Worth it where the transforms spread over enough channels and a quarter of a vector's tiles come from one
+/// image.
 inline bool suits_winograd(const ConvArgs & args) {
-    const int64_t tiles = args.batch * parts(args.out_width, 4) * parts(args.out_height, 4);
-    return args.kernel_w == 3 && args.kernel_h == 3 && args.stride == 1 && args.in >= 16 && tiles >= L / 2;
+    const int64_t tiles = parts(args.out_width, 4) * parts(args.out_height, 4);
+    return args.kernel_w == 3 && args.kernel_h == 3 && args.stride == 1 && args.in >= 16 && tiles >= L / 4;
 }
 
 void conv2d_winograd(const ConvArgs & args, Team & team) {
