@@ -44,7 +44,7 @@ export class EngineClient {
   #host: Host | undefined;
   /** Jobs run in the order of their calls; this settles with the last one. */
   #last: Promise<unknown> = Promise.resolve();
-  #running = 0;
+  #busy = false;
   #closed = false;
 
   constructor(options: EngineClientOptions = {}) {
@@ -78,7 +78,7 @@ export class EngineClient {
     if (!host) return STOPPED;
     try {
       const status = await host.call<HostStatus>({ type: 'status', id: 0 });
-      return { ...status, state: this.#running > 0 ? 'busy' : 'idle', pid: host.pid };
+      return { ...status, state: this.#busy ? 'busy' : 'idle', pid: host.pid };
     } catch (error) {
       if (this.#host !== host) return STOPPED;
       throw error;
@@ -116,14 +116,12 @@ export class EngineClient {
     const run = (async () => {
       await waitUnlessAborted(before, signal);
       if (this.#closed) throw closedError();
-      this.#running++;
       const host = this.#ensureHost();
-      host.hold(true);
+      this.#busy = true;
       try {
         return await job(host);
       } finally {
-        this.#running--;
-        if (this.#running === 0) host.hold(false);
+        this.#busy = false;
       }
     })();
     // a job that was cancelled while it waited must not let the next one overtake the jobs before it
@@ -179,14 +177,11 @@ class Host {
       },
     });
     this.#transport.send({ type: 'start', options: hostOptions });
+    this.#transport.hold(false);
   }
 
   get pid(): number {
     return this.#transport.pid;
-  }
-
-  hold(busy: boolean): void {
-    this.#transport.hold(busy);
   }
 
   call<T>(
@@ -198,17 +193,22 @@ class Host {
     if (this.#ended) return Promise.reject(closedError());
     const cancel = () => this.#transport.send({ type: 'cancel', id });
     const answer = new Promise<T>((resolve, reject) => {
+      this.#transport.hold(true);
       this.#calls.set(id, { resolve: resolve as (value: unknown) => void, reject, onProgress });
       this.#transport.send({ ...command, id });
       signal?.addEventListener('abort', cancel, { once: true });
       if (signal?.aborted) cancel();
     });
-    return answer.finally(() => signal?.removeEventListener('abort', cancel));
+    return answer.finally(() => {
+      signal?.removeEventListener('abort', cancel);
+      // a program that awaits nothing may end, with the host in its idle state
+      if (this.#calls.size === 0 && !this.#closing) this.#transport.hold(false);
+    });
   }
 
   async close(graceMs: number): Promise<void> {
     this.#closing = true;
-    this.hold(true);
+    this.#transport.hold(true);
     this.#transport.send({ type: 'close' });
     const timer = setTimeout(() => this.#transport.kill(), graceMs);
     await this.#exited;

@@ -6,6 +6,7 @@ import type { Addon, Engine } from '../native/addon.js';
 import { generate } from '../pipeline/generate.js';
 import { LoadedModel } from '../pipeline/loaded-model.js';
 import type { PipelineRequest, PipelineResult, RunOptions } from '../pipeline/types.js';
+import { ImageForgeError } from '../shared/errors.js';
 import type { HostOptions, HostStatus, LogLevel } from './protocol.js';
 
 export class Session {
@@ -23,7 +24,14 @@ export class Session {
   }
 
   async run(request: PipelineRequest, options: RunOptions): Promise<PipelineResult> {
-    return generate(await this.#open(request.model), request, options);
+    const model = await this.#open(request.model);
+    try {
+      return await generate(model, request, options);
+    } catch (error) {
+      // files that changed under a loaded model are read anew by the next job
+      if (ImageForgeError.from(error).code.startsWith('WEIGHTS_')) await this.#closeModel();
+      throw error;
+    }
   }
 
   async load(files: ModelFiles, options: RunOptions): Promise<void> {
@@ -41,18 +49,22 @@ export class Session {
 
   async close(): Promise<void> {
     this.#engine?.abort();
-    await this.#model?.close();
+    await this.#closeModel();
     await this.#engine?.close();
-    this.#model = undefined;
     this.#engine = undefined;
+  }
+
+  async #closeModel(): Promise<void> {
+    const model = this.#model;
+    this.#model = undefined;
+    await model?.close();
   }
 
   /** The model of these files; another one is closed first, since two rarely fit. */
   async #open(files: ModelFiles): Promise<LoadedModel> {
     if (this.#model && sameFiles(this.#model.files, files)) return this.#model;
     const plan = await planModel(files);
-    await this.#model?.close();
-    this.#model = undefined;
+    await this.#closeModel();
     this.#model = new LoadedModel(this.#ensureEngine(), files, plan, (message) => this.#log('warn', message));
     return this.#model;
   }

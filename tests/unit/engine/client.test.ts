@@ -1,4 +1,6 @@
 // The client against the real host and pipeline over a fake addon, as a process and as a thread.
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { EngineClient, type EngineClientOptions } from '../../../src/engine/client.js';
@@ -167,24 +169,45 @@ describe('a host that dies', () => {
     expect((await job).images).toHaveLength(1);
   });
 
-  it('goes when its parent goes', async () => {
-    const { spawn } = await import('node:child_process');
-    const script = `
-      import { EngineClient } from ${JSON.stringify(new URL('../../../dist/engine/client.js', import.meta.url).href)};
-      const client = new EngineClient({ binding: ${JSON.stringify(new URL('./fake-addon.mjs', import.meta.url).href)} });
-      await client.load(${JSON.stringify(testModel)});
-      console.log(client.pid);
-      setInterval(() => {}, 1000);`;
-    const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const [line] = await new Promise<Buffer[]>((resolve) =>
-      parent.stdout.once('data', (chunk) => resolve([chunk])),
-    );
-    const pid = Number(String(line));
+  it('goes when its parent is killed', async () => {
+    const parent = startProgram('setInterval(() => {}, 1000);');
+    const pid = await readPid(parent);
     expect(isAlive(pid)).toBe(true);
     parent.kill('SIGKILL');
-    for (let i = 0; i < 100 && isAlive(pid); i++) await sleep(50);
-    expect(isAlive(pid)).toBe(false);
+    await expectDeath(pid);
+  });
+
+  it('does not keep a program alive that has nothing more to do', async () => {
+    const parent = startProgram('');
+    const ended = new Promise((resolve) => parent.once('exit', resolve));
+    const pid = await readPid(parent);
+    expect(await ended).toBe(0);
+    await expectDeath(pid);
   });
 });
+
+/** A program of its own that loads a model, prints its host's process id, and goes on with `rest`. */
+function startProgram(rest: string): ChildProcessByStdio<null, Readable, null> {
+  const client = new URL('../../../dist/engine/client.js', import.meta.url).href;
+  const binding = new URL('./fake-addon.mjs', import.meta.url).href;
+  const script = `
+    import { EngineClient } from ${JSON.stringify(client)};
+    const client = new EngineClient({ binding: ${JSON.stringify(binding)} });
+    await client.load(${JSON.stringify(testModel)});
+    const { pid } = await client.status();
+    console.log(pid);
+    ${rest}`;
+  return spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
+
+async function readPid({ stdout }: ChildProcessByStdio<null, Readable, null>): Promise<number> {
+  for await (const chunk of stdout) return Number(String(chunk));
+  throw new Error('The program printed no process id.');
+}
+
+async function expectDeath(pid: number): Promise<void> {
+  for (let i = 0; i < 100 && isAlive(pid); i++) await sleep(50);
+  expect(isAlive(pid)).toBe(false);
+}
