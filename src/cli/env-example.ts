@@ -35,9 +35,9 @@ function formatSetting(key: SettingName): string {
     isPath?: boolean;
     default: unknown;
   };
-  const bounds = isPath ? '' : ` (${allowed})`;
+  const bounds = isPath || (allowed.startsWith('a ') && !/\d/.test(allowed)) ? '' : ` Allowed: ${allowed}.`;
   const lines = names.map((name) => `# ${name}=${formatDefault(value)}\n`);
-  return `\n# ${about.replace(/\.$/, '')}${bounds}\n${lines.join('')}`;
+  return `\n# ${about}${bounds}\n${lines.join('')}`;
 }
 
 function formatDefault(value: unknown): string {

@@ -6,8 +6,11 @@ import { addDoctor } from './commands/doctor.js';
 import { addEdit } from './commands/edit.js';
 import { addGenerate } from './commands/generate.js';
 import { addInpaint } from './commands/inpaint.js';
+import { addMcp } from './commands/mcp.js';
 import { addModels } from './commands/models.js';
 import { addOpenOutput } from './commands/open-output.js';
+import { addSelftest } from './commands/selftest.js';
+import { addServe } from './commands/serve.js';
 import { addStatus } from './commands/status.js';
 
 export function createProgram(): Command {
@@ -24,6 +27,9 @@ export function createProgram(): Command {
     addEdit,
     addInpaint,
     addModels,
+    addServe,
+    addMcp,
+    addSelftest,
     addStatus,
     addConfig,
     addOpenOutput,

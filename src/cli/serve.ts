@@ -1,0 +1,50 @@
+// The two servers as processes: settings, JSON logs on stderr, and an end within ten seconds of a signal.
+import { ImageService } from '../service/image-service.js';
+import { type Config, readConfig } from '../shared/config.js';
+import { createJsonLogger, type Logger, silentLogger } from '../shared/log.js';
+
+/** What runs may end by itself for this long after a signal. */
+const GRACE_MS = 7000;
+/** After this the process ends, whatever still hangs. */
+const LIMIT_MS = 9500;
+
+export async function serveHttp({ host, port }: { host?: string; port?: string }): Promise<void> {
+  const { startServer } = await import('../http/server.js');
+  const env = { ...process.env, ...(host && { HOST: host }), ...(port && { PORT: port }) };
+  const { service, logger } = await openService(readConfig({ env }));
+  const signal = listenForSignals();
+  const server = await startServer({ service, logger });
+  process.stderr.write(`ImageForge serves ${server.url} (documentation: ${server.url}/docs)\n`);
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  logger.info({}, 'ending');
+  await server.close(GRACE_MS);
+}
+
+export async function serveMcp(): Promise<void> {
+  const { claimStdout, runStdio } = await import('../mcp/stdio.js');
+  const stdout = claimStdout();
+  const { service, logger } = await openService(readConfig());
+  const signal = listenForSignals();
+  if (service.config.warmup)
+    void service.warmUp().catch((error) => logger.error({ error }, 'the default model could not be loaded'));
+  await runStdio(service, { stdout, logger, signal });
+  setTimeout(() => process.exit(), LIMIT_MS).unref();
+  await service.close();
+}
+
+async function openService(config: Config): Promise<{ service: ImageService; logger: Logger }> {
+  const logger = config.logLevel === 'silent' ? silentLogger : await createJsonLogger(config.logLevel);
+  return { service: new ImageService({ config, logger, confine: true }), logger };
+}
+
+/** Fires at the first SIGINT or SIGTERM; the second ends the program, and so does hanging. */
+function listenForSignals(): AbortSignal {
+  const controller = new AbortController();
+  const onSignal = () => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort();
+    setTimeout(() => process.exit(1), LIMIT_MS).unref();
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  return controller.signal;
+}
