@@ -236,6 +236,10 @@ WeightTable read_weights(const Napi::Value & value) {
         for (uint32_t d = dims.Length(); d-- > 0;)
             entry.shape.push_back(read_integer(dims.Get(d), what + ".shape", -static_cast<int64_t>(max_safe_integer),
                                                static_cast<int64_t>(max_safe_integer)));
+        const Napi::Value scale = row.Get("scale");
+        if (!scale.IsUndefined()) entry.scale = static_cast<float>(read_number(scale, what + ".scale"));
+        const Napi::Value first = row.Get("row");
+        if (!first.IsUndefined()) entry.first_row = read_integer(first, what + ".row", 0, max_safe_integer);
         table.tensors.push_back(std::move(entry));
     }
     return table;

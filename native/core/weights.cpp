@@ -5,6 +5,7 @@
 #include <ggml-backend.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <unordered_map>
 
@@ -25,12 +26,18 @@ namespace {
 
 constexpr size_t max_tensors = 1 << 20;
 
-struct Row {
+struct Piece {
     uint32_t file;
     uint64_t offset;
     uint64_t bytes;
+    float scale;
+};
+
+struct Row {
     StorageType storage;
-    Shape shape;
+    Shape shape;                // of the whole tensor
+    std::vector<Piece> pieces;  // its bytes, one place behind the other
+    bool composed;
     Tensor declared = nullptr;
 };
 
@@ -65,6 +72,41 @@ uint64_t checked_bytes(const TensorEntry & entry, const StorageType & storage) {
     if (__builtin_mul_overflow(values / storage.block_values, storage.block_bytes, &bytes))
         fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large: %s.", name, to_string(entry.shape).c_str());
     return bytes;
+}
+
+/// Adds the rows of `next` behind those of `whole`; a part that doesn't follow or doesn't fit is refused.
+void append_rows(Row & whole, const Row & next, const TensorEntry & entry) {
+    Shape expected = next.shape;
+    if (!expected.empty() && !whole.shape.empty()) expected.back() = whole.shape.back();
+    if (expected.empty() || expected != whole.shape || entry.first_row != whole.shape.back() ||
+        next.storage.type != whole.storage.type || next.storage.conversion != whole.storage.conversion)
+        fail(ErrorCode::WeightsInvalid,
+             "Tensor \"%.200s\": the part %s of type %s at row %lld doesn't continue %s.", entry.name.c_str(),
+             to_string(next.shape).c_str(), entry.type.c_str(), static_cast<long long>(entry.first_row),
+             to_string(whole.shape).c_str());
+    if (__builtin_add_overflow(whole.shape.back(), next.shape.back(), &whole.shape.back()))
+        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large.", entry.name.c_str());
+    whole.pieces.push_back(next.pieces.front());
+}
+
+/// Multiplies `count` values of a floating-point type in place.
+void apply_scale(ggml_type type, void * values, uint64_t count, float scale) {
+    for (uint64_t i = 0; i < count; ++i) {
+        switch (type) {
+            case GGML_TYPE_F16: {
+                ggml_fp16_t & value = static_cast<ggml_fp16_t *>(values)[i];
+                value = ggml_fp32_to_fp16(ggml_fp16_to_fp32(value) * scale);
+                break;
+            }
+            case GGML_TYPE_BF16: {
+                ggml_bf16_t & value = static_cast<ggml_bf16_t *>(values)[i];
+                value = ggml_fp32_to_bf16(ggml_bf16_to_fp32(value) * scale);
+                break;
+            }
+            default:
+                static_cast<float *>(values)[i] *= scale;
+        }
+    }
 }
 
 /// What a processor needs to read the type where it lies.
@@ -124,9 +166,16 @@ WeightStore::WeightStore(Device & device, WeightTable table) : impl_(std::make_u
                  "The file is damaged or was not downloaded completely.",
                  name, static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(entry.offset),
                  file.path().c_str(), static_cast<unsigned long long>(file.size()));
-        Row row = {entry.file, entry.offset, bytes, storage, entry.shape, nullptr};
-        if (!impl_->rows.emplace(entry.name, std::move(row)).second)
-            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is in the table twice.", name);
+        if (entry.scale != 1 && (!std::isfinite(entry.scale) || storage.block_values > 1))
+            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" of type %s has the scale %g.", name, entry.type.c_str(),
+                 static_cast<double>(entry.scale));
+        const Row row = {storage, entry.shape, {{entry.file, entry.offset, bytes, entry.scale}}, entry.first_row >= 0};
+        const auto [place, is_new] = impl_->rows.emplace(entry.name, row);
+        if (is_new && entry.first_row <= 0) continue;
+        if (is_new || !row.composed || !place->second.composed)
+            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is in the table twice, or begins with its row %lld.", name,
+                 static_cast<long long>(entry.first_row));
+        append_rows(place->second, row, entry);
     }
     ggml_init_params params = {};
     params.mem_size = (table.tensors.size() + 1) * ggml_tensor_overhead();
@@ -160,8 +209,10 @@ Tensor WeightStore::Impl::declare(const std::string & name, const Shape & shape)
 }
 
 bool WeightStore::Impl::usable_in_place(const Row & row) const {
-    return device.is_cpu() && row.storage.conversion == Conversion::None && row.declared->type == row.storage.type &&
-           row.offset % alignment_of(row.storage.type) == 0;
+    const Piece & first = row.pieces.front();
+    return device.is_cpu() && row.pieces.size() == 1 && first.scale == 1 &&
+           row.storage.conversion == Conversion::None && row.declared->type == row.storage.type &&
+           first.offset % alignment_of(row.storage.type) == 0;
 }
 
 void WeightStore::Impl::place_mapped() {
@@ -169,16 +220,17 @@ void WeightStore::Impl::place_mapped() {
     std::vector<ggml_backend_buffer_t> over(files.size(), nullptr);
     for (auto & [name, row] : rows) {
         if (!row.declared || !usable_in_place(row)) continue;
-        const MappedFile & file = *files[row.file];
+        const Piece & place = row.pieces.front();
+        const MappedFile & file = *files[place.file];
         uint8_t * data = const_cast<uint8_t *>(file.data());
-        if (!over[row.file]) {
-            over[row.file] = ggml_backend_dev_buffer_from_host_ptr(dev, data, file.size(), file.size());
-            if (!over[row.file]) fail(ErrorCode::Internal, "The CPU backend doesn't take mapped files.");
-            ggml_backend_buffer_set_usage(over[row.file], GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-            buffers.emplace_back(over[row.file]);
+        if (!over[place.file]) {
+            over[place.file] = ggml_backend_dev_buffer_from_host_ptr(dev, data, file.size(), file.size());
+            if (!over[place.file]) fail(ErrorCode::Internal, "The CPU backend doesn't take mapped files.");
+            ggml_backend_buffer_set_usage(over[place.file], GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+            buffers.emplace_back(over[place.file]);
         }
-        ggml_backend_tensor_alloc(over[row.file], row.declared, data + row.offset);
-        mapped += row.bytes;
+        ggml_backend_tensor_alloc(over[place.file], row.declared, data + place.offset);
+        mapped += place.bytes;
     }
 }
 
@@ -196,26 +248,34 @@ void WeightStore::Impl::place_rest() {
 
 /// Copies a row to its own buffer, through F32 where only the type changes (a bias in F16).
 void WeightStore::Impl::upload(const Row & row) const {
-    const uint8_t * data = files[row.file]->data() + row.offset;
     const Tensor tensor = row.declared;
-    const int64_t count = ggml_nelements(tensor);
-    if (row.storage.conversion == Conversion::None && tensor->type == row.storage.type) {
-        ggml_backend_tensor_set(tensor, data, 0, ggml_nbytes(tensor));
-        return;
+    const StorageType & storage = row.storage;
+    uint64_t done = 0;
+    for (const Piece & piece : row.pieces) {
+        const uint8_t * data = files[piece.file]->data() + piece.offset;
+        if (storage.conversion == Conversion::None && tensor->type == storage.type && piece.scale == 1) {
+            ggml_backend_tensor_set(tensor, data, done, piece.bytes);
+            done += piece.bytes;
+            continue;
+        }
+        const uint64_t count = piece.bytes / storage.block_bytes * storage.block_values;
+        std::vector<uint8_t> values;
+        if (storage.conversion == Conversion::None) {
+            values.assign(data, data + piece.bytes);  // aligned now
+        } else {
+            values.resize(count * ggml_type_size(storage.type));
+            convert(storage.conversion, data, values.data(), count);
+        }
+        if (piece.scale != 1) apply_scale(storage.type, values.data(), count, piece.scale);
+        if (tensor->type != storage.type) {
+            std::vector<uint8_t> floats(count * sizeof(float));
+            ggml_get_type_traits(storage.type)
+                ->to_float(values.data(), reinterpret_cast<float *>(floats.data()), static_cast<int64_t>(count));
+            values.swap(floats);
+        }
+        ggml_backend_tensor_set(tensor, values.data(), done, values.size());
+        done += values.size();
     }
-    std::vector<uint8_t> values(static_cast<size_t>(count) * ggml_type_size(row.storage.type));
-    if (row.storage.conversion == Conversion::None) {
-        values.resize(row.bytes);
-        std::memcpy(values.data(), data, row.bytes);  // aligned now
-    } else {
-        convert(row.storage.conversion, data, values.data(), static_cast<uint64_t>(count));
-    }
-    if (tensor->type != row.storage.type) {
-        std::vector<uint8_t> floats(static_cast<size_t>(count) * sizeof(float));
-        ggml_get_type_traits(row.storage.type)->to_float(values.data(), reinterpret_cast<float *>(floats.data()), count);
-        values.swap(floats);
-    }
-    ggml_backend_tensor_set(tensor, values.data(), 0, values.size());
 }
 
 void WeightStore::load() {
@@ -227,7 +287,7 @@ void WeightStore::load() {
     store.place_rest();
     const auto in_mapping = [&](const Row & row) {
         const uint8_t * data = static_cast<const uint8_t *>(row.declared->data);
-        const MappedFile & file = *store.files[row.file];
+        const MappedFile & file = *store.files[row.pieces.front().file];
         return data >= file.data() && data < file.data() + file.size();
     };
     for (const auto & [name, row] : store.rows) {

@@ -23,6 +23,8 @@ struct TensorEntry {
     uint64_t offset = 0;   // bytes from the start of the file
     std::string type;      // "f32", "f16", "bf16", "f8_e4m3", "q8_0", "q4_k", … lower case, ggml's names where it has one
     Shape shape;           // ggml order
+    float scale = 1;       // every value is multiplied by this (scaled FP8); floating-point types only
+    int64_t first_row = -1;  // from 0 on: entries of one name make up one tensor, and this one's rows begin here
 };
 
 struct WeightTable {
