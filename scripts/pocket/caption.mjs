@@ -9,9 +9,13 @@ import { createRandom } from './scene.mjs';
 /** @template T @param {Random} random @param {readonly T[]} list @returns {T} */
 const pick = (random, list) => list[Math.floor(random() * list.length)];
 
-const sizeWords = { small: ['small', 'small', 'tiny', 'little'], medium: ['medium', 'medium-sized'], large: ['large', 'large', 'big', 'huge'] };
+const sizeWords = {
+  small: ['small', 'small', 'tiny', 'little'],
+  medium: ['medium', 'medium-sized'],
+  large: ['large', 'large', 'big', 'huge'],
+};
 const fillers = ['beautiful', 'nice', 'cute', 'simple', 'lovely', 'pretty'];
-const shapeWords = /** @type {Record<string, string[]>} */ ({
+export const shapeWords = /** @type {Record<string, string[]>} */ ({
   cross: ['cross', 'cross', 'plus sign'],
   moon: ['moon', 'moon', 'crescent moon'],
   cup: ['cup', 'cup', 'mug'],
@@ -20,21 +24,46 @@ const shapeWords = /** @type {Record<string, string[]>} */ ({
   circle: ['circle', 'circle', 'disc'],
 });
 const styleWords = {
-  flat: { before: ['a flat drawing of', 'a flat icon of', 'a picture of', 'a drawing of', 'an image of'], after: ['flat style', 'flat design', 'flat'] },
-  outline: { before: ['an outline drawing of', 'an outline drawing of', 'the outline of', 'a line drawing of', 'an outlined picture of'], after: ['outline', 'outline style', 'line art'] },
-  soft: { before: ['a soft shaded drawing of', 'a softly shaded', 'a shaded picture of', 'a soft shaded'], after: ['soft shaded', 'soft shading', 'shaded style'] },
+  flat: {
+    before: ['a flat drawing of', 'a flat icon of', 'a picture of', 'a drawing of', 'an image of'],
+    after: ['flat style', 'flat design', 'flat'],
+  },
+  outline: {
+    before: [
+      'an outline drawing of',
+      'an outline drawing of',
+      'the outline of',
+      'a line drawing of',
+      'an outlined picture of',
+    ],
+    after: ['outline', 'outline style', 'line art'],
+  },
+  soft: {
+    before: ['a soft shaded drawing of', 'a softly shaded', 'a shaded picture of', 'a soft shaded'],
+    after: ['soft shaded', 'soft shading', 'shaded style'],
+  },
 };
 const relationWords = {
-  above: { forward: ['above', 'above', 'above', 'over', 'on top of'], backward: ['below', 'below', 'below', 'under', 'beneath'] },
-  'left of': { forward: ['left of', 'to the left of', 'to the left of', 'on the left of'], backward: ['right of', 'to the right of', 'to the right of', 'on the right of'] },
-  inside: { forward: ['inside', 'inside', 'inside', 'in', 'within'], backward: ['around', 'with', 'containing'] },
+  above: {
+    forward: ['above', 'above', 'above', 'over', 'on top of'],
+    backward: ['below', 'below', 'below', 'under', 'beneath'],
+  },
+  'left of': {
+    forward: ['left of', 'to the left of', 'to the left of', 'on the left of'],
+    backward: ['right of', 'to the right of', 'to the right of', 'on the right of'],
+  },
+  inside: {
+    forward: ['inside', 'inside', 'inside', 'in', 'within'],
+    backward: ['around', 'with', 'containing'],
+  },
 };
 
 /** @param {Random} random @param {SceneObject} object @param {{article: boolean, size: number}} options */
 function describeObject(random, object, { article, size }) {
   const words = [];
   if (random() < 0.04) words.push(pick(random, fillers));
-  if (random() < (object.size === 'medium' ? 0.25 : 1) * size) words.push(pick(random, sizeWords[object.size]));
+  if (random() < (object.size === 'medium' ? 0.25 : 1) * size)
+    words.push(pick(random, sizeWords[object.size]));
   words.push(object.colour, pick(random, shapeWords[object.shape] ?? [object.shape]));
   const text = words.join(' ');
   return article ? `${/^[aeiou]/.test(text) ? 'an' : 'a'} ${text}` : text;
@@ -55,7 +84,7 @@ function describeContent(random, scene, article) {
 }
 
 /** The background that a caption without one stands for. */
-export function defaultBackground(/** @type {Scene} */ scene) {
+export function defaultBackground(/** @type {{objects: {colour: string}[]}} */ scene) {
   return scene.objects.some((object) => object.colour === 'white') ? 'gray' : 'white';
 }
 

@@ -1,4 +1,4 @@
-// Draws scenes for training: node dataset.mjs --out DIR --count N --seed S 
+// Draws scenes for training: node dataset.mjs --out DIR --count N --seed S
 // writes pictures.u8 (N x 128 x 128 x 3 bytes) and captions.jsonl ({captions, scene} a line: three captions each). Held-out combinations
 // are left out.
 import { createWriteStream, mkdirSync } from 'node:fs';
@@ -32,7 +32,9 @@ function trainingScene() {
 
 for (let i = 0; i < Number(values.count); i++) {
   const scene = trainingScene();
-  captions.write(`${JSON.stringify({ captions: [0, 1, 2].map(() => describeScene(scene, random)), scene })}\n`);
+  captions.write(
+    `${JSON.stringify({ captions: [0, 1, 2].map(() => describeScene(scene, random)), scene })}\n`,
+  );
   if (!pictures.write(drawScene(scene))) await new Promise((resolve) => pictures.once('drain', resolve));
 }
 pictures.end();

@@ -29,10 +29,20 @@ function findBackground(pixels) {
   /** @type {number[][]} */
   const members = colours.map(() => []);
   for (let i = 0; i < size; i++) {
-    for (const at of [i, size + i, (size - 1) * size + i, (size - 2) * size + i, i * size, i * size + 1, i * size + size - 1, i * size + size - 2]) {
+    for (const at of [
+      i,
+      size + i,
+      (size - 1) * size + i,
+      (size - 2) * size + i,
+      i * size,
+      i * size + 1,
+      i * size + size - 1,
+      i * size + size - 2,
+    ]) {
       let best = 0;
       for (let c = 1; c < colours.length; c++) {
-        if (distance(pixels, at, palette[colours[c]]) < distance(pixels, at, palette[colours[best]])) best = c;
+        if (distance(pixels, at, palette[colours[c]]) < distance(pixels, at, palette[colours[best]]))
+          best = c;
       }
       votes[best]++;
       members[best].push(at);
@@ -47,10 +57,11 @@ function findBackground(pixels) {
 }
 
 /** For each pixel the index of the object colour that explains it best, and how badly (RGB distance). */
-function labelColours(/** @type {Uint8Array} */ pixels) {
+function labelColours(/** @type {Uint8Array} */ pixels, /** @type {Uint8Array} */ mask) {
   const labels = new Uint8Array(area);
   const errors = new Float32Array(area);
   for (let at = 0; at < area; at++) {
+    if (!mask[at]) continue;
     let best = Infinity;
     for (let c = 0; c < colours.length; c++) {
       if (colours[c] === 'gray') continue;
@@ -132,7 +143,8 @@ function fillHoles(mask) {
       queue.push(at);
     }
   };
-  for (let i = 0; i < size; i++) for (const at of [i, area - size + i, i * size, i * size + size - 1]) visit(at);
+  for (let i = 0; i < size; i++)
+    for (const at of [i, area - size + i, i * size, i * size + size - 1]) visit(at);
   for (let q = 0; q < queue.length; q++) {
     const x = queue[q] % size;
     if (x > 0) visit(queue[q] - 1);
@@ -175,7 +187,8 @@ function normalise(mask, box) {
     if (y < 0 || y >= size) continue;
     for (let i = 0; i < grid * fine; i++) {
       const x = Math.floor(left + ((i + 0.5) * side) / (grid * fine));
-      if (x >= 0 && x < size) cells[Math.floor(j / fine) * grid + Math.floor(i / fine)] += mask[y * size + x] / (fine * fine);
+      if (x >= 0 && x < size)
+        cells[Math.floor(j / fine) * grid + Math.floor(i / fine)] += mask[y * size + x] / (fine * fine);
     }
   }
   const blurred = new Float32Array(grid * grid);
@@ -216,9 +229,23 @@ let templates;
 
 function allTemplates() {
   templates ??= shapeNames.flatMap((shape) =>
-    [...[18, 30, 48].map((r) => ({ r, outline: false })), ...[17, 20, 24, 32, 48].map((r) => ({ r, outline: true }))].map(({ r, outline }) => {
-      const object = { shape, colour: 'black', size: /** @type {const} */ ('medium'), x: 64, y: 64, radius: r };
-      const pixels = drawScene({ background: 'white', style: outline ? 'outline' : 'flat', objects: [object] });
+    [
+      ...[18, 30, 48].map((r) => ({ r, outline: false })),
+      ...[17, 20, 24, 32, 48].map((r) => ({ r, outline: true })),
+    ].map(({ r, outline }) => {
+      const object = {
+        shape,
+        colour: 'black',
+        size: /** @type {const} */ ('medium'),
+        x: 64,
+        y: 64,
+        radius: r,
+      };
+      const pixels = drawScene({
+        background: 'white',
+        style: outline ? 'outline' : 'flat',
+        objects: [object],
+      });
       const mask = new Uint8Array(area);
       for (let at = 0; at < area; at++) mask[at] = pixels[at * 3] < 200 ? 1 : 0;
       return { shape, outline, ...describeMask(mask) };
@@ -234,8 +261,10 @@ function matchShape(mask, among) {
   if (!own) return found;
   for (const template of allTemplates()) {
     if (among && !among.includes(template.shape)) continue;
-    const similarity = 0.5 * overlap(own.detail, template.detail) + 0.5 * overlap(own.silhouette, template.silhouette);
-    if (similarity > found.similarity) Object.assign(found, { shape: template.shape, outline: template.outline, similarity });
+    const similarity =
+      0.5 * overlap(own.detail, template.detail) + 0.5 * overlap(own.silhouette, template.silhouette);
+    if (similarity > found.similarity)
+      Object.assign(found, { shape: template.shape, outline: template.outline, similarity });
   }
   return found;
 }
@@ -251,37 +280,39 @@ function matchShape(mask, among) {
  */
 export function recognise(pixels) {
   const background = findBackground(pixels);
-  const { labels, errors } = labelColours(pixels);
   const raw = new Uint8Array(area);
   for (let at = 0; at < area; at++) raw[at] = distance(pixels, at, background.rgb) > 34 ? 1 : 0;
   const pieces = piecesOf(raw, 6);
   if (pieces.length === 0) return { background: background.name, objects: [] };
   const mask = union(pieces);
+  const { labels, errors } = labelColours(pixels, mask);
 
   /** @param {Uint8Array} part @param {readonly string[]} [among] @returns {Found} */
   const identify = (part, among) => ({ ...matchShape(part, among), colour: colourOf(part) });
   /** The colour that most pixels have; edges, which mix colours, count little. */
   const colourOf = (/** @type {Uint8Array} */ part) => {
     const votes = new Float32Array(colours.length);
-    let farthest = 0;
-    for (let at = 0; at < area; at++) if (part[at]) farthest = Math.max(farthest, distance(pixels, at, background.rgb));
     for (let at = 0; at < area; at++) {
-      if (part[at] && colours[labels[at]] !== background.name && distance(pixels, at, background.rgb) > 0.45 * farthest) {
-        votes[labels[at]] += 1 / (10 + errors[at]);
-      }
+      if (part[at] && colours[labels[at]] !== background.name) votes[labels[at]] += 1 / (8 + errors[at]) ** 2;
     }
     return colours[votes.indexOf(Math.max(...votes))];
   };
 
   const inside = readInside(mask, pieces, labels, background.name, identify);
   if (inside && inside.score > 0.9) return finish(inside);
-  const readings = [readOne(mask, identify), ...readBeside(mask, identify, 'above'), ...readBeside(mask, identify, 'left of')];
+  const readings = [
+    readOne(mask, identify),
+    ...readBeside(mask, identify, 'above'),
+    ...readBeside(mask, identify, 'left of'),
+  ];
   if (inside) readings.push(inside);
   return finish(readings.reduce((best, reading) => (reading.score > best.score ? reading : best)));
 
   /** @param {Reading} reading @returns {Recognised} */
   function finish({ objects, relation }) {
-    return relation ? { background: background.name, objects, relation } : { background: background.name, objects };
+    return relation
+      ? { background: background.name, objects, relation }
+      : { background: background.name, objects };
   }
 }
 
@@ -304,10 +335,15 @@ function readBeside(mask, identify, relation) {
     if (filled[i] > 0 || filled[i - 1] === 0) continue;
     const end = filled.findIndex((n, k) => k > i && n > 0);
     if (end < 0) break;
-    const parts = [mask.map((v, at) => (along(at) < i ? v : 0)), mask.map((v, at) => (along(at) >= i ? v : 0))];
+    const parts = [
+      mask.map((v, at) => (along(at) < i ? v : 0)),
+      mask.map((v, at) => (along(at) >= i ? v : 0)),
+    ];
     if (parts.some((part) => count(part) < 40)) continue;
     const objects = parts.map((part) => identify(part));
-    const score = (objects[0].similarity + objects[1].similarity) / 2 - (objects[0].colour === objects[1].colour ? 0.02 : -0.03);
+    const score =
+      (objects[0].similarity + objects[1].similarity) / 2 -
+      (objects[0].colour === objects[1].colour ? 0.02 : -0.03);
     readings.push({ objects, relation, score });
   }
   return readings;
@@ -318,15 +354,25 @@ function readBeside(mask, identify, relation) {
 function readInside(mask, pieces, labels, background, identify) {
   // A ring or an outline around separate pieces.
   const outer = boxOf(pieces[0]);
-  const rest = pieces.slice(1);
+  const widthOf = (/** @type {Uint8Array} */ piece) => {
+    const box = boxOf(piece);
+    return box ? box.x1 - box.x0 : 0;
+  };
+  // The inner line of an outlined ring belongs to the ring: no object inside another is that wide.
+  const frames = pieces.filter((piece) => widthOf(piece) > 0.52 * widthOf(pieces[0]));
+  const rest = pieces.filter((piece) => !frames.includes(piece));
   if (outer && rest.length > 0) {
     const inner = union(rest);
     const box = boxOf(inner);
     const within = box && box.x0 > outer.x0 && box.x1 < outer.x1 && box.y0 > outer.y0 && box.y1 < outer.y1;
     if (within && count(inner) >= 40) {
-      const objects = [identify(inner), identify(pieces[0], containerNames)];
+      const objects = [identify(inner), identify(union(frames), containerNames)];
       const bonus = objects[0].colour === objects[1].colour ? -0.04 : 0.06;
-      return { objects, relation: 'inside', score: (objects[0].similarity + objects[1].similarity) / 2 + bonus };
+      return {
+        objects,
+        relation: 'inside',
+        score: (objects[0].similarity + objects[1].similarity) / 2 + bonus,
+      };
     }
   }
   // A filled shape under pieces of another colour.
@@ -334,7 +380,9 @@ function readInside(mask, pieces, labels, background, identify) {
   const core = erode(filled, 3);
   const frame = filled.map((v, at) => v & (1 - core[at]));
   const container = identify(frame.some(Boolean) ? frame : filled).colour;
-  const inner = core.map((v, at) => (v && mask[at] && colours[labels[at]] !== container && colours[labels[at]] !== background ? 1 : 0));
+  const inner = core.map((v, at) =>
+    v && mask[at] && colours[labels[at]] !== container && colours[labels[at]] !== background ? 1 : 0,
+  );
   const parts = piecesOf(inner, 8);
   if (parts.length === 0) return undefined;
   const other = union(parts);
@@ -344,4 +392,3 @@ function readInside(mask, pieces, labels, background, identify) {
   const sound = colourful && objects[1].similarity > 0.85 && objects[0].similarity > 0.6;
   return { objects, relation: 'inside', score: sound ? 2 : 0 };
 }
-

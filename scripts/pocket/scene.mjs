@@ -104,14 +104,21 @@ export function randomScene(random, fixed = {}) {
     const spread = Math.min(12, pictureSize / 2 - radius - margin);
     const x = pictureSize / 2 + between(random, -spread, spread);
     const y = pictureSize / 2 + between(random, -spread, spread);
-    return { background, style, objects: [{ shape: pick(random, shapeNames), colour: pick(random, colours), size, x, y, radius }] };
+    return {
+      background,
+      style,
+      objects: [{ shape: pick(random, shapeNames), colour: pick(random, colours), size, x, y, radius }],
+    };
   }
   const relation = fixed.relation ?? pick(random, relationNames);
   const first = { shape: pick(random, shapeNames), colour: pick(random, colours) };
   const second = { shape: pick(random, shapeNames), colour: pick(random, colours) };
   if (relation === 'inside') {
     second.shape = pick(random, containerNames);
-    second.colour = pick(random, colours.filter((name) => name !== first.colour));
+    second.colour = pick(
+      random,
+      colours.filter((name) => name !== first.colour),
+    );
     return { background, style, relation, objects: placeInside(random, first, second) };
   }
   return { background, style, relation, objects: placeBeside(random, relation, first, second) };
@@ -125,7 +132,13 @@ function placeInside(random, first, second) {
   const inner = between(random, 19, 22);
   const drop = { triangle: 0.24, cloud: 0.12, heart: -0.08 }[second.shape] ?? 0;
   return [
-    { ...first, size: 'small', radius: inner, x: x + between(random, -1.5, 1.5), y: y + drop * radius + between(random, -1.5, 1.5) },
+    {
+      ...first,
+      size: 'small',
+      radius: inner,
+      x: x + between(random, -1.5, 1.5),
+      y: y + drop * radius + between(random, -1.5, 1.5),
+    },
     { ...second, size: 'large', radius, x, y },
   ];
 }
@@ -133,13 +146,16 @@ function placeInside(random, first, second) {
 /** @param {Random} random @param {Relation} relation @param {{shape: string, colour: string}} first @param {{shape: string, colour: string}} second @returns {SceneObject[]} */
 function placeBeside(random, relation, first, second) {
   let sizes = [pick(random, sizeNames), pick(random, sizeNames)];
-  while (sizes[0] === 'large' && sizes[1] === 'large') sizes = [pick(random, sizeNames), pick(random, sizeNames)];
+  while (sizes[0] === 'large' && sizes[1] === 'large')
+    sizes = [pick(random, sizeNames), pick(random, sizeNames)];
   const radii = sizes.map((size) => between(random, pairRadius[size][0], pairRadius[size][1]));
   const slack = pictureSize - 2 * margin - 2 * (radii[0] + radii[1]);
   const gap = Math.min(slack, between(random, 4, 4 + slack * 0.4));
   const start = margin + between(random, 0.25, 0.75) * (slack - gap);
   const along = [start + radii[0], start + 2 * radii[0] + gap + radii[1]];
-  const across = radii.map((radius) => pictureSize / 2 + between(random, -1, 1) * Math.min(8, pictureSize / 2 - radius - margin));
+  const across = radii.map(
+    (radius) => pictureSize / 2 + between(random, -1, 1) * Math.min(8, pictureSize / 2 - radius - margin),
+  );
   return [first, second].map((object, i) => ({
     ...object,
     size: sizes[i],
@@ -162,8 +178,10 @@ export function drawScene(/** @type {Scene} */ scene) {
   for (let i = 0; i < 3; i++) pixels[i] = ground[i];
   for (let filled = 3; filled < pixels.length; filled *= 2) pixels.copyWithin(filled, 0, filled);
   // Only the rows and columns that objects cover are sampled.
-  const low = (/** @type {'x' | 'y'} */ axis) => Math.floor(Math.min(...scene.objects.map((o) => o[axis] - o.radius)) - 1);
-  const high = (/** @type {'x' | 'y'} */ axis) => Math.ceil(Math.max(...scene.objects.map((o) => o[axis] + o.radius)) + 1);
+  const low = (/** @type {'x' | 'y'} */ axis) =>
+    Math.floor(Math.min(...scene.objects.map((o) => o[axis] - o.radius)) - 1);
+  const high = (/** @type {'x' | 'y'} */ axis) =>
+    Math.ceil(Math.max(...scene.objects.map((o) => o[axis] + o.radius)) + 1);
   const [x0, x1] = [Math.max(0, low('x')), Math.min(pictureSize, high('x'))];
   const [y0, y1] = [Math.max(0, low('y')), Math.min(pictureSize, high('y'))];
   const samples = new Float32Array(n * n * 3);
@@ -181,7 +199,8 @@ export function drawScene(/** @type {Scene} */ scene) {
     for (let x = x0; x < x1; x++) {
       const at = (y * scale * n + x * scale) * 3;
       for (let c = 0; c < 3; c++) {
-        const sum = samples[at + c] + samples[at + c + 3] + samples[at + c + n * 3] + samples[at + c + n * 3 + 3];
+        const sum =
+          samples[at + c] + samples[at + c + 3] + samples[at + c + n * 3] + samples[at + c + n * 3 + 3];
         pixels[(y * pictureSize + x) * 3 + c] = Math.round(sum / (scale * scale));
       }
     }
@@ -196,7 +215,8 @@ function drawObject(samples, n, object, style) {
   const width = Math.min(n, Math.ceil((object.x + object.radius) * scale) + 1) - x0;
   const height = Math.min(n, Math.ceil((object.y + object.radius) * scale) + 1) - y0;
   const layers = new Uint8Array(width * height);
-  const unit = (/** @type {number} */ at, /** @type {number} */ centre) => ((at + 0.5) / scale - centre) / object.radius;
+  const unit = (/** @type {number} */ at, /** @type {number} */ centre) =>
+    ((at + 0.5) / scale - centre) / object.radius;
   for (let j = 0; j < height; j++) {
     for (let i = 0; i < width; i++) {
       layers[j * width + i] = layerAt(object.shape, unit(x0 + i, object.x), unit(y0 + j, object.y));
@@ -223,15 +243,25 @@ function shade(value, light) {
 }
 
 /** Chamfer distance in samples from each sample to the nearest change of layer (0 at the change itself). */
-function distanceToEdge(/** @type {Uint8Array} */ layers, /** @type {number} */ width, /** @type {number} */ height) {
+function distanceToEdge(
+  /** @type {Uint8Array} */ layers,
+  /** @type {number} */ width,
+  /** @type {number} */ height,
+) {
   const distance = new Float32Array(width * height).fill(1e6);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const at = y * width + x;
       const own = layers[at];
       if (
-        x === 0 || y === 0 || x === width - 1 || y === height - 1 ||
-        layers[at - 1] !== own || layers[at + 1] !== own || layers[at - width] !== own || layers[at + width] !== own
+        x === 0 ||
+        y === 0 ||
+        x === width - 1 ||
+        y === height - 1 ||
+        layers[at - 1] !== own ||
+        layers[at + 1] !== own ||
+        layers[at - width] !== own ||
+        layers[at + width] !== own
       ) {
         distance[at] = 0;
       }

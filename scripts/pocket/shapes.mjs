@@ -154,11 +154,16 @@ export const shapes = {
   key: (x, y) => {
     if (ellipse(x, y, -0.52, 0, 0.2)) return 0;
     if (ellipse(x, y, -0.52, 0, 0.46)) return 1;
-    return box(x, y, -0.2, -0.12, 1, 0.12) || box(x, y, 0.44, 0, 0.62, 0.42) || box(x, y, 0.8, 0, 1, 0.42) ? 1 : 0;
+    return box(x, y, -0.2, -0.12, 1, 0.12) || box(x, y, 0.44, 0, 0.62, 0.42) || box(x, y, 0.8, 0, 1, 0.42)
+      ? 1
+      : 0;
   },
   mushroom: (x, y) => {
     if (y <= 0.12 && ellipse(x, y, 0, 0.12, 0.98, 1)) {
-      const spot = ellipse(x, y, -0.45, -0.18, 0.17) || ellipse(x, y, 0.08, -0.5, 0.18) || ellipse(x, y, 0.5, -0.12, 0.15);
+      const spot =
+        ellipse(x, y, -0.45, -0.18, 0.17) ||
+        ellipse(x, y, 0.08, -0.5, 0.18) ||
+        ellipse(x, y, 0.5, -0.12, 0.15);
       return spot ? 2 : 1;
     }
     return box(x, y, -0.27, 0.1, 0.27, 0.92) ? 2 : 0;
@@ -176,7 +181,9 @@ export const shapes = {
   },
   umbrella: (x, y) => {
     const scallop =
-      ellipse(x, y, -0.66, 0.05, 0.33, 0.18) || ellipse(x, y, 0, 0.05, 0.33, 0.18) || ellipse(x, y, 0.66, 0.05, 0.33, 0.18);
+      ellipse(x, y, -0.66, 0.05, 0.33, 0.18) ||
+      ellipse(x, y, 0, 0.05, 0.33, 0.18) ||
+      ellipse(x, y, 0.66, 0.05, 0.33, 0.18);
     if (y <= 0.05 && ellipse(x, y, 0, 0.05, 0.99, 0.95) && !scallop) return 1;
     if (box(x, y, -0.08, -0.15, 0.08, 0.72)) return 2;
     const hook = ellipse(x, y, 0.17, 0.72, 0.25) && !ellipse(x, y, 0.17, 0.72, 0.11);
@@ -212,7 +219,10 @@ export function layerAt(/** @type {string} */ shape, /** @type {number} */ x, /*
     grid = new Uint8Array(gridSize * gridSize);
     for (let j = 0; j < gridSize; j++) {
       for (let i = 0; i < gridSize; i++) {
-        grid[j * gridSize + i] = shapes[shape](((i + 0.5) * 2) / gridSize - 1, ((j + 0.5) * 2) / gridSize - 1);
+        grid[j * gridSize + i] = shapes[shape](
+          ((i + 0.5) * 2) / gridSize - 1,
+          ((j + 0.5) * 2) / gridSize - 1,
+        );
       }
     }
     grids.set(shape, grid);

@@ -34,7 +34,7 @@ def load_text(path: Path) -> tuple[TextEncoder, CompactVocabulary]:
 def main(args: argparse.Namespace, rank: int) -> None:
     torch.manual_seed(args.seed)
     latents = np.load(args.data / "latents.npy", mmap_mode="r")
-    captions, _ = read_captions(args.data)
+    captions = read_captions(args.data)[0][: len(latents)]
     text, vocabulary = load_text(args.run / "text.pt")
     tokenizer = load_tokenizer(args.tokenizer)
     tokens = vocabulary.table[encode(tokenizer, [c for group in captions for c in group])]
