@@ -2,6 +2,8 @@
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { routePath } from 'hono/route';
+import { McpHttpDoor } from '../mcp/http.js';
+import { createMcpFactory } from '../mcp/server.js';
 import type { ImageService } from '../service/image-service.js';
 import { JobStore } from '../service/jobs.js';
 import { ImageForgeError } from '../shared/errors.js';
@@ -29,6 +31,8 @@ export interface AppOptions {
 export interface App {
   fetch: Hono['fetch'];
   jobs: JobStore;
+  /** Ends MCP sessions; what was asked over HTTP ends with its connection. */
+  close(): Promise<void>;
 }
 
 export function createApp({ service, jobs = new JobStore(service), logger = silentLogger }: AppOptions): App {
@@ -59,6 +63,8 @@ export function createApp({ service, jobs = new JobStore(service), logger = sile
   addStateRoutes(routes, doors);
   addImageRoutes(routes, doors);
   addJobRoutes(routes, doors);
+  const mcp = new McpHttpDoor(createMcpFactory(service, jobs), logger);
+  app.all('/mcp', (c) => mcp.fetch(c.req.raw));
   addDocs(app, () => describeApi(routes.descriptions, readVersion()));
 
   app.get('/', (c) => c.redirect('/docs'));
@@ -73,5 +79,5 @@ export function createApp({ service, jobs = new JobStore(service), logger = sile
     if (known.status >= 500) logger.error({ path: c.req.path, code: known.code, error }, 'request failed');
     return answerError(c, error, jobs.meanSeconds());
   });
-  return { fetch: app.fetch, jobs };
+  return { fetch: app.fetch, jobs, close: () => mcp.close() };
 }

@@ -1,14 +1,11 @@
 // Swagger UI from this machine's own files: it works without a network.
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import path from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import type { Hono } from 'hono';
-import { ImageForgeError } from '../shared/errors.js';
 
 const ASSETS: Record<string, string> = {
   'swagger-ui.css': 'text/css; charset=utf-8',
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
-  'favicon-32x32.png': 'image/png',
 };
 
 const PAGE = `<!doctype html>
@@ -17,7 +14,6 @@ const PAGE = `<!doctype html>
   <meta charset="utf-8">
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <title>ImageForge API</title>
-  <link rel="icon" href="/docs/favicon-32x32.png">
   <link rel="stylesheet" href="/docs/swagger-ui.css">
 </head>
 <body>
@@ -43,21 +39,13 @@ export function addDocs(app: Hono, describe: () => object): void {
     const file = c.req.param('file');
     const type = Object.hasOwn(ASSETS, file) ? ASSETS[file] : undefined;
     if (type === undefined) return c.notFound();
-    const bytes = await readFile(path.join(findAssets(), file));
-    return c.body(new Uint8Array(bytes), 200, {
+    const packed = await readFile(new URL(`../../assets/swagger-ui/${file}.gz`, import.meta.url));
+    const unpacks = /\bgzip\b/.test(c.req.header('accept-encoding') ?? '');
+    return c.body(new Uint8Array(unpacks ? packed : gunzipSync(packed)), 200, {
       'Content-Type': type,
       'Cache-Control': 'public, max-age=86400',
+      Vary: 'Accept-Encoding',
+      ...(unpacks && { 'Content-Encoding': 'gzip' }),
     });
   });
-}
-
-function findAssets(): string {
-  try {
-    return path.dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
-  } catch (error) {
-    throw new ImageForgeError('NOT_FOUND', 'The files of Swagger UI are not installed.', {
-      hint: 'npm install swagger-ui-dist; /openapi.json describes the API without it.',
-      cause: error,
-    });
-  }
 }

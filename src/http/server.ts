@@ -42,6 +42,7 @@ export async function startServer({
     close: async (graceMs = 0) => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       await service.close(graceMs);
+      await app.close();
       // answers to what has just ended are on their way; idle connections and event streams are not waited for
       await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 500))]);
       server.closeAllConnections();

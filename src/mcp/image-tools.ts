@@ -1,0 +1,200 @@
+// The tools that make pictures, and the tool that looks after what outlasts a call.
+import type { CallToolResult, McpServer, ServerContext } from '@modelcontextprotocol/server';
+import { z } from 'zod';
+import type { ImageService } from '../service/image-service.js';
+import type { Job, JobStore } from '../service/jobs.js';
+import type { Operation } from '../service/requests.js';
+import { ImageForgeError } from '../shared/errors.js';
+import { lenient } from './lenient.js';
+import { reportProgress } from './progress.js';
+import { jobResultSchema, showError, showResult, showRunning } from './results.js';
+
+/** Clients give up at 60 s. */
+const DEFAULT_WAIT = 45;
+const MAX_WAIT = 3600;
+
+const waitSeconds = z
+  .number()
+  .min(0)
+  .max(MAX_WAIT)
+  .nullish()
+  .describe(`Seconds to wait for the image; after them the answer is a job_id. Default ${DEFAULT_WAIT}`);
+
+const COMMON = {
+  prompt: true,
+  negative_prompt: true,
+  model: true,
+  steps: true,
+  guidance: true,
+  guidance_scale: true,
+  width: true,
+  height: true,
+  seed: true,
+  assist: true,
+  sampler: true,
+  schedule: true,
+  batch: true,
+  clip_skip: true,
+  loras: true,
+  use_cache: true,
+} as const;
+const SOURCE = { image_path: true, init_image: true, strength: true } as const;
+const MASK = { mask_path: true, mask_image: true } as const;
+
+export function addImageTools(server: McpServer, service: ImageService, jobs: JobStore): void {
+  const { generate, edit, inpaint } = service.schemas;
+  const tools = [
+    {
+      name: 'generate_image',
+      operation: 'generate',
+      title: 'Generate an image',
+      description: 'Generate an image from a text prompt, on this machine.',
+      schema: generate.pick(COMMON),
+    },
+    {
+      name: 'edit_image',
+      operation: 'edit',
+      title: 'Edit an image',
+      description: 'Change an existing image as a prompt says. Needs image_path (or init_image).',
+      schema: edit.pick({ ...COMMON, ...SOURCE }),
+    },
+    {
+      name: 'inpaint_image',
+      operation: 'inpaint',
+      title: 'Repaint a part of an image',
+      description:
+        'Repaint the white regions of a mask; black is kept. Needs image_path and mask_path (or init_image and mask_image).',
+      schema: inpaint.pick({ ...COMMON, ...SOURCE, ...MASK }),
+    },
+  ] satisfies {
+    name: string;
+    operation: Operation;
+    title: string;
+    description: string;
+    schema: z.ZodObject;
+  }[];
+  for (const { name, operation, title, description, schema } of tools) {
+    server.registerTool(
+      name,
+      {
+        title,
+        description,
+        inputSchema: lenient(schema.extend({ wait_seconds: waitSeconds })),
+        outputSchema: jobResultSchema,
+        annotations: {
+          readOnlyHint: false,
+          destructiveHint: false,
+          idempotentHint: false,
+          openWorldHint: false,
+        },
+      },
+      async ({ wait_seconds, ...fields }, context) =>
+        answer(() => {
+          const seconds = readWait(wait_seconds);
+          const job = jobs.start(service.parse(operation, fields));
+          return follow(job, jobs, seconds, context);
+        }),
+    );
+  }
+  server.registerTool(
+    'job',
+    {
+      title: 'Look after a job',
+      description:
+        'A generation that outlasted its call: look at it (status), wait for its image (wait), get the image (result), or cancel it.',
+      inputSchema: lenient(
+        z.object({
+          job_id: z.string(),
+          action: z.enum(['status', 'wait', 'result', 'cancel']).nullish().describe('Default: status'),
+          wait_seconds: waitSeconds,
+        }),
+      ),
+      outputSchema: jobResultSchema,
+      annotations: { readOnlyHint: false, destructiveHint: false, openWorldHint: false },
+    },
+    async ({ job_id, action, wait_seconds }, context) =>
+      answer(() => actOn(jobs.get(String(job_id)), action, readWait(wait_seconds), context)),
+  );
+}
+
+async function actOn(
+  job: Job,
+  action: unknown,
+  seconds: number,
+  context: ServerContext,
+): Promise<CallToolResult> {
+  switch (action ?? 'status') {
+    case 'status':
+      return job.state === 'failed' ? showError(job.error) : showRunning(job);
+    case 'wait':
+      return (await waits(job, seconds, context)) ? showResult(await job.wait()) : showRunning(job);
+    case 'result':
+      return job.active ? showRunning(job) : showResult(await job.wait());
+    case 'cancel':
+      job.cancel();
+      await job.ended;
+      return showRunning(job);
+    default:
+      throw new ImageForgeError(
+        'INVALID_ARGUMENT',
+        `action: expected status, wait, result or cancel, found ${action}`,
+      );
+  }
+}
+
+/** The picture, or, when that takes longer than the client waits, a job that goes on. */
+async function follow(
+  job: Job,
+  jobs: JobStore,
+  seconds: number,
+  context: ServerContext,
+): Promise<CallToolResult> {
+  const { signal } = context.mcpReq;
+  const cancel = () => job.cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  try {
+    if (await waits(job, seconds, context)) return await showResult(await job.wait());
+    jobs.keep(job);
+    return showRunning(job);
+  } finally {
+    signal.removeEventListener('abort', cancel);
+  }
+}
+
+/** true when the job has ended within this time. */
+async function waits(job: Job, seconds: number, context: ServerContext): Promise<boolean> {
+  const stop = reportProgress(job, context);
+  let timer: NodeJS.Timeout | undefined;
+  const { signal } = context.mcpReq;
+  let leave = () => {};
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, seconds * 1000);
+    leave = resolve;
+    signal.addEventListener('abort', leave, { once: true });
+  });
+  try {
+    await Promise.race([job.ended, timeout]);
+    return !job.active;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', leave);
+    stop();
+  }
+}
+
+function readWait(value: unknown): number {
+  const parsed = waitSeconds.safeParse(value);
+  if (parsed.success) return parsed.data ?? DEFAULT_WAIT;
+  throw new ImageForgeError(
+    'INVALID_ARGUMENT',
+    `wait_seconds: expected 0 to ${MAX_WAIT}, found ${JSON.stringify(value)}`,
+  );
+}
+
+async function answer(work: () => Promise<CallToolResult>): Promise<CallToolResult> {
+  try {
+    return await work();
+  } catch (error) {
+    return showError(error);
+  }
+}

@@ -1,0 +1,57 @@
+// Progress notifications of one call: every step, and at least every ten seconds while nothing else happens.
+import type { ServerContext } from '@modelcontextprotocol/server';
+import type { Job, NumberedEvent } from '../service/jobs.js';
+
+const HEARTBEAT_MS = 8000;
+/** What a message without a finished step adds: the protocol wants every value above the last. */
+const TINY = 1e-3;
+
+/** Reports until the returned function is called. Clients that gave no token hear nothing. */
+export function reportProgress(job: Job, { mcpReq }: ServerContext): () => void {
+  const progressToken = mcpReq._meta?.progressToken;
+  if (progressToken === undefined) return () => undefined;
+  let last = 0;
+  const send = () => {
+    const { progress } = job;
+    const batch = job.request.batch;
+    const steps = progress?.phase === 'denoise' || progress?.phase === 'decode' ? progress.steps : 0;
+    const done = progress
+      ? progress.image * steps + (progress.phase === 'denoise' ? progress.step : steps)
+      : 0;
+    last = Math.max(done, last + TINY);
+    const params = {
+      progressToken,
+      progress: last,
+      ...(steps > 0 && { total: Math.max(batch * steps, last) }),
+      message: describeProgress(job),
+    };
+    void mcpReq.notify({ method: 'notifications/progress', params }).catch(() => undefined);
+  };
+  let timer = setInterval(send, HEARTBEAT_MS);
+  const unsubscribe = job.subscribe(({ event }: NumberedEvent) => {
+    if (event.type !== 'queued' && event.type !== 'phase' && event.type !== 'step') return;
+    clearInterval(timer);
+    timer = setInterval(send, HEARTBEAT_MS);
+    send();
+  });
+  send();
+  return () => {
+    clearInterval(timer);
+    unsubscribe();
+  };
+}
+
+export function describeProgress({ progress, position, request: { batch } }: Job): string {
+  if (!progress) return position === null ? 'preparing' : `waiting, place ${position}`;
+  const which = batch > 1 ? ` of image ${progress.image + 1}/${batch}` : '';
+  switch (progress.phase) {
+    case 'load':
+      return 'loading the model';
+    case 'encode':
+      return 'reading the prompt';
+    case 'denoise':
+      return `step ${progress.step}/${progress.steps}${which}`;
+    case 'decode':
+      return `decoding${which}`;
+  }
+}

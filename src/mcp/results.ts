@@ -1,0 +1,110 @@
+// What the tools answer: a preview that chats can show, the path and a link to the full picture, and the facts.
+import path from 'node:path';
+import type { CallToolResult } from '@modelcontextprotocol/server';
+import { z } from 'zod';
+import type { Job } from '../service/jobs.js';
+import { makePreview } from '../service/pictures.js';
+import { type ImageResult, toResponse } from '../service/results.js';
+import { ImageForgeError } from '../shared/errors.js';
+import { describeProgress } from './progress.js';
+
+/** As base64 it stays below 300 kB. */
+const PREVIEW = { side: 768, bytes: 225_000 };
+
+const optional = {
+  progress: z.object({ phase: z.string(), image: z.int(), step: z.int(), steps: z.int() }).nullable(),
+  position: z.int().nullable().describe('Place in the line, 1 = next'),
+  message: z.string(),
+  task: z.enum(['text2img', 'img2img', 'inpaint']),
+  model: z.string(),
+  seed: z.int(),
+  steps: z.int(),
+  guidance: z.number(),
+  width: z.int(),
+  height: z.int(),
+  elapsed_s: z.number(),
+  prompt: z.string().describe('As the model saw it'),
+  negative_prompt: z.string(),
+  sampler: z.string(),
+  schedule: z.string(),
+  assisted: z.boolean(),
+  cached: z.boolean(),
+  output_path: z.string().nullable().describe('The full image on this machine'),
+  metadata_path: z.string().nullable(),
+  images: z.array(z.object({ seed: z.int(), output_path: z.string().nullable() })),
+  notes: z.array(z.string()),
+};
+
+/** One shape for a finished picture and for a job that still runs. */
+export const jobResultSchema = z
+  .object({
+    status: z.enum(['done', 'queued', 'running', 'failed', 'cancelled']),
+    job_id: z.string().optional().describe('For the tool job, when the work goes on'),
+  })
+  .extend(z.object(optional).partial().shape);
+
+export async function showResult(result: ImageResult): Promise<CallToolResult> {
+  const { images, ...response } = toResponse(result, 'path');
+  const { ok: _ok, mime: _mime, image_base64: _none, guidance_scale: _scale, ...facts } = response;
+  const { generation_time_seconds: _seconds, timestamp: _timestamp, ...structured } = facts;
+  const listed = images.map(({ seed, output_path }) => ({ seed, output_path }));
+  const previews = await Promise.all(result.images.slice(0, 4).map(({ png }) => showPicture(png, result)));
+  return {
+    content: [
+      ...previews,
+      {
+        type: 'text',
+        text: JSON.stringify({ ...structured, images: listed.length > 1 ? listed : undefined }, null, 2),
+      },
+      ...result.images.flatMap(({ path: file, png }) => (file === null ? [] : [linkTo(file, png.length)])),
+    ],
+    structuredContent: { status: 'done', ...structured, images: listed },
+  };
+}
+
+export function showRunning(job: Job): CallToolResult {
+  const structured = {
+    status: job.state,
+    job_id: job.id,
+    position: job.position,
+    progress: job.progress,
+    message: `${describeProgress(job)}; ask the tool "job" with action "wait" for the image`,
+  };
+  return {
+    content: [{ type: 'text', text: JSON.stringify(structured, null, 2) }],
+    structuredContent: structured,
+  };
+}
+
+/** A tool error: what was wrong, and what to do. */
+export function showError(thrown: unknown): CallToolResult {
+  const { code, message, hint } = ImageForgeError.from(thrown);
+  const text = [`${code}: ${message}`, ...(hint ? [`Hint: ${hint}`] : [])].join('\n');
+  return { content: [{ type: 'text', text }], isError: true };
+}
+
+export function showFacts(facts: Record<string, unknown>): CallToolResult {
+  return { content: [{ type: 'text', text: JSON.stringify(facts, null, 2) }], structuredContent: facts };
+}
+
+/** The picture itself where it is small enough, as the replaced program sent it; else a preview. */
+async function showPicture(
+  png: Buffer,
+  { width, height }: ImageResult,
+): Promise<{ type: 'image'; data: string; mimeType: string }> {
+  if (png.length <= PREVIEW.bytes && Math.max(width, height) <= PREVIEW.side)
+    return { type: 'image', data: png.toString('base64'), mimeType: 'image/png' };
+  const { data, mime } = await makePreview(png, PREVIEW);
+  return { type: 'image', data: data.toString('base64'), mimeType: mime };
+}
+
+function linkTo(file: string, size: number) {
+  const name = path.basename(file);
+  return { type: 'resource_link' as const, uri: imageUri(name), name, mimeType: 'image/png', size };
+}
+
+export const IMAGE_TEMPLATE = 'imageforge://images/{file}';
+
+export function imageUri(name: string): string {
+  return IMAGE_TEMPLATE.replace('{file}', encodeURIComponent(name));
+}

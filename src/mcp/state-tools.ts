@@ -1,0 +1,124 @@
+// The tools around the pictures: prompt assist, models, status, unload, timeout.
+import type { McpServer } from '@modelcontextprotocol/server';
+import { z } from 'zod';
+import { describeStatus } from '../service/describe-status.js';
+import type { ImageService } from '../service/image-service.js';
+import { listModels } from '../service/model-list.js';
+import { LIMITS } from '../service/requests.js';
+import { showError, showFacts } from './results.js';
+
+const READ = { readOnlyHint: true, openWorldHint: false } as const;
+const CHANGE = {
+  readOnlyHint: false,
+  destructiveHint: false,
+  idempotentHint: true,
+  openWorldHint: false,
+} as const;
+const MAX_TIMEOUT = 7 * 24 * 3600;
+
+const status = z.looseObject({
+  loaded: z.boolean(),
+  model: z.string().nullable(),
+  default_model: z.string(),
+  state: z.enum(['stopped', 'idle', 'busy']),
+  device: z.string().nullable(),
+  timeout_seconds: z.number(),
+  seconds_until_unload: z.number().nullable(),
+  last_access: z.string().nullable(),
+});
+
+export function addStateTools(server: McpServer, service: ImageService): void {
+  const readStatus = async () => ({ ...describeStatus(await service.status()) });
+
+  server.registerTool(
+    'assist_prompt',
+    {
+      title: 'Expand a prompt',
+      description:
+        'Expand a short request into a richer image prompt with Ollama; unchanged when it is not reachable.',
+      inputSchema: z.object({
+        prompt: z.string().min(1).max(LIMITS.promptLength),
+        style: z.string().max(LIMITS.promptLength).nullish().describe('Style to aim at'),
+      }),
+      outputSchema: z.object({
+        prompt: z.string(),
+        tags: z.array(z.string()),
+        assisted: z.boolean(),
+        source: z.enum(['ollama', 'passthrough']),
+        reason: z.string().optional().describe('Why it was not expanded'),
+      }),
+      annotations: READ,
+    },
+    async ({ prompt, style }, { mcpReq: { signal } }) => {
+      try {
+        const expanded = await service.assistant.expand(prompt, { style: style ?? undefined, signal });
+        return showFacts({ ...expanded });
+      } catch (error) {
+        return showError(error);
+      }
+    },
+  );
+  server.registerTool(
+    'list_models',
+    {
+      title: 'List models',
+      description:
+        'Every model that can be asked for: what it does, its defaults, whether it is on this disk.',
+      inputSchema: z.object({}),
+      outputSchema: z.object({
+        default_model: z.string(),
+        models: z.array(z.looseObject({ key: z.string(), available: z.boolean(), allowed: z.boolean() })),
+      }),
+      annotations: READ,
+    },
+    async () => {
+      try {
+        const { config, defaultModel, lifecycle } = service;
+        const models = await listModels(config, lifecycle.client, defaultModel);
+        return showFacts({ default_model: defaultModel, models });
+      } catch (error) {
+        return showError(error);
+      }
+    },
+  );
+  server.registerTool(
+    'get_status',
+    {
+      title: 'Get the status',
+      description:
+        'Whether a model is loaded, when it will be unloaded, memory in use, last access, the queue.',
+      inputSchema: z.object({}),
+      outputSchema: status,
+      annotations: READ,
+    },
+    async () => showFacts(await readStatus()),
+  );
+  server.registerTool(
+    'unload_model',
+    {
+      title: 'Unload the model',
+      description:
+        'Unload the model now (after what runs), giving its memory back. The next request loads it again.',
+      inputSchema: z.object({}),
+      outputSchema: z.object({ unloaded: z.boolean().describe('false: there was none') }),
+      annotations: CHANGE,
+    },
+    async () => showFacts({ unloaded: await service.unload() }),
+  );
+  server.registerTool(
+    'set_timeout',
+    {
+      title: 'Set the unload timeout',
+      description: 'Change the idle time after which the model is unloaded, until the program ends.',
+      inputSchema: z.object({
+        timeout_seconds: z.number().min(0).max(MAX_TIMEOUT).describe('Idle seconds; 0 = never'),
+      }),
+      outputSchema: status,
+      annotations: CHANGE,
+    },
+    async ({ timeout_seconds }) => {
+      service.setTimeout(timeout_seconds);
+      return showFacts(await readStatus());
+    },
+  );
+}
