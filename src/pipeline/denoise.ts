@@ -1,5 +1,5 @@
 // The denoiser that samplers call: network, guidance and parametrization in one, asked to stop between two passes.
-import type { ModelPlan } from '../families/types.js';
+import type { Prediction } from '../families/types.js';
 import type { Conditioning, Denoiser } from '../native/addon.js';
 import { type Denoise, type NoiseLevels, toDenoise } from '../sampling/index.js';
 import { throwIfAborted } from './abort.js';
@@ -13,20 +13,20 @@ export interface DenoiseOptions {
   guidance: number;
   /** [channels, rows, columns] of a latent. */
   shape: number[];
-  plan: Pick<ModelPlan, 'prediction'>;
+  prediction: Prediction;
   levels: NoiseLevels;
   signal: AbortSignal | undefined;
 }
 
 export function createDenoise(options: DenoiseOptions): Denoise {
-  const { denoiser, conditionings, guidance, shape, plan, levels, signal } = options;
+  const { denoiser, conditionings, guidance, shape, prediction, levels, signal } = options;
   const denoise = toDenoise(
     async (data, timestep) => {
       throwIfAborted(signal);
       const [positive, negative] = await denoiser.predict({ data, shape }, timestep, conditionings);
       return guide(positive!.data, negative?.data, guidance);
     },
-    plan.prediction,
+    prediction,
     levels,
   );
   return async (x, sigma) => {

@@ -1,6 +1,14 @@
 // From a request to pictures, as numbered steps. Runs inside the engine's host: latents never leave it.
+import type { EncodedPrompts } from '../families/runtime.js';
 import type { Conditioning, Pixels, Tensor } from '../native/addon.js';
-import { addNoise, createNoise, findSampler, findSchedule } from '../sampling/index.js';
+import {
+  addNoise,
+  createNoise,
+  type Denoise,
+  findSampler,
+  findSchedule,
+  type NoiseLevels,
+} from '../sampling/index.js';
 import { throwIfAborted, withAbort } from './abort.js';
 import { requirePicture } from './check.js';
 import { createDenoise } from './denoise.js';
@@ -8,7 +16,7 @@ import { encodePicture, takeTail } from './img2img.js';
 import { blend, holdOutside, makeMaskChannels, pasteBack, shrinkMask } from './inpaint.js';
 import type { LoadedModel } from './loaded-model.js';
 import { PhaseClock } from './phase-clock.js';
-import { renderPreview } from './preview.js';
+import { type LatentColours, renderPreview } from './preview.js';
 import { decodeLatent } from './tiling.js';
 import type { PipelineRequest, PipelineResult, RunOptions } from './types.js';
 
@@ -33,13 +41,12 @@ export function generate(
 async function run(
   model: LoadedModel,
   request: PipelineRequest,
-  { signal, onProgress, onStep, onLatent }: RunOptions & Inspection,
+  { signal, onProgress, ...inspection }: RunOptions & Inspection,
 ): Promise<PipelineResult> {
   const { plan, runtime } = model;
-  const { width, height, batch, init, mask } = request;
-  const { channels, factor } = plan.latent;
-  const shape = [channels, height / factor, width / factor];
+  const { prompt, negativePrompt, guidance, clipSkip, width, height, init, mask } = request;
   const clock = new PhaseClock(onProgress);
+
   // 1. The networks, as many as fit beside each other, with the low-rank updates on them
   clock.enter('load');
   await model.useLoras(request.loras ?? []);
@@ -47,83 +54,122 @@ async function run(
 
   // 2. Prompts -> text states, remembered from an earlier request where they are the same
   clock.enter('encode');
-  const { prompt, negativePrompt, guidance, clipSkip } = request;
-  const prompts = await model.encodePrompts(
-    { prompt, negativePrompt, guidance, clipSkip, width, height },
-    signal,
-  );
+  const words = { prompt, negativePrompt, guidance, clipSkip, width, height };
+  const prompts = await model.encodePrompts(words, signal);
 
-  // 3. The schedule; over a picture only its tail runs
+  // 3. The picture and its mask -> latents
+  const source = await encodeSource(model, request, signal);
+  const colours = request.previewEvery > 0 ? await model.latentColours(signal) : undefined;
+
+  // 4. The schedule; over a picture only its tail runs
   const levels = runtime.noiseLevels(plan, request);
-  const { entry: sampler } = findSampler(request.sampler);
   const whole = findSchedule(request.schedule, levels.kind).schedule(request.steps, levels);
   const sigmas = init ? takeTail(whole, request.strength) : whole;
-  const steps = sigmas.length - 1;
 
-  // 4. The picture and its mask -> latents
-  const colours = request.previewEvery > 0 ? await model.latentColours(signal) : undefined;
-  let source: Float32Array | undefined;
-  let maskChannels: Tensor | undefined;
-  if (init || plan.inpaint) {
-    throwIfAborted(signal);
-    const autoencoder = await model.loadAutoencoder(signal);
-    if (init) source = await encodePicture(autoencoder, init);
-    if (plan.inpaint) maskChannels = await makeMaskChannels(autoencoder, width, height, factor, init, mask);
-  }
-  const cells = mask && !plan.inpaint ? shrinkMask(mask, width, height, factor) : undefined;
+  // 5. Noise -> latents, one picture after the other under the same conditioning
+  const latents = await sampleBatch({
+    ...{ model, request, prompts, source, levels, sigmas, colours, clock, signal },
+    ...inspection,
+  });
 
-  // 5. Conditioning goes to the device once
-  const denoiser = await model.loadDenoiser(signal);
-  const conditionings: Conditioning[] = [];
-  const latents: Float32Array[] = [];
-  try {
-    for (const inputs of [prompts.positive, ...(prompts.negative ? [prompts.negative] : [])]) {
-      throwIfAborted(signal);
-      conditionings.push(
-        await denoiser.condition({ ...inputs, ...(maskChannels && { concat: maskChannels }) }),
-      );
-    }
-
-    // 6. Each picture of the batch: its noise, then the sampler
-    for (let image = 0; image < batch; image++) {
-      clock.enter('denoise', image, steps);
-      const draw = createNoise(request.noise, request.seed + image);
-      const length = shape.reduce((product, n) => product * n, 1);
-      const noise = draw(length);
-      const start = steps > 0 ? addNoise(source, noise, sigmas[0]!, levels.kind) : source!;
-      const plain = createDenoise({ denoiser, conditionings, guidance, shape, plan, levels, signal });
-      const held = cells &&
-        source && {
-          mask: cells,
-          latent: source,
-          noisy: (sigma: number) => addNoise(source, noise, sigma, levels.kind),
-        };
-
-      const latent = await sampler.sampler(held ? holdOutside(plain, held) : plain, start, sigmas, {
-        noise: () => draw(length),
-        kind: levels.kind,
-        onStep: (step, x, denoised) => {
-          onStep?.(image, x, denoised);
-          const due = colours && (step + 1) % request.previewEvery === 0;
-          clock.step(due ? renderPreview(denoised, shape[1]!, shape[2]!, colours) : undefined);
-        },
-      });
-      latents.push(held ? blend(latent, held.latent, held.mask) : latent);
-      onLatent?.(image, latents[image]!);
-    }
-  } finally {
-    for (const conditioning of conditionings) conditioning.close();
-  }
-
-  // 7. Latents -> pixels; what was not to be repainted comes from the picture itself
+  // 6. Latents -> pixels; what was not to be repainted comes from the picture itself
   const images: { pixels: Pixels; seed: number }[] = [];
-  for (const [image, data] of latents.entries()) {
+  for (const [image, latent] of latents.entries()) {
     clock.enter('decode', image);
-    const autoencoder = await model.loadAutoencoder(signal);
-    const decoded = await decodeLatent(autoencoder, { data, shape }, signal);
+    const decoded = await decodeLatent(await model.loadAutoencoder(signal), latent, signal);
     requirePicture(decoded);
     const pixels = init && mask ? pasteBack(decoded, init, mask) : decoded;
     images.push({ pixels, seed: request.seed + image });
   }
   return { images, seconds: clock.finish(), family: plan.family };
+}
+
+/** What a run starts from, besides noise. */
+interface Source {
+  /** Latent of the initial picture. */
+  latent?: Float32Array;
+  /** Mask in latent cells, for networks that don't take one. */
+  mask?: Float32Array;
+  /** Mask and masked picture, for networks that do. */
+  concat?: Tensor;
+}
+
+async function encodeSource(
+  model: LoadedModel,
+  { init, mask, width, height }: PipelineRequest,
+  signal: AbortSignal | undefined,
+): Promise<Source> {
+  const { inpaint, latent } = model.plan;
+  if (!init && !inpaint) return {};
+  const autoencoder = await model.loadAutoencoder(signal);
+  throwIfAborted(signal);
+  return {
+    ...(init && { latent: await encodePicture(autoencoder, init) }),
+    ...(inpaint && { concat: await makeMaskChannels(autoencoder, width, height, latent.factor, init, mask) }),
+    ...(mask && !inpaint && { mask: shrinkMask(mask, width, height, latent.factor) }),
+  };
+}
+
+interface Sampling extends Inspection {
+  model: LoadedModel;
+  request: PipelineRequest;
+  prompts: EncodedPrompts;
+  source: Source;
+  levels: NoiseLevels;
+  sigmas: Float32Array;
+  colours: LatentColours | undefined;
+  clock: PhaseClock;
+  signal: AbortSignal | undefined;
+}
+
+async function sampleBatch(sampling: Sampling): Promise<Tensor[]> {
+  const { model, request, prompts, source, levels, signal } = sampling;
+  const { channels, factor } = model.plan.latent;
+  const shape = [channels, request.height / factor, request.width / factor];
+  const denoiser = await model.loadDenoiser(signal);
+  const conditionings: Conditioning[] = [];
+  try {
+    for (const inputs of [prompts.positive, ...(prompts.negative ? [prompts.negative] : [])]) {
+      throwIfAborted(signal);
+      const { concat } = source;
+      conditionings.push(await denoiser.condition({ ...inputs, ...(concat && { concat }) }));
+    }
+    const { guidance, batch } = request;
+    const { prediction } = model.plan;
+    const denoise = createDenoise({ denoiser, conditionings, guidance, shape, prediction, levels, signal });
+    const latents: Tensor[] = [];
+    for (let image = 0; image < batch; image++)
+      latents.push({ data: await sample(denoise, image, shape, sampling), shape });
+    return latents;
+  } finally {
+    for (const conditioning of conditionings) conditioning.close();
+  }
+}
+
+async function sample(
+  denoise: Denoise,
+  image: number,
+  [channels, rows, columns]: number[],
+  { request, source, levels, sigmas, colours, clock, onStep, onLatent }: Sampling,
+): Promise<Float32Array> {
+  clock.enter('denoise', image, sigmas.length - 1);
+  const draw = createNoise(request.noise, request.seed + image);
+  const length = channels! * rows! * columns!;
+  const noise = draw(length);
+  const noisy = (sigma: number) => addNoise(source.latent, noise, sigma, levels.kind);
+  const held = source.mask && source.latent && { mask: source.mask, latent: source.latent, noisy };
+
+  const { sampler } = findSampler(request.sampler).entry;
+  const sampled = await sampler(held ? holdOutside(denoise, held) : denoise, noisy(sigmas[0]!), sigmas, {
+    noise: () => draw(length),
+    kind: levels.kind,
+    onStep: (step, x, denoised) => {
+      onStep?.(image, x, denoised);
+      const due = colours && (step + 1) % request.previewEvery === 0;
+      clock.step(due ? renderPreview(denoised, rows!, columns!, colours) : undefined);
+    },
+  });
+  const latent = held ? blend(sampled, held.latent, held.mask) : sampled;
+  onLatent?.(image, latent);
+  return latent;
 }
