@@ -90,15 +90,24 @@ export class PromptAssistant {
 
   async #connect(signal: AbortSignal): Promise<import('ollama').Ollama> {
     const { Ollama } = await import('ollama');
-    return new Ollama({ host: this.#url, fetch: (url, init) => fetch(url, { ...init, signal }) });
+    return new Ollama({ host: this.#url, fetch: (url, init) => fetchChecked(url, { ...init, signal }) });
   }
 
   #explain(error: unknown, timeoutMs: number): string {
-    const { name, message, cause } = error as Error & { cause?: { code?: string } };
+    const { name, message, cause } = error as Error & { cause?: { code?: string; message: string } };
     if (name === 'TimeoutError') return `Ollama at ${this.#url} did not answer within ${timeoutMs / 1000} s`;
-    if (cause?.code) return `Ollama at ${this.#url} is not reachable (${cause.code})`;
+    if (cause) return `Ollama at ${this.#url} is not reachable (${cause.code ?? cause.message})`;
     return `Ollama at ${this.#url}: ${message}`;
   }
+}
+
+/** Refusals are read here: the library would print some of them to stdout. */
+async function fetchChecked(url: Parameters<typeof fetch>[0], init: RequestInit): Promise<Response> {
+  const response = await fetch(url, init);
+  if (response.ok) return response;
+  const text = (await response.text()).slice(0, 300);
+  const reason = /"error"\s*:\s*"([^"]*)"/.exec(text)?.[1] ?? text.trim();
+  throw new Error(`${response.status} ${reason || response.statusText}`);
 }
 
 function readAnswer(answer: string): { prompt: string; tags: string[] } {

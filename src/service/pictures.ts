@@ -46,7 +46,7 @@ export async function measurePicture(bytes: Uint8Array, name: string): Promise<S
   });
 }
 
-/** RGB at exactly this size; other proportions are stretched, transparency is dropped. */
+/** RGB at exactly this size; other proportions are stretched, transparency becomes white. */
 export async function decodePicture(
   bytes: Uint8Array,
   { width, height }: Size,
@@ -57,7 +57,7 @@ export async function decodePicture(
       .autoOrient()
       .resize(width, height, { fit: 'fill' })
       .toColourspace('srgb')
-      .removeAlpha()
+      .flatten({ background: 'white' })
       .raw()
       .toBuffer(),
   );
