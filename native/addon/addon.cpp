@@ -1,4 +1,5 @@
-// The addon's exports: devices(), quantize() and the class Engine, exactly as src/native/addon.ts declares them.
+// The addon's exports: devices(), quantize() and the class Engine, exactly as src/native/addon.ts declares
+// them.
 #include <napi.h>
 
 #include <algorithm>
@@ -16,10 +17,14 @@ namespace {
 
 const char * level_name(LogLevel level) {
     switch (level) {
-        case LogLevel::Debug: return "debug";
-        case LogLevel::Info: return "info";
-        case LogLevel::Warn: return "warn";
-        case LogLevel::Error: return "error";
+        case LogLevel::Debug:
+            return "debug";
+        case LogLevel::Info:
+            return "info";
+        case LogLevel::Warn:
+            return "warn";
+        case LogLevel::Error:
+            return "error";
     }
     return "info";
 }
@@ -32,17 +37,18 @@ int forward_log(Napi::Env env, const Napi::Function & callback) {
     };
     auto tsfn = Napi::ThreadSafeFunction::New(env, callback, "imageforge log", 1024, 1);
     tsfn.Unref(env);
-    const std::shared_ptr<Napi::ThreadSafeFunction> shared(
-        new Napi::ThreadSafeFunction(tsfn), [](Napi::ThreadSafeFunction * function) {
-            function->Release();
-            delete function;
-        });
+    const std::shared_ptr<Napi::ThreadSafeFunction> shared(new Napi::ThreadSafeFunction(tsfn),
+                                                           [](Napi::ThreadSafeFunction * function) {
+                                                               function->Release();
+                                                               delete function;
+                                                           });
     return add_log_sink([shared](LogLevel level, const std::string & message) {
         auto * line = new Line{level, message};
         const auto deliver = [](Napi::Env e, Napi::Function function, Line * taken) {
             const std::unique_ptr<Line> owned(taken);
             if (e != nullptr && function != nullptr)
-                function.Call({Napi::String::New(e, level_name(owned->level)), Napi::String::New(e, owned->message)});
+                function.Call(
+                    {Napi::String::New(e, level_name(owned->level)), Napi::String::New(e, owned->message)});
         };
         if (shared->NonBlockingCall(line, deliver) != napi_ok) delete line;
     });
@@ -58,7 +64,8 @@ public:
             const Napi::Value threads = options.Get("threads"), flash = options.Get("flashAttention"),
                               residency = options.Get("residency"), log = options.Get("onLog");
             if (!threads.IsUndefined())
-                device.threads = static_cast<int>(read_integer(threads, "options.threads", 1, GGML_MAX_N_THREADS));
+                device.threads =
+                    static_cast<int>(read_integer(threads, "options.threads", 1, GGML_MAX_N_THREADS));
             const bool flash_attention = flash.IsUndefined() || read_flag(flash, "options.flashAttention");
             if (!log.IsUndefined() && !log.IsFunction())
                 fail(ErrorCode::InvalidArgument, "options.onLog must be a function.");
@@ -69,12 +76,13 @@ public:
     }
 
     static Napi::Function define(Napi::Env env) {
-        return DefineClass(env, "Engine",
-                           {InstanceMethod("loadTextEncoder", &Engine::load<TextEncoderNetwork>),
-                            InstanceMethod("loadDenoiser", &Engine::load<DenoiserNetwork>),
-                            InstanceMethod("loadAutoencoder", &Engine::load<AutoencoderNetwork>),
-                            InstanceMethod("abort", &Engine::abort), InstanceMethod("memory", &Engine::memory),
-                            InstanceMethod("close", &Engine::close)});
+        return DefineClass(
+            env, "Engine",
+            {InstanceMethod("loadTextEncoder", &Engine::load<TextEncoderNetwork>),
+             InstanceMethod("loadDenoiser", &Engine::load<DenoiserNetwork>),
+             InstanceMethod("loadAutoencoder", &Engine::load<AutoencoderNetwork>),
+             InstanceMethod("abort", &Engine::abort), InstanceMethod("memory", &Engine::memory),
+             InstanceMethod("close", &Engine::close)});
     }
 
 private:
@@ -133,10 +141,12 @@ private:
     void check_residency(const std::string & residency) const {
         if (residency != "device" && residency != "offload" && residency != "stream")
             fail(ErrorCode::InvalidArgument,
-                 "options.residency must be \"device\", \"offload\" or \"stream\", found \"%.40s\".", residency.c_str());
+                 "options.residency must be \"device\", \"offload\" or \"stream\", found \"%.40s\".",
+                 residency.c_str());
         // On the CPU weights stay in the mapped file, which is all three at once.
         if (residency != "device" && !state_->device.is_cpu())
-            fail(ErrorCode::Unsupported, "Weights can't be kept off the device %s yet; use residency \"device\".",
+            fail(ErrorCode::Unsupported,
+                 "Weights can't be kept off the device %s yet; use residency \"device\".",
                  state_->device.info().id.c_str());
     }
 
@@ -147,7 +157,8 @@ Napi::Value devices(const Napi::CallbackInfo & info) {
     return throw_to_js(info.Env(), [&] {
         const auto found = list_devices();
         Napi::Array result = Napi::Array::New(info.Env(), found.size());
-        for (size_t i = 0; i < found.size(); ++i) result.Set(static_cast<uint32_t>(i), to_js(info.Env(), found[i]));
+        for (size_t i = 0; i < found.size(); ++i)
+            result.Set(static_cast<uint32_t>(i), to_js(info.Env(), found[i]));
         return result;
     });
 }

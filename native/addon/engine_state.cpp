@@ -1,11 +1,22 @@
 // Frees loaded things only while nothing computes with them.
 #include "addon/engine_state.h"
 
+#include <cstdio>
+
 #include "core/log.h"
+#include "core/profile.h"
 
 namespace imageforge::addon {
 
+void ModuleState::profile_as(const std::string & name) {
+    profiled_as_ = name;
+    runner->start_profile();
+}
+
 void ModuleState::release() {
+    if (runner && !profiled_as_.empty())
+        std::fprintf(stderr, "profile of %s\n%s", profiled_as_.c_str(),
+                     format_profile(runner->stop_profile(), 30).c_str());
     runner.reset();
     loras = {};
     store.reset();

@@ -24,11 +24,16 @@ struct ModuleState {
     std::unique_ptr<Runner> runner;
     bool closed = false;
 
+    /// IMAGEFORGE_PROFILE=1: times every operation, and prints a table to stderr when the network is closed.
+    void profile_as(const std::string & name);
     /// Frees everything that was loaded.
     virtual void release();
     uint64_t bytes() const;
     /// Before each run: mapped files may have been cut off.
     void check_files() const;
+
+private:
+    std::string profiled_as_;
 };
 
 struct EngineState {

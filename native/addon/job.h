@@ -18,11 +18,12 @@ namespace imageforge::addon {
 template <typename Result>
 class Job : public Napi::AsyncWorker {
 public:
-    using Work = std::function<Result()>;                              // on a worker thread
-    using Convert = std::function<Napi::Value(Napi::Env, Result &)>;   // back on the JavaScript thread
+    using Work = std::function<Result()>;                             // on a worker thread
+    using Convert = std::function<Napi::Value(Napi::Env, Result &)>;  // back on the JavaScript thread
 
     /// Throws CLOSED or BUSY.
-    static Napi::Promise start(Napi::Env env, std::shared_ptr<EngineState> engine, Work work, Convert convert) {
+    static Napi::Promise start(Napi::Env env, std::shared_ptr<EngineState> engine, Work work,
+                               Convert convert) {
         if (engine->closed) fail(ErrorCode::Closed, "The engine is closed.");
         if (engine->busy)
             fail(ErrorCode::Busy, "The engine is computing: wait for the running call, or abort it.");

@@ -1,6 +1,8 @@
 // Each method: read the arguments, start a job, convert its result.
 #include "addon/modules.h"
 
+#include <cstdlib>
+
 #include "addon/convert.h"
 #include "addon/job.h"
 
@@ -62,7 +64,8 @@ public:
                 info.Env(), engine_,
                 [engine = engine_, state = state_, loras] {
                     state->check_files();
-                    return std::make_shared<LoraSet>(load_loras(engine->device, *state->store, std::move(*loras)));
+                    return std::make_shared<LoraSet>(
+                        load_loras(engine->device, *state->store, std::move(*loras)));
                 },
                 [state = state_](Napi::Env env, std::shared_ptr<LoraSet> & set) {
                     state->runner->set_loras(set->updates);
@@ -117,7 +120,8 @@ public:
     using ModuleWrap::ModuleWrap;
 
     static Napi::Function define(Napi::Env env) {
-        return DefineClass(env, "TextEncoder", with_common({InstanceMethod("encode", &TextEncoderWrap::encode)}));
+        return DefineClass(env, "TextEncoder",
+                           with_common({InstanceMethod("encode", &TextEncoderWrap::encode)}));
     }
 
     Napi::Value encode(const Napi::CallbackInfo & info) {
@@ -336,7 +340,9 @@ std::unique_ptr<AutoencoderNetwork> make(const std::string & kind, const Config 
 const Napi::FunctionReference & constructor_of(Napi::Env env, TextEncoderNetwork *) {
     return classes(env).text_encoder;
 }
-const Napi::FunctionReference & constructor_of(Napi::Env env, DenoiserNetwork *) { return classes(env).denoiser; }
+const Napi::FunctionReference & constructor_of(Napi::Env env, DenoiserNetwork *) {
+    return classes(env).denoiser;
+}
 const Napi::FunctionReference & constructor_of(Napi::Env env, AutoencoderNetwork *) {
     return classes(env).autoencoder;
 }
@@ -353,8 +359,8 @@ void define_modules(Napi::Env env) {
 }
 
 template <typename Network>
-Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, const std::string & kind, Config config,
-                          WeightTable table) {
+Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, const std::string & kind,
+                          Config config, WeightTable table) {
     Network * const tag = nullptr;
     auto rows = std::make_shared<WeightTable>(std::move(table));
     return Job<State<Network>>::start(
@@ -366,6 +372,7 @@ Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, co
             config.check_all_read(kind);
             state->store->load();
             state->runner = std::make_unique<Runner>(engine->device, engine->flash_attention);
+            if (std::getenv("IMAGEFORGE_PROFILE")) state->profile_as(kind);
             return state;
         },
         [engine, tag](Napi::Env e, State<Network> & state) {
@@ -374,11 +381,11 @@ Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, co
         });
 }
 
-template Napi::Promise load_module<TextEncoderNetwork>(Napi::Env, std::shared_ptr<EngineState>, const std::string &,
-                                                       Config, WeightTable);
-template Napi::Promise load_module<DenoiserNetwork>(Napi::Env, std::shared_ptr<EngineState>, const std::string &,
-                                                    Config, WeightTable);
-template Napi::Promise load_module<AutoencoderNetwork>(Napi::Env, std::shared_ptr<EngineState>, const std::string &,
-                                                       Config, WeightTable);
+template Napi::Promise load_module<TextEncoderNetwork>(Napi::Env, std::shared_ptr<EngineState>,
+                                                       const std::string &, Config, WeightTable);
+template Napi::Promise load_module<DenoiserNetwork>(Napi::Env, std::shared_ptr<EngineState>,
+                                                    const std::string &, Config, WeightTable);
+template Napi::Promise load_module<AutoencoderNetwork>(Napi::Env, std::shared_ptr<EngineState>,
+                                                       const std::string &, Config, WeightTable);
 
 }  // namespace imageforge::addon

@@ -30,7 +30,7 @@ void define_modules(Napi::Env env);
 
 /// The promise of a JavaScript object of the kind of network that `Network` is.
 template <typename Network>
-Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, const std::string & kind, Config config,
-                          WeightTable table);
+Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, const std::string & kind,
+                          Config config, WeightTable table);
 
 }  // namespace imageforge::addon

@@ -24,7 +24,8 @@ const T & expect(const std::string & key, const Config::Value & value, const cha
 }
 
 int64_t whole(const std::string & key, double value, int64_t low, int64_t high) {
-    if (!(value >= static_cast<double>(low) && value <= static_cast<double>(high)) || value != std::floor(value))
+    if (!(value >= static_cast<double>(low) && value <= static_cast<double>(high)) ||
+        value != std::floor(value))
         fail(ErrorCode::InvalidArgument,
              "Configuration key \"%s\" must hold whole numbers from %lld to %lld, found %g.", key.c_str(),
              static_cast<long long>(low), static_cast<long long>(high), value);
@@ -54,23 +55,28 @@ int64_t Config::integer_or(const std::string & key, int64_t fallback, int64_t lo
 double Config::number(const std::string & key) const {
     const double value = expect<double>(key, get(key), "a number");
     if (!std::isfinite(value))
-        fail(ErrorCode::InvalidArgument, "Configuration key \"%s\" must be finite, found %g.", key.c_str(), value);
+        fail(ErrorCode::InvalidArgument, "Configuration key \"%s\" must be finite, found %g.", key.c_str(),
+             value);
     return value;
 }
 
-double Config::number_or(const std::string & key, double fallback) const { return has(key) ? number(key) : fallback; }
+double Config::number_or(const std::string & key, double fallback) const {
+    return has(key) ? number(key) : fallback;
+}
 
 bool Config::flag(const std::string & key) const { return expect<bool>(key, get(key), "true or false"); }
 
 bool Config::flag_or(const std::string & key, bool fallback) const { return has(key) ? flag(key) : fallback; }
 
-const std::string & Config::text(const std::string & key) const { return expect<std::string>(key, get(key), "a text"); }
+const std::string & Config::text(const std::string & key) const {
+    return expect<std::string>(key, get(key), "a text");
+}
 
 std::vector<int64_t> Config::integers(const std::string & key, int64_t low, int64_t high) const {
     const auto & values = expect<std::vector<double>>(key, get(key), "a list of whole numbers");
     if (values.empty() || values.size() > 64)
-        fail(ErrorCode::InvalidArgument, "Configuration key \"%s\" must hold 1 to 64 numbers, found %zu.", key.c_str(),
-             values.size());
+        fail(ErrorCode::InvalidArgument, "Configuration key \"%s\" must hold 1 to 64 numbers, found %zu.",
+             key.c_str(), values.size());
     std::vector<int64_t> result;
     for (const double value : values) result.push_back(whole(key, value, low, high));
     return result;

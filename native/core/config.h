@@ -1,5 +1,5 @@
-// The configuration of a network as it comes from JavaScript: a flat object of numbers, flags, texts and number lists.
-// Every getter names the key in its error; check_all_read() refuses keys that nobody asked for.
+// The configuration of a network as it comes from JavaScript: a flat object of numbers, flags, texts and
+// number lists. Every getter names the key in its error; check_all_read() refuses keys that nobody asked for.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -21,7 +21,8 @@ public:
     /// A whole number from `low` to `high`; missing or out of range: INVALID_ARGUMENT.
     int64_t integer(const std::string & key, int64_t low = 0, int64_t high = 1 << 24) const;
     /// The same, or `fallback` when the key is missing.
-    int64_t integer_or(const std::string & key, int64_t fallback, int64_t low = 0, int64_t high = 1 << 24) const;
+    int64_t integer_or(const std::string & key, int64_t fallback, int64_t low = 0,
+                       int64_t high = 1 << 24) const;
     double number(const std::string & key) const;
     double number_or(const std::string & key, double fallback) const;
     bool flag(const std::string & key) const;
@@ -30,7 +31,8 @@ public:
     /// A list of 1 to 64 whole numbers, each from `low` to `high`.
     std::vector<int64_t> integers(const std::string & key, int64_t low = 0, int64_t high = 1 << 24) const;
 
-    /// INVALID_ARGUMENT when there is a key that no getter has read. Call it at the end of a network's construction.
+    /// INVALID_ARGUMENT when there is a key that no getter has read. Call it at the end of a network's
+    /// construction.
     void check_all_read(const std::string & network) const;
 
 private:

@@ -81,7 +81,8 @@ bool aborted(void * flag) { return static_cast<std::atomic<bool> *>(flag)->load(
 ggml_backend_t open_backend(ggml_backend_dev_t dev, int threads, std::atomic<bool> * abort) {
     const ggml_backend_t backend = ggml_backend_dev_init(dev, nullptr);
     if (!backend)
-        fail(ErrorCode::DeviceUnavailable, "The device %s can't be opened.", ggml_backend_dev_description(dev));
+        fail(ErrorCode::DeviceUnavailable, "The device %s can't be opened.",
+             ggml_backend_dev_description(dev));
     const ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(dev);
     // The CPU backend is a module: its functions are asked for by name.
     if (void * set = ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_n_threads"))
@@ -149,8 +150,8 @@ Device::Device(const DeviceOptions & options) {
         fail(ErrorCode::DeviceUnavailable, "There is no device \"%s\"; found: %s.", options.id.c_str(),
              known.empty() ? "none (the backend libraries are not beside the addon)" : known.c_str());
     if (options.threads < 0 || options.threads > GGML_MAX_N_THREADS)
-        fail(ErrorCode::InvalidArgument, "The number of threads must be from 1 to %d, found %d.", GGML_MAX_N_THREADS,
-             options.threads);
+        fail(ErrorCode::InvalidArgument, "The number of threads must be from 1 to %d, found %d.",
+             GGML_MAX_N_THREADS, options.threads);
     threads_ = options.threads ? options.threads : default_threads();
     cpu_only_ = info_.kind == "cpu";
     backends_.push_back(open_backend(dev_, threads_, &abort_));
@@ -181,8 +182,8 @@ void Device::require_memory(uint64_t bytes, const std::string & purpose) const {
 }
 
 void Device::refuse_memory(uint64_t bytes, const std::string & purpose) const {
-    fail(ErrorCode::OutOfMemory, "Not enough memory on %s for %s: %s needed, %s free.", info_.id.c_str(), purpose.c_str(),
-         format_bytes(bytes).c_str(), format_bytes(memory_free()).c_str());
+    fail(ErrorCode::OutOfMemory, "Not enough memory on %s for %s: %s needed, %s free.", info_.id.c_str(),
+         purpose.c_str(), format_bytes(bytes).c_str(), format_bytes(memory_free()).c_str());
 }
 
 void Device::free_buffers() {
@@ -197,7 +198,8 @@ void Device::free_buffers() {
 void Device::count_buffers() {
     uint64_t bytes = ggml_gallocr_get_buffer_size(allocator_, 0);
     if (scheduler_)
-        for (const ggml_backend_t backend : backends_) bytes += ggml_backend_sched_get_buffer_size(scheduler_, backend);
+        for (const ggml_backend_t backend : backends_)
+            bytes += ggml_backend_sched_get_buffer_size(scheduler_, backend);
     buffer_bytes_ = bytes;
 }
 

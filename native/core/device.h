@@ -1,4 +1,5 @@
-// Devices: what ggml finds on this machine, how much memory is really free there, and the one that an engine computes on.
+// Devices: what ggml finds on this machine, how much memory is really free there, and the one that an engine
+// computes on.
 #pragma once
 #include <ggml-alloc.h>
 #include <ggml-backend.h>
@@ -50,7 +51,8 @@ public:
 
     /// Bytes free now, on the device.
     uint64_t memory_free() const;
-    /// Throws OUT_OF_MEMORY with figures when `bytes` more don't fit; `purpose` as in "the weights of the UNet".
+    /// Throws OUT_OF_MEMORY with figures when `bytes` more don't fit; `purpose` as in "the weights of the
+    /// UNet".
     void require_memory(uint64_t bytes, const std::string & purpose) const;
     /// Throws OUT_OF_MEMORY: an allocation of `bytes` was tried and failed.
     [[noreturn]] void refuse_memory(uint64_t bytes, const std::string & purpose) const;
@@ -73,8 +75,8 @@ private:
     DeviceInfo info_;
     ggml_backend_dev_t dev_ = nullptr;
     std::vector<ggml_backend_t> backends_;  // the device, then the CPU for what it can't do
-    ggml_gallocr_t allocator_ = nullptr;        // the compute buffer, for graphs that the device can run alone
-    ggml_backend_sched_t scheduler_ = nullptr;  // for graphs of which the CPU runs a part
+    ggml_gallocr_t allocator_ = nullptr;    // the compute buffer, for graphs that the device can run alone
+    ggml_backend_sched_t scheduler_ = nullptr;           // for graphs of which the CPU runs a part
     std::atomic<uint64_t> buffer_bytes_{0};              // of both; may be asked for while a graph runs
     std::shared_ptr<std::atomic<uint64_t>> kept_bytes_;  // of all DeviceTensors
     void * active_ = nullptr;  // the Runner::Graph that the compute buffer is laid out for

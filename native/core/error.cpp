@@ -9,16 +9,26 @@ namespace imageforge {
 
 const char * to_string(ErrorCode code) {
     switch (code) {
-        case ErrorCode::InvalidArgument: return "INVALID_ARGUMENT";
-        case ErrorCode::Unsupported: return "UNSUPPORTED";
-        case ErrorCode::DeviceUnavailable: return "DEVICE_UNAVAILABLE";
-        case ErrorCode::OutOfMemory: return "OUT_OF_MEMORY";
-        case ErrorCode::WeightsUnreadable: return "WEIGHTS_UNREADABLE";
-        case ErrorCode::WeightsInvalid: return "WEIGHTS_INVALID";
-        case ErrorCode::Busy: return "BUSY";
-        case ErrorCode::Closed: return "CLOSED";
-        case ErrorCode::Aborted: return "ABORTED";
-        case ErrorCode::Internal: return "INTERNAL";
+        case ErrorCode::InvalidArgument:
+            return "INVALID_ARGUMENT";
+        case ErrorCode::Unsupported:
+            return "UNSUPPORTED";
+        case ErrorCode::DeviceUnavailable:
+            return "DEVICE_UNAVAILABLE";
+        case ErrorCode::OutOfMemory:
+            return "OUT_OF_MEMORY";
+        case ErrorCode::WeightsUnreadable:
+            return "WEIGHTS_UNREADABLE";
+        case ErrorCode::WeightsInvalid:
+            return "WEIGHTS_INVALID";
+        case ErrorCode::Busy:
+            return "BUSY";
+        case ErrorCode::Closed:
+            return "CLOSED";
+        case ErrorCode::Aborted:
+            return "ABORTED";
+        case ErrorCode::Internal:
+            return "INTERNAL";
     }
     return "INTERNAL";
 }

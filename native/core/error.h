@@ -1,5 +1,5 @@
-// The one exception of the native code: a code that the addon hands to JavaScript and a message that says what was
-// found, what was expected and, where possible, what to do.
+// The one exception of the native code: a code that the addon hands to JavaScript and a message that says
+// what was found, what was expected and, where possible, what to do.
 #pragma once
 #include <exception>
 #include <string>
@@ -12,11 +12,12 @@ enum class ErrorCode {
     DeviceUnavailable,  // DEVICE_UNAVAILABLE
     OutOfMemory,        // OUT_OF_MEMORY: refused before it was tried
     WeightsUnreadable,  // WEIGHTS_UNREADABLE: the file can't be opened or mapped
-    WeightsInvalid,     // WEIGHTS_INVALID: a tensor is missing, has another shape or type, or lies outside its file
-    Busy,               // BUSY
-    Closed,             // CLOSED: the object was closed before
-    Aborted,            // ABORTED: abort() was called
-    Internal,           // INTERNAL
+    WeightsInvalid,  // WEIGHTS_INVALID: a tensor is missing, has another shape or type, or lies outside its
+                     // file
+    Busy,            // BUSY
+    Closed,          // CLOSED: the object was closed before
+    Aborted,         // ABORTED: abort() was called
+    Internal,        // INTERNAL
 };
 
 const char * to_string(ErrorCode code);

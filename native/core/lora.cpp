@@ -1,4 +1,5 @@
-// down [kw, kh, in, rank] and up [1, 1, rank, out] for convolutions, down [in, rank] and up [rank, out] for linear layers.
+// down [kw, kh, in, rank] and up [1, 1, rank, out] for convolutions, down [in, rank] and up [rank, out] for
+// linear layers.
 #include "core/lora.h"
 
 #include "core/device.h"
@@ -26,11 +27,12 @@ LoraUpdate declare(WeightStore & store, const LoraTarget & update, Tensor target
                       update.row >= 0 && update.row <= rows && out <= rows - update.row;
     if (!fits)
         fail(ErrorCode::WeightsInvalid,
-             "The LoRA factors \"%.120s\" (rank %lld, %lld values) and \"%.120s\" (%lld rows from row %lld) don't fit the "
+             "The LoRA factors \"%.120s\" (rank %lld, %lld values) and \"%.120s\" (%lld rows from row %lld) "
+             "don't fit the "
              "weight \"%.120s\" with %lld rows of %lld values. Is the LoRA made for another model?",
              update.down.c_str(), static_cast<long long>(rank), static_cast<long long>(element_count(down)),
-             update.up.c_str(), static_cast<long long>(out), static_cast<long long>(update.row), update.target.c_str(),
-             static_cast<long long>(rows), static_cast<long long>(per_row));
+             update.up.c_str(), static_cast<long long>(out), static_cast<long long>(update.row),
+             update.target.c_str(), static_cast<long long>(rows), static_cast<long long>(per_row));
     LoraUpdate result = {};
     const Weights root = store.root();
     if (convolution) {

@@ -17,7 +17,8 @@ MappedFile::MappedFile(const std::string & path) : path_(path) {
     // Not blocking: opening a named pipe would wait for a writer.
     file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file_ < 0)
-        fail(ErrorCode::WeightsUnreadable, "Can't open the weight file %s: %s.", path.c_str(), std::strerror(errno));
+        fail(ErrorCode::WeightsUnreadable, "Can't open the weight file %s: %s.", path.c_str(),
+             std::strerror(errno));
     struct stat status;
     const char * reason = nullptr;
     if (fstat(file_, &status) != 0)
@@ -48,11 +49,14 @@ MappedFile::~MappedFile() {
 void MappedFile::check_unchanged() const {
     struct stat status;
     if (fstat(file_, &status) != 0)
-        fail(ErrorCode::WeightsUnreadable, "Can't read the weight file %s: %s.", path_.c_str(), std::strerror(errno));
+        fail(ErrorCode::WeightsUnreadable, "Can't read the weight file %s: %s.", path_.c_str(),
+             std::strerror(errno));
     if (static_cast<uint64_t>(status.st_size) < size_)
         fail(ErrorCode::WeightsUnreadable,
-             "The weight file %s has shrunk since it was loaded, from %llu to %llu bytes. Restore it and load again.",
-             path_.c_str(), static_cast<unsigned long long>(size_), static_cast<unsigned long long>(status.st_size));
+             "The weight file %s has shrunk since it was loaded, from %llu to %llu bytes. Restore it and "
+             "load again.",
+             path_.c_str(), static_cast<unsigned long long>(size_),
+             static_cast<unsigned long long>(status.st_size));
 }
 
 }  // namespace imageforge

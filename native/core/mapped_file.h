@@ -1,4 +1,5 @@
-// A weight file mapped read-only into memory: its pages are shared with the page cache and cost nothing until read.
+// A weight file mapped read-only into memory: its pages are shared with the page cache and cost nothing until
+// read.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -16,8 +17,9 @@ public:
     const uint8_t * data() const { return data_; }
     uint64_t size() const { return size_; }
 
-    /// Throws WEIGHTS_UNREADABLE when the file is shorter than when it was mapped: reading the missing pages would end
-    /// the process with a bus error. (A file that is replaced by a rename keeps its old bytes here.)
+    /// Throws WEIGHTS_UNREADABLE when the file is shorter than when it was mapped: reading the missing pages
+    /// would end the process with a bus error. (A file that is replaced by a rename keeps its old bytes
+    /// here.)
     void check_unchanged() const;
 
 private:

@@ -1,4 +1,5 @@
-// Host memory under every limit that can end this process: a figure that promises too much means a killed engine.
+// Host memory under every limit that can end this process: a figure that promises too much means a killed
+// engine.
 #include "core/memory.h"
 
 #include <algorithm>
@@ -36,10 +37,11 @@ SystemMemory system_memory() {
     sysctlbyname("hw.memsize", &memory.total, &size, nullptr, 0);
     vm_statistics64_data_t statistics;
     mach_msg_type_number_t count = HOST_VM_INFO64_COUNT;
-    if (host_statistics64(mach_host_self(), HOST_VM_INFO64, reinterpret_cast<host_info64_t>(&statistics), &count) ==
-        KERN_SUCCESS)
+    if (host_statistics64(mach_host_self(), HOST_VM_INFO64, reinterpret_cast<host_info64_t>(&statistics),
+                          &count) == KERN_SUCCESS)
         memory.free = (static_cast<uint64_t>(statistics.free_count) + statistics.inactive_count +
-                       statistics.purgeable_count) * vm_page_size;
+                       statistics.purgeable_count) *
+                      vm_page_size;
     return memory;
 }
 
@@ -87,13 +89,14 @@ void limit_by_control_groups(SystemMemory & memory) {
             const std::string statistics = folder + "memory.stat";
             if (unified) {
                 const uint64_t most = read_number(folder + "memory.max", UINT64_MAX);
-                const uint64_t cache = read_field(statistics, "inactive_file") + read_field(statistics, "active_file");
+                const uint64_t cache =
+                    read_field(statistics, "inactive_file") + read_field(statistics, "active_file");
                 const uint64_t used = read_number(folder + "memory.current", 0);
                 if (most != UINT64_MAX) limit(memory, most, used > cache ? used - cache : 0);
             } else {
                 const uint64_t most = read_number(folder + "memory.limit_in_bytes", UINT64_MAX);
-                const uint64_t cache =
-                    read_field(statistics, "total_inactive_file") + read_field(statistics, "total_active_file");
+                const uint64_t cache = read_field(statistics, "total_inactive_file") +
+                                       read_field(statistics, "total_active_file");
                 const uint64_t used = read_number(folder + "memory.usage_in_bytes", 0);
                 if (most < (1ull << 60)) limit(memory, most, used > cache ? used - cache : 0);
             }

@@ -7,8 +7,8 @@
 
 namespace imageforge {
 
-std::vector<HostTensor> predict_all(DenoiserNetwork & network, Runner & runner, const HostTensor & latent, float timestep,
-                                    const std::vector<const Conditioning *> & conditionings) {
+std::vector<HostTensor> predict_all(DenoiserNetwork & network, Runner & runner, const HostTensor & latent,
+                                    float timestep, const std::vector<const Conditioning *> & conditionings) {
     std::map<std::string, std::vector<size_t>> groups;
     for (size_t i = 0; i < conditionings.size(); ++i) groups[conditionings[i]->shape].push_back(i);
     std::vector<HostTensor> results(conditionings.size());
@@ -17,8 +17,8 @@ std::vector<HostTensor> predict_all(DenoiserNetwork & network, Runner & runner, 
         for (const size_t i : members) batch.push_back(conditionings[i]);
         auto predictions = network.predict(runner, latent, timestep, batch);
         if (predictions.size() != members.size())
-            fail(ErrorCode::Internal, "The network made %zu predictions for %zu conditionings.", predictions.size(),
-                 members.size());
+            fail(ErrorCode::Internal, "The network made %zu predictions for %zu conditionings.",
+                 predictions.size(), members.size());
         for (size_t i = 0; i < members.size(); ++i) results[members[i]] = std::move(predictions[i]);
     };
     for (const auto & group : groups) {

@@ -1,6 +1,6 @@
-// What a network offers to the program that drives it (the addon, a test, a benchmark), and how networks are found by
-// their kind. A network is constructed from its configuration and its place in the tensor table; constructing it
-// declares the weights. Everything it computes goes through a Runner.
+// What a network offers to the program that drives it (the addon, a test, a benchmark), and how networks are
+// found by their kind. A network is constructed from its configuration and its place in the tensor table;
+// constructing it declares the weights. Everything it computes goes through a Runner.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -17,9 +17,9 @@ namespace imageforge {
 // ---- text encoders
 
 struct EncodeOptions {
-    std::vector<int> layers;  // counts of transformer blocks that have run; empty: after the last
-    bool norm = true;         // the final norm on each state
-    bool project = true;      // the pooled state through the text projection, where there is one
+    std::vector<int> layers;    // counts of transformer blocks that have run; empty: after the last
+    bool norm = true;           // the final norm on each state
+    bool project = true;        // the pooled state through the text projection, where there is one
     std::vector<uint8_t> mask;  // one per token, 0 = padding; empty: all count
 };
 
@@ -31,21 +31,22 @@ struct Encoding {
 class TextEncoderNetwork {
 public:
     virtual ~TextEncoderNetwork() = default;
-    virtual Encoding encode(Runner & runner, const std::vector<int32_t> & tokens, const EncodeOptions & options) = 0;
+    virtual Encoding encode(Runner & runner, const std::vector<int32_t> & tokens,
+                            const EncodeOptions & options) = 0;
 };
 
 // ---- denoisers
 
 struct ConditioningInputs {
-    HostTensor context;                  // [width, tokens]
-    std::optional<HostTensor> vector;    // [width]
+    HostTensor context;                // [width, tokens]
+    std::optional<HostTensor> vector;  // [width]
     std::optional<float> guidance;
     std::optional<HostTensor> concat;    // [W, H, channels]
     std::vector<HostTensor> references;  // [W, H, channels] each
 };
 
-/// What a denoiser keeps of its inputs for all steps: on the device what every step reads (text states, or the
-/// cross-attention keys and values made of them), in `inputs` what is cheap to pass again.
+/// What a denoiser keeps of its inputs for all steps: on the device what every step reads (text states, or
+/// the cross-attention keys and values made of them), in `inputs` what is cheap to pass again.
 struct Conditioning {
     std::string shape;  // conditionings of equal `shape` fit into one batch (set by the network)
     DeviceTensors kept;
@@ -57,16 +58,16 @@ class DenoiserNetwork {
 public:
     virtual ~DenoiserNetwork() = default;
     virtual std::unique_ptr<Conditioning> condition(Runner & runner, ConditioningInputs inputs) = 0;
-    /// One forward pass of the latent [W, H, channels] under conditionings that all have the same `shape`; returns one
-    /// prediction each. Called with as many conditionings as fit into memory.
+    /// One forward pass of the latent [W, H, channels] under conditionings that all have the same `shape`;
+    /// returns one prediction each. Called with as many conditionings as fit into memory.
     virtual std::vector<HostTensor> predict(Runner & runner, const HostTensor & latent, float timestep,
                                             const std::vector<const Conditioning *> & batch) = 0;
 };
 
-/// Groups the conditionings by shape and predicts each group as one batch, or one by one where the batch doesn't fit
-/// into memory. Results in the order of `conditionings`.
-std::vector<HostTensor> predict_all(DenoiserNetwork & network, Runner & runner, const HostTensor & latent, float timestep,
-                                    const std::vector<const Conditioning *> & conditionings);
+/// Groups the conditionings by shape and predicts each group as one batch, or one by one where the batch
+/// doesn't fit into memory. Results in the order of `conditionings`.
+std::vector<HostTensor> predict_all(DenoiserNetwork & network, Runner & runner, const HostTensor & latent,
+                                    float timestep, const std::vector<const Conditioning *> & conditionings);
 
 // ---- autoencoders
 
@@ -84,10 +85,14 @@ public:
     virtual HostTensor decode(Runner & runner, const HostTensor & latent) = 0;
 };
 
-// ---- the list of networks (native/models/registry.cpp); an unknown kind is UNSUPPORTED and names the known ones
+// ---- the list of networks (native/models/registry.cpp); an unknown kind is UNSUPPORTED and names the known
+// ones
 
-std::unique_ptr<TextEncoderNetwork> make_text_encoder(const std::string & kind, const Config & config, Weights weights);
-std::unique_ptr<DenoiserNetwork> make_denoiser(const std::string & kind, const Config & config, Weights weights);
-std::unique_ptr<AutoencoderNetwork> make_autoencoder(const std::string & kind, const Config & config, Weights weights);
+std::unique_ptr<TextEncoderNetwork> make_text_encoder(const std::string & kind, const Config & config,
+                                                      Weights weights);
+std::unique_ptr<DenoiserNetwork> make_denoiser(const std::string & kind, const Config & config,
+                                               Weights weights);
+std::unique_ptr<AutoencoderNetwork> make_autoencoder(const std::string & kind, const Config & config,
+                                                     Weights weights);
 
 }  // namespace imageforge

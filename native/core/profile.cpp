@@ -3,7 +3,9 @@
 
 #include <ggml.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 
 namespace imageforge {
@@ -24,11 +26,13 @@ double count_flop(const ggml_tensor * node) {
         case GGML_OP_FLASH_ATTN_EXT:
             return 4 * elements(a) * static_cast<double>(b->ne[1]);
         case GGML_OP_CUSTOM:
-            // Our own kernels: named after what they do, sources in the order of kernels.h.
-            if (std::strncmp(node->name, "linear", 6) == 0) return 2 * elements(node) * static_cast<double>(a->ne[0]);
-            if (std::strncmp(node->name, "conv2d", 6) == 0)
-                return 2 * elements(node) * static_cast<double>(a->ne[0] * a->ne[1] * a->ne[2]);
-            if (std::strncmp(node->name, "attention", 9) == 0) return 4 * elements(a) * static_cast<double>(b->ne[2]);
+            // Our own kernels, by the names that they give their nodes; sources in the order of kernels.h.
+            if (std::strcmp(node->name, "linear") == 0)
+                return 2 * elements(node) * elements(a) / static_cast<double>(node->ne[0]);
+            if (std::strcmp(node->name, "conv2d") == 0)
+                return 2 * elements(node) * elements(a) / static_cast<double>(node->ne[2]);
+            if (std::strcmp(node->name, "attention") == 0)
+                return 4 * elements(a) * static_cast<double>(b->ne[2]);
             return 0;
         default:
             return 0;
@@ -62,6 +66,26 @@ bool computes(const ggml_tensor * node) {
 }
 
 }  // namespace
+
+std::string format_profile(const std::vector<ProfileEntry> & entries, size_t lines) {
+    double seconds = 0, flop = 0;
+    for (const ProfileEntry & entry : entries) {
+        seconds += entry.seconds;
+        flop += entry.flop;
+    }
+    std::string text;
+    char line[256];
+    const auto add = [&](const std::string & operation, uint64_t calls, double took, double count) {
+        std::snprintf(line, sizeof line, "%9.1f ms %5.1f %% %6llu calls %8.1f GFLOP/s  %s\n", took * 1e3,
+                      seconds > 0 ? 100 * took / seconds : 0.0, static_cast<unsigned long long>(calls),
+                      took > 0 ? count / took / 1e9 : 0.0, operation.c_str());
+        text += line;
+    };
+    add("in all", 0, seconds, flop);
+    for (size_t i = 0; i < std::min(lines, entries.size()); ++i)
+        add(entries[i].operation, entries[i].calls, entries[i].seconds, entries[i].flop);
+    return text;
+}
 
 ggml_status compute_profiled(ggml_backend_t backend, ggml_cgraph * graph, Profile & profile) {
     ggml_init_params params = {};

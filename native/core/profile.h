@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace imageforge {
 
@@ -17,6 +18,9 @@ struct ProfileEntry {
 };
 
 using Profile = std::map<std::string, ProfileEntry>;
+
+/// A table of the first `lines` entries and their sum.
+std::string format_profile(const std::vector<ProfileEntry> & entries, size_t lines);
 
 /// Computes the nodes of a placed graph one after the other and adds their times to `profile`.
 ggml_status compute_profiled(ggml_backend_t backend, ggml_cgraph * graph, Profile & profile);

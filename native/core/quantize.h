@@ -7,6 +7,7 @@
 namespace imageforge {
 
 /// `values` are whole rows of `columns`. Throws INVALID_ARGUMENT or UNSUPPORTED with the possible types.
-std::vector<uint8_t> quantize(const std::string & type, const float * values, uint64_t count, uint64_t columns);
+std::vector<uint8_t> quantize(const std::string & type, const float * values, uint64_t count,
+                              uint64_t columns);
 
 }  // namespace imageforge

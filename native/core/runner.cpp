@@ -1,14 +1,15 @@
-// Builds, caches, lays out and computes graphs. All graphs of a device share one compute buffer: only one is laid out
-// in it at a time, and another one's tensors are placed anew when it is its turn, which costs a millisecond or two.
+// Builds, caches, lays out and computes graphs. All graphs of a device share one compute buffer: only one is
+// laid out in it at a time, and another one's tensors are placed anew when it is its turn, which costs a
+// millisecond or two.
 #include "core/runner.h"
 
 #include <ggml-alloc.h>
 
 #include <algorithm>
-#include <chrono>
 #include <new>
 
 #include "core/error.h"
+#include "core/memory.h"
 #include "core/profile.h"
 
 namespace imageforge {
@@ -20,7 +21,8 @@ constexpr size_t max_cached = 8;
 
 ggml_context * new_context(size_t tensors, bool with_graph) {
     ggml_init_params params = {};
-    params.mem_size = tensors * ggml_tensor_overhead() + (with_graph ? ggml_graph_overhead_custom(max_nodes, false) : 0);
+    params.mem_size =
+        tensors * ggml_tensor_overhead() + (with_graph ? ggml_graph_overhead_custom(max_nodes, false) : 0);
     params.no_alloc = true;
     ggml_context * context = ggml_init(params);
     if (!context) fail(ErrorCode::OutOfMemory, "Not enough memory for a graph's description.");
@@ -64,7 +66,8 @@ int64_t element_count(const Shape & shape) {
 
 Tensor DeviceTensors::at(const std::string & name) const {
     const auto found = tensors_.find(name);
-    if (found == tensors_.end()) fail(ErrorCode::Internal, "No tensor \"%s\" was kept on the device.", name.c_str());
+    if (found == tensors_.end())
+        fail(ErrorCode::Internal, "No tensor \"%s\" was kept on the device.", name.c_str());
     return found->second;
 }
 
@@ -137,18 +140,7 @@ void Runner::set_loras(std::unordered_map<Tensor, std::vector<LoraUpdate>> loras
     ++lora_generation_;
 }
 
-Runner::Graph & Runner::find_or_build(const std::string & key, const Build & build) {
-    const auto found =
-        std::find_if(graphs_.begin(), graphs_.end(), [&](const auto & graph) { return graph->key == key; });
-    if (found != graphs_.end()) {
-        // The scheduler rewrites the graphs that it splits: such a graph can't be laid out a second time.
-        if (!(*found)->needs_cpu || device_.active_ == found->get()) {
-            graphs_.splice(graphs_.begin(), graphs_, found);
-            return *graphs_.front();
-        }
-        graphs_.erase(found);
-    }
-
+std::unique_ptr<Runner::Graph> Runner::build_graph(const std::string & key, const Build & build) const {
     auto graph = std::make_unique<Graph>();
     graph->key = key;
     graph->context.reset(new_context(max_nodes, true));
@@ -167,8 +159,22 @@ Runner::Graph & Runner::find_or_build(const std::string & key, const Build & bui
     for (const auto & output : graph->outputs) ggml_build_forward_expand(graph->nodes, output.second);
     for (int i = 0; i < ggml_graph_n_nodes(graph->nodes) && !graph->needs_cpu; ++i)
         graph->needs_cpu = !ggml_backend_supports_op(device_.backend(), ggml_graph_node(graph->nodes, i));
+    return graph;
+}
 
-    graphs_.push_front(std::move(graph));
+Runner::Graph & Runner::find_or_build(const std::string & key, const Build & build) {
+    const auto found =
+        std::find_if(graphs_.begin(), graphs_.end(), [&](const auto & graph) { return graph->key == key; });
+    if (found != graphs_.end()) {
+        // The scheduler rewrites the graphs that it splits: such a graph can't be laid out a second time.
+        if (!(*found)->needs_cpu || device_.active_ == found->get()) {
+            graphs_.splice(graphs_.begin(), graphs_, found);
+            return *graphs_.front();
+        }
+        graphs_.erase(found);
+    }
+
+    graphs_.push_front(build_graph(key, build));
     if (graphs_.size() > max_cached) {
         if (device_.active_ == graphs_.back().get()) device_.active_ = nullptr;
         graphs_.pop_back();
@@ -178,17 +184,18 @@ Runner::Graph & Runner::find_or_build(const std::string & key, const Build & bui
 
 // ---- laying out and computing
 
-/// Places the graph's tensors in the compute buffer. Measures first: an allocation that can't succeed isn't tried.
-void Runner::place(Graph & graph) {
+/// Places the graph's tensors in the compute buffer. Measures first: an allocation that can't succeed isn't
+/// tried.
+void Runner::place(Graph & graph, const Build & build) {
     if (device_.active_ == &graph) return;
     device_.active_ = nullptr;
     const std::string purpose = "computing \"" + graph.key + "\"";
-    if (graph.needs_cpu) return place_with_scheduler(graph, purpose);
+    if (graph.needs_cpu) return place_with_scheduler(graph, build, purpose);
 
     graph.unplace();
     if (graph.bytes == 0) {
-        const std::unique_ptr<ggml_gallocr, void (*)(ggml_gallocr_t)> measure(ggml_gallocr_new(device_.buffer_type()),
-                                                                              ggml_gallocr_free);
+        const std::unique_ptr<ggml_gallocr, void (*)(ggml_gallocr_t)> measure(
+            ggml_gallocr_new(device_.buffer_type()), ggml_gallocr_free);
         ggml_gallocr_reserve_n_size(measure.get(), graph.nodes, nullptr, nullptr, &graph.bytes);
     }
     const size_t held = ggml_gallocr_get_buffer_size(device_.allocator_, 0);
@@ -200,16 +207,28 @@ void Runner::place(Graph & graph) {
     device_.active_ = &graph;
 }
 
-void Runner::place_with_scheduler(Graph & graph, const std::string & purpose) {
+/// Where the device lacks an operation, ggml's scheduler splits the graph between device and CPU.
+void Runner::place_with_scheduler(Graph & graph, const Build & build, const std::string & purpose) {
     auto & backends = device_.backends_;
-    if (backends.size() < 2) fail(ErrorCode::Unsupported, "The CPU lacks an operation of %s.", purpose.c_str());
+    if (backends.size() < 2)
+        fail(ErrorCode::Unsupported, "The CPU lacks an operation of %s.", purpose.c_str());
     if (!device_.scheduler_)
-        device_.scheduler_ = ggml_backend_sched_new(backends.data(), nullptr, static_cast<int>(backends.size()),
-                                                    max_nodes, false, false);
+        device_.scheduler_ = ggml_backend_sched_new(
+            backends.data(), nullptr, static_cast<int>(backends.size()), max_nodes, false, false);
+    // Splitting rewrites a graph: one is built to be measured and thrown away.
+    const auto measured = build_graph(graph.key, build);
+    std::vector<size_t> bytes(backends.size());
     ggml_backend_sched_reset(device_.scheduler_);
-    // Splitting rewrites the graph, so it is laid out right away; what doesn't fit is refused by the allocator.
+    ggml_backend_sched_reserve_size(device_.scheduler_, measured->nodes, bytes.data());
+    const size_t held = ggml_backend_sched_get_buffer_size(device_.scheduler_, backends.front());
+    if (bytes[0] > held) device_.require_memory(bytes[0] - held, purpose);
+    const uint64_t host = system_memory().free;
+    if (bytes[1] > host)
+        fail(ErrorCode::OutOfMemory, "Not enough host memory for %s: %s needed, %s free.", purpose.c_str(),
+             format_bytes(bytes[1]).c_str(), format_bytes(host).c_str());
+    ggml_backend_sched_reset(device_.scheduler_);
     if (!ggml_backend_sched_alloc_graph(device_.scheduler_, graph.nodes))
-        device_.refuse_memory(graph.bytes, purpose);
+        device_.refuse_memory(bytes[0], purpose);
     device_.count_buffers();
     device_.active_ = &graph;
 }
@@ -221,8 +240,8 @@ void Runner::fill(const Graph & graph, const Feeds & feeds) const {
         size_t offset = 0;
         for (const Feed::Piece & piece : feed->second.pieces_) offset += piece.bytes;
         if (offset != ggml_nbytes(tensor))
-            fail(ErrorCode::Internal, "The input \"%s\" of \"%s\" takes %zu bytes, fed with %zu.", name.c_str(),
-                 graph.key.c_str(), ggml_nbytes(tensor), offset);
+            fail(ErrorCode::Internal, "The input \"%s\" of \"%s\" takes %zu bytes, fed with %zu.",
+                 name.c_str(), graph.key.c_str(), ggml_nbytes(tensor), offset);
         offset = 0;
         for (const Feed::Piece & piece : feed->second.pieces_) {
             if (piece.tensor && ggml_backend_buffer_is_host(piece.tensor->buffer))
@@ -253,10 +272,10 @@ Runner::Graph & Runner::compute(const std::string & key, const Build & build, co
     check_abort();
     try {
         Graph & graph = find_or_build(key, build);
-        place(graph);
+        place(graph, build);
         fill(graph, feeds);
         ggml_status status;
-        if (profile_)
+        if (profile_ && !graph.needs_cpu)
             status = compute_profiled(device_.backend(), graph.nodes, *profile_);
         else if (graph.needs_cpu)
             status = ggml_backend_sched_graph_compute(device_.scheduler_, graph.nodes);
@@ -266,8 +285,8 @@ Runner::Graph & Runner::compute(const std::string & key, const Build & build, co
         if (status == GGML_STATUS_ALLOC_FAILED)
             fail(ErrorCode::OutOfMemory, "The device ran out of memory while computing \"%s\".", key.c_str());
         if (status != GGML_STATUS_SUCCESS)
-            fail(ErrorCode::Internal, "Computing \"%s\" failed on %s (%s).", key.c_str(), device_.info().id.c_str(),
-                 ggml_status_to_string(status));
+            fail(ErrorCode::Internal, "Computing \"%s\" failed on %s (%s).", key.c_str(),
+                 device_.info().id.c_str(), ggml_status_to_string(status));
         return graph;
     } catch (const std::bad_alloc &) {
         fail(ErrorCode::OutOfMemory, "Host memory ran out while computing \"%s\".", key.c_str());
@@ -286,7 +305,8 @@ Outputs Runner::run(const std::string & key, const Build & build, const Feeds & 
         } else {
             std::vector<uint8_t> raw(ggml_nbytes(tensor));
             ggml_backend_tensor_get(tensor, raw.data(), 0, raw.size());
-            ggml_get_type_traits(tensor->type)->to_float(raw.data(), host.data.data(), ggml_nelements(tensor));
+            ggml_get_type_traits(tensor->type)
+                ->to_float(raw.data(), host.data.data(), ggml_nelements(tensor));
         }
     }
     return outputs;
@@ -318,7 +338,8 @@ std::vector<ProfileEntry> Runner::stop_profile() {
     if (profile_)
         for (auto & entry : *profile_) entries.push_back(entry.second);
     profile_.reset();
-    std::sort(entries.begin(), entries.end(), [](const auto & a, const auto & b) { return a.seconds > b.seconds; });
+    std::sort(entries.begin(), entries.end(),
+              [](const auto & a, const auto & b) { return a.seconds > b.seconds; });
     return entries;
 }
 

@@ -1,5 +1,5 @@
-// Runs graphs of one network: built once for each key (input shapes), cached, measured before anything is allocated,
-// computed in the device's shared compute buffer, stopped by the device's abort flag.
+// Runs graphs of one network: built once for each key (input shapes), cached, measured before anything is
+// allocated, computed in the device's shared compute buffer, stopped by the device's abort flag.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -48,7 +48,9 @@ public:
     Feed() = default;
 
     /// The pieces are read when the graph runs: they must live until then.
-    Feed & add(const HostTensor & tensor) { return add(tensor.data.data(), tensor.data.size() * sizeof(float)); }
+    Feed & add(const HostTensor & tensor) {
+        return add(tensor.data.data(), tensor.data.size() * sizeof(float));
+    }
     Feed & add(const void * data, size_t bytes);
     Feed & add(Tensor device_tensor);
 
@@ -117,10 +119,11 @@ private:
         ggml_type type;
     };
 
+    std::unique_ptr<Graph> build_graph(const std::string & key, const Build & build) const;
     Graph & find_or_build(const std::string & key, const Build & build);
     Graph & compute(const std::string & key, const Build & build, const Feeds & feeds);
-    void place(Graph & graph);
-    void place_with_scheduler(Graph & graph, const std::string & purpose);
+    void place(Graph & graph, const Build & build);
+    void place_with_scheduler(Graph & graph, const Build & build, const std::string & purpose);
     void fill(const Graph & graph, const Feeds & feeds) const;
     static void copy_on_device(Tensor from, Tensor into, size_t offset);
     DeviceTensors allocate_kept(const std::map<std::string, Kept> & wanted);

@@ -19,10 +19,12 @@ std::unordered_map<std::string, StorageType> list_types() {
         const auto type = static_cast<ggml_type>(i);
         if (ggml_blck_size(type) <= 0 || ggml_type_size(type) == 0) continue;  // removed from ggml
         std::string name = ggml_type_name(type);
-        std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+        std::transform(name.begin(), name.end(), name.begin(),
+                       [](unsigned char c) { return std::tolower(c); });
         const bool weights = type == GGML_TYPE_F32 || type == GGML_TYPE_F16 || type == GGML_TYPE_BF16 ||
                              (ggml_is_quantized(type) && ggml_get_type_traits(type)->to_float != nullptr);
-        types[name] = {type, Conversion::None, static_cast<uint64_t>(ggml_blck_size(type)), ggml_type_size(type), weights};
+        types[name] = {type, Conversion::None, static_cast<uint64_t>(ggml_blck_size(type)),
+                       ggml_type_size(type), weights};
     }
     types["f64"] = {GGML_TYPE_F32, Conversion::F64, 1, 8, true};
     types["f8_e4m3"] = {GGML_TYPE_F16, Conversion::F8E4M3, 1, 1, true};
@@ -45,7 +47,8 @@ StorageType storage_type(const std::string & name, const std::string & tensor) {
     static const auto types = list_types();
     const auto found = types.find(name);
     if (found == types.end())
-        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has the unknown type \"%.40s\".", tensor.c_str(), name.c_str());
+        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has the unknown type \"%.40s\".", tensor.c_str(),
+             name.c_str());
     return found->second;
 }
 

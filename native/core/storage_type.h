@@ -10,11 +10,11 @@ namespace imageforge {
 enum class Conversion { None, F8E4M3, F8E5M2, F64 };
 
 struct StorageType {
-    ggml_type type;              // in memory: f8 becomes F16, f64 becomes F32
+    ggml_type type;  // in memory: f8 becomes F16, f64 becomes F32
     Conversion conversion;
-    uint64_t block_values;       // in the file
+    uint64_t block_values;  // in the file
     uint64_t block_bytes;
-    bool weights;                // false: integers, which no layer takes
+    bool weights;  // false: integers, which no layer takes
 };
 
 /// Throws WEIGHTS_INVALID, naming the tensor, when `name` is no type that is known here.

@@ -52,8 +52,9 @@ void run_node(Tensor node, int index, int size, void * env) {
 }
 
 template <void (*Compute)(Tensor, const NodeState &, Team &)>
-Tensor add_node(ggml_context * graph, const Env & env, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3,
-                std::initializer_list<Tensor> sources, const NodeState & state = {}) {
+Tensor add_node(const char * name, ggml_context * graph, const Env & env, int64_t ne0, int64_t ne1,
+                int64_t ne2, int64_t ne3, std::initializer_list<Tensor> sources,
+                const NodeState & state = {}) {
     Tensor args[GGML_MAX_SRC] = {};
     int count = 0;
     for (Tensor source : sources) args[count++] = source;
@@ -61,6 +62,7 @@ Tensor add_node(ggml_context * graph, const Env & env, int64_t ne0, int64_t ne1,
     Tensor node = ggml_custom_4d(graph, GGML_TYPE_F32, ne0, ne1, ne2, ne3, args, count, run_node<Compute>,
                                  GGML_N_TASKS_MAX, const_cast<Env *>(&env));
     std::memcpy(state_of(node), &state, sizeof(state));
+    ggml_set_name(node, name);  // what a profile calls it
     return node;
 }
 
@@ -194,7 +196,8 @@ Tensor linear(ggml_context * graph, const Env & env, Tensor weight, Tensor x, Te
     check_weight(weight, in);
     check_activation(x);
     check_vector(bias, out);
-    return add_node<compute_linear>(graph, env, out, x->ne[1], x->ne[2], x->ne[3], {weight, x, bias});
+    return add_node<compute_linear>("linear", graph, env, out, x->ne[1], x->ne[2], x->ne[3],
+                                    {weight, x, bias});
 }
 
 Tensor conv2d(ggml_context * graph, const Env & env, Tensor weight, Tensor x, Tensor bias,
@@ -219,7 +222,8 @@ Tensor conv2d(ggml_context * graph, const Env & env, Tensor weight, Tensor x, Te
     state.conv = {static_cast<uint8_t>(params.stride),  static_cast<uint8_t>(params.pad_left),
                   static_cast<uint8_t>(params.pad_top), params.upsample2,
                   static_cast<uint8_t>(kernel_w),       static_cast<uint8_t>(kernel_h)};
-    return add_node<compute_conv2d>(graph, env, width, height, out, x->ne[3], {weight, x, bias}, state);
+    return add_node<compute_conv2d>("conv2d", graph, env, width, height, out, x->ne[3], {weight, x, bias},
+                                    state);
 }
 
 Tensor attention(ggml_context * graph, const Env & env, Tensor q, Tensor k, Tensor v, Tensor mask,
@@ -233,8 +237,8 @@ Tensor attention(ggml_context * graph, const Env & env, Tensor q, Tensor k, Tens
                           mask->ne[0] == k->ne[2] && mask->ne[1] >= q->ne[2]));
     NodeState state{};
     state.attention = {scale, causal};
-    return add_node<compute_attention>(graph, env, q->ne[0], q->ne[1], q->ne[2], q->ne[3], {q, k, v, mask},
-                                       state);
+    return add_node<compute_attention>("attention", graph, env, q->ne[0], q->ne[1], q->ne[2], q->ne[3],
+                                       {q, k, v, mask}, state);
 }
 
 Tensor group_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight, Tensor bias, int groups,
@@ -245,8 +249,8 @@ Tensor group_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight
     GGML_ASSERT(x->ne[2] % groups == 0);
     NodeState state{};
     state.norm = {eps, groups, silu};
-    return add_node<compute_group_norm>(graph, env, x->ne[0], x->ne[1], x->ne[2], x->ne[3], {x, weight, bias},
-                                        state);
+    return add_node<compute_group_norm>("group_norm", graph, env, x->ne[0], x->ne[1], x->ne[2], x->ne[3],
+                                        {x, weight, bias}, state);
 }
 
 Tensor layer_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight, Tensor bias, float eps) {
@@ -255,14 +259,14 @@ Tensor layer_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight
     check_vector(bias, x->ne[0]);
     NodeState state{};
     state.norm = {eps, 1, 0};
-    return add_node<compute_layer_norm>(graph, env, x->ne[0], x->ne[1], x->ne[2], x->ne[3], {x, weight, bias},
-                                        state);
+    return add_node<compute_layer_norm>("layer_norm", graph, env, x->ne[0], x->ne[1], x->ne[2], x->ne[3],
+                                        {x, weight, bias}, state);
 }
 
 Tensor geglu(ggml_context * graph, const Env & env, Tensor x) {
     check_activation(x);
     GGML_ASSERT(x->ne[0] % 2 == 0);
-    return add_node<compute_geglu>(graph, env, x->ne[0] / 2, x->ne[1], x->ne[2], x->ne[3], {x});
+    return add_node<compute_geglu>("geglu", graph, env, x->ne[0] / 2, x->ne[1], x->ne[2], x->ne[3], {x});
 }
 
 }  // namespace imageforge::kernels
