@@ -1,4 +1,5 @@
-// The core without Node: devices, weights from a mapped file, a graph that is cached, fed, profiled, aborted, refused.
+// The core without Node: devices, weights from a mapped file, a graph that is cached, fed, profiled, aborted,
+// refused.
 #include <ggml.h>
 
 #include <cmath>
@@ -54,8 +55,8 @@ std::string write_values(size_t count) {
 int main() {
     const auto devices = list_devices();
     for (const DeviceInfo & d : devices)
-        std::printf("     %s %s: %s of %s free\n", d.id.c_str(), d.name.c_str(), format_bytes(d.memory_free).c_str(),
-                    format_bytes(d.memory_total).c_str());
+        std::printf("     %s %s: %s of %s free\n", d.id.c_str(), d.name.c_str(),
+                    format_bytes(d.memory_free).c_str(), format_bytes(d.memory_total).c_str());
     check(!devices.empty(), "there is a device");
 
     const char * wanted = std::getenv("IMAGEFORGE_DEVICE");
@@ -67,7 +68,11 @@ int main() {
     WeightStore store(device, table);
     const Weights layer = store.root() / "layer";
     const Tensor weight = layer.get("weight", {3, 2}), bias = layer.get("bias", {2});
-    check(throws(ErrorCode::WeightsInvalid, [&] { layer.get("weight", {2, 3}); }), "another shape is refused");
+    check(throws(ErrorCode::WeightsInvalid,
+                 [&] {
+                     layer.get("weight", {2, 3});
+                 }),
+          "another shape is refused");
     check(throws(ErrorCode::WeightsInvalid, [&] { layer.get("scale", {2}); }), "a missing tensor is refused");
     store.load();
     check(store.bytes_mapped() == (device.is_cpu() ? 32u : 0u), "the CPU uses the mapped bytes");
@@ -99,7 +104,8 @@ int main() {
     Feeds again;
     again["y"].add(kept.at("y"));
     const HostTensor sum = runner.run("twice", twice, again).at("sum");
-    check(sum.data[0] == 2 * expected[0] && sum.data[3] == 2 * expected[3], "a tensor kept on the device feeds a graph");
+    check(sum.data[0] == 2 * expected[0] && sum.data[3] == 2 * expected[3],
+          "a tensor kept on the device feeds a graph");
     check(run().data == expected && builds == 1, "a cached graph is laid out again after another ran");
 
     runner.start_profile();
@@ -115,7 +121,10 @@ int main() {
         graph.output("y", ggml_repeat_4d(g, x, 1 << 20, 1 << 20, 16, 1));
     };
     const std::vector<float> one = {1};
-    check(throws(ErrorCode::OutOfMemory, [&] { runner.run("enormous", enormous, {{"x", one}}); }),
+    check(throws(ErrorCode::OutOfMemory,
+                 [&] {
+                     runner.run("enormous", enormous, {{"x", one}});
+                 }),
           "what doesn't fit is refused with figures");
     check(run().data == expected, "and leaves the rest working");
     device.request_abort();
