@@ -96,6 +96,9 @@ export function addImageTools(server: McpServer, service: ImageService, jobs: Jo
         }),
     );
   }
+}
+
+export function addJobTool(server: McpServer, jobs: JobStore): void {
   server.registerTool(
     'job',
     {

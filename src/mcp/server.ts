@@ -7,7 +7,7 @@ import type { JobStore } from '../service/jobs.js';
 import { confinePath } from '../service/paths.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { readVersion } from '../shared/version.js';
-import { addImageTools } from './image-tools.js';
+import { addImageTools, addJobTool } from './image-tools.js';
 import { IMAGE_TEMPLATE } from './results.js';
 import { addStateTools } from './state-tools.js';
 
@@ -24,6 +24,7 @@ export function createMcpFactory(service: ImageService, jobs: JobStore): McpServ
     );
     addImageTools(server, service, jobs);
     addStateTools(server, service);
+    addJobTool(server, jobs);
     server.registerResource(
       'image',
       new ResourceTemplate(IMAGE_TEMPLATE, { list: undefined }),

@@ -41,7 +41,7 @@ export function makeConfig(folder: string, env: Record<string, string> = {}) {
       IMAGEFORGE_MODEL: testModel.model,
       IMAGEFORGE_MODEL_DIR: join(folder, 'models'),
       HF_HOME: join(folder, 'hub'),
-      OLLAMA_URL: 'http://127.0.0.1:9',
+      OLLAMA_URL: 'http://127.0.0.1:2',
       DEVICE: 'cpu',
       ...env,
     },

@@ -18,7 +18,7 @@ describe('GET /health', () => {
       engine_constructed: false,
       resident_models: [],
       default_model: expect.any(String),
-      ollama: { reachable: false, url: 'http://127.0.0.1:9', model: 'gemma4:latest', model_available: false },
+      ollama: { reachable: false, url: 'http://127.0.0.1:2', model: 'gemma4:latest', model_available: false },
     });
     await server.post('/generate', fox);
     const { engine_constructed, resident_models, default_model } = await json('/health');
