@@ -5,6 +5,7 @@ import { EngineClient } from '../engine/client.js';
 import type { PipelineResult, Progress } from '../pipeline/types.js';
 import { nameDefault, requireDefault, resolveModel } from '../registry/resolve-model.js';
 import type { Config } from '../shared/config.js';
+import { ImageForgeError } from '../shared/errors.js';
 import { type Logger, silentLogger } from '../shared/log.js';
 import { readVersion } from '../shared/version.js';
 import { PromptAssistant } from './assist.js';
@@ -98,6 +99,17 @@ export class ImageService {
    * @throws ImageForgeError of any code; nothing is left half-written.
    */
   async run(asked: ImageRequest, controls: RunControls = {}): Promise<ImageResult> {
+    try {
+      return await this.#run(asked, controls);
+    } catch (error) {
+      const known = ImageForgeError.from(error);
+      if (known.code !== 'ABORTED') throw known;
+      // wherever it was noticed, its caller did it
+      throw new ImageForgeError('ABORTED', 'The generation was cancelled.', { cause: error });
+    }
+  }
+
+  async #run(asked: ImageRequest, controls: RunControls): Promise<ImageResult> {
     const begun = performance.now();
     const { signal, save = {} } = controls;
     const { request: wanted, reason } = await this.#assist(asked, signal);

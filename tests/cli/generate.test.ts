@@ -1,0 +1,166 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { makeFolder, runCli } from './run-cli.js';
+
+const quick = ['--steps', '2', '-w', '64', '-h', '64'];
+
+describe('imageforge generate', () => {
+  it('writes a PNG and its sidecar, prints the path, and one line a phase', async () => {
+    const folder = makeFolder();
+    const { code, stdout, stderr } = await runCli(['generate', 'a red star', '--seed', '42', ...quick], {
+      folder,
+    });
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const file = stdout.trim();
+    expect(path.relative(folder, file)).toMatch(/^outputs\/flux_\d{8}_\d{6}_42\.png$/);
+    expect(await sharp(file).metadata()).toMatchObject({ width: 64, height: 64 });
+    const sidecar = JSON.parse(readFileSync(file.replace(/png$/, 'json'), 'utf8'));
+    expect(sidecar).toMatchObject({ prompt: 'a red star', seed: 42, steps: 2 });
+    expect(stderr).toMatch(
+      /^loading\nprompt\nsteps \(2\)\ndecoding\n.*64 x 64, 2 steps, seed 42, [\d.]+ s\n$/,
+    );
+  });
+
+  it('prints one JSON document with --json, and takes the cache', async () => {
+    const folder = makeFolder();
+    const args = ['generate', 'a red star', '--seed', '7', '--json', '-q', '-b', '2', ...quick];
+    const [first, second] = [await runCli(args, { folder }), await runCli(args, { folder })];
+    expect(first.stderr).toBe('');
+    const document = JSON.parse(first.stdout);
+    expect(document).toMatchObject({
+      ok: true,
+      task: 'text2img',
+      seed: 7,
+      cached: false,
+      width: 64,
+      image_base64: null,
+    });
+    expect(document.images.map(({ seed }: { seed: number }) => seed)).toEqual([7, 8]);
+    expect(JSON.parse(second.stdout)).toMatchObject({ cached: true });
+    const fresh = await runCli([...args, '--no-cache'], { folder });
+    expect(JSON.parse(fresh.stdout)).toMatchObject({ cached: false });
+    expect(readdirSync(path.join(folder, 'outputs'))).toHaveLength(12);
+  });
+
+  it('writes where it is told, and overwrites nothing', async () => {
+    const folder = makeFolder();
+    writeFileSync(path.join(folder, 'mine.png'), 'mine');
+    const args = ['generate', 'x', '--seed', '1', ...quick];
+    const named = await runCli([...args, '-o', 'mine.png'], { folder });
+    expect(named.stdout.trim()).toBe(path.join(folder, 'mine_2.png'));
+    expect(readFileSync(path.join(folder, 'mine.png'), 'utf8')).toBe('mine');
+    const elsewhere = await runCli([...args, '--output-dir', 'a/b'], { folder });
+    expect(path.dirname(elsewhere.stdout.trim())).toBe(path.join(folder, 'a/b'));
+  });
+
+  it('edits and inpaints', async () => {
+    const folder = makeFolder();
+    await sharp({ create: { width: 64, height: 64, channels: 3, background: 'red' } })
+      .png()
+      .toFile(path.join(folder, 'red.png'));
+    await sharp({ create: { width: 64, height: 64, channels: 3, background: 'black' } })
+      .png()
+      .toFile(path.join(folder, 'keep.png'));
+    const edited = await runCli(
+      ['edit', 'a blue star', 'red.png', '--strength', '0.5', '--steps', '4', '--json'],
+      { folder },
+    );
+    expect(JSON.parse(edited.stdout)).toMatchObject({ task: 'img2img', width: 64 });
+    const inpainted = await runCli(
+      ['inpaint', 'a blue star', 'red.png', 'keep.png', '--steps', '4', '--json'],
+      { folder },
+    );
+    const { task, output_path } = JSON.parse(inpainted.stdout);
+    expect(task).toBe('inpaint');
+    const { data } = await sharp(output_path).raw().toBuffer({ resolveWithObject: true });
+    expect([...data.subarray(0, 3)]).toEqual([255, 0, 0]);
+  });
+
+  it('cancels on Ctrl-C: 130, one line, nothing written', async () => {
+    const folder = makeFolder();
+    const args = ['generate', 'x', '--steps', '200', '-w', '256', '-h', '256', '--no-cache'];
+    const { code, stdout, stderr } = await runCli(args, {
+      folder,
+      onStart: (child) =>
+        child.stderr!.on('data', (text: string) => {
+          if (text.includes('steps')) child.kill('SIGINT');
+        }),
+    });
+    expect(code).toBe(130);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/^error: .*cancelled.*$/m);
+    expect(readdirSync(path.join(folder, 'outputs'))).toEqual([]);
+  });
+});
+
+describe('what is refused', () => {
+  const folder = makeFolder();
+  writeFileSync(path.join(folder, 'file'), 'no folder');
+  writeFileSync(
+    path.join(folder, 'corrupt.gguf'),
+    Buffer.concat([Buffer.from('GGUF'), Buffer.alloc(100, 0xff)]),
+  );
+  writeFileSync(path.join(folder, 'empty.safetensors'), '');
+  writeFileSync(path.join(folder, 'old.ckpt'), Buffer.from([0x80, 0x02, 0x7d]));
+  mkdirSync(path.join(folder, 'folder'));
+
+  it.each<[number, string, string[], Record<string, string>?]>([
+    [2, "unknown option '--colour'", ['generate', 'x', '--colour', 'red']],
+    [2, "unknown command 'paint'", ['paint']],
+    [2, 'the prompt is missing', ['generate']],
+    [2, 'too many arguments', ['generate', 'a', 'b']],
+    [2, 'width: expected a multiple of 8, found 100', ['generate', 'x', '-w', '100']],
+    [2, 'height: expected at most 256, found 512', ['generate', 'x', '-h', '512'], { MAX_RES: '256' }],
+    [2, 'steps: expected a number, found "many"', ['generate', 'x', '-s', 'many']],
+    [2, 'There is no sampler "magic"', ['generate', 'x', '--sampler', 'magic']],
+    [2, '--output: expected a name that ends in .png', ['generate', 'x', '-o', 'x.bmp']],
+    [2, '--interactive needs a terminal', ['generate', '-i']],
+    [3, 'There is no model file none.gguf', ['generate', 'x', '--model', 'none.gguf']],
+    [3, "There is no model 'nonsense'", ['generate', 'x', '--model', 'nonsense']],
+    [3, 'there is no such file', ['edit', 'x', 'none.png']],
+    [3, 'There is no file none.gguf', ['models', 'inspect', 'none.gguf']],
+    [4, "Model 'flux-q4' is guarded", ['generate', 'x', '--model', 'flux-q4']],
+    [4, "Model 'sdxl' is not on this disk", ['generate', 'x', '--model', 'sdxl']],
+    [5, 'corrupt.gguf', ['generate', 'x', '--model', 'corrupt.gguf']],
+    [5, 'empty.safetensors', ['generate', 'x', '--model', 'empty.safetensors']],
+    [5, 'old.ckpt', ['generate', 'x', '--model', 'old.ckpt']],
+    [7, 'ENOTDIR', ['generate', 'x', '--output-dir', 'file/below']],
+    [7, 'Cannot write to /proc', ['generate', 'x', '--output-dir', '/proc/pictures']],
+    [12, 'PORT=x: expected a whole number', ['generate', 'x'], { PORT: 'x' }],
+    [12, 'IMAGEFORGE_MODEL=none: expected one of pocket', ['generate', 'x'], { IMAGEFORGE_MODEL: 'none' }],
+  ])('exit code %i: %s', async (expected, message, args, env = {}) => {
+    const { code, stdout, stderr } = await runCli(args, { folder, env });
+    expect({ code, stdout }).toEqual({ code: expected, stdout: '' });
+    const [error, hint, ...more] = stderr.trimEnd().split('\n');
+    expect(error).toMatch(/^error: /);
+    expect(error).toContain(message);
+    if (hint !== undefined) expect(hint).toMatch(/^hint: /);
+    expect(more).toEqual([]);
+    expect(existsSync(path.join(folder, 'outputs'))).toBe(false);
+  });
+
+  it('is one JSON document too with --json', async () => {
+    const { code, stdout } = await runCli(['generate', 'x', '-w', '9', '--json'], { folder });
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'INVALID_ARGUMENT' } });
+  });
+
+  it('shows a stack only when asked', async () => {
+    const { stderr } = await runCli(['generate', 'x', '--output-dir', 'file/x', '--verbose'], { folder });
+    expect(stderr).toMatch(/\n\s+at /);
+  });
+});
+
+describe.skipIf(process.platform === 'win32')('a disk that fills up', () => {
+  it('leaves nothing half-written', async () => {
+    const folder = makeFolder();
+    // blocks of 1 kB: less than the picture, more than the probe
+    const args = ['generate', 'x', '--steps', '1', '-w', '128', '-h', '128', '--no-cache'];
+    const { code, stdout, stderr } = await runCli(args, { folder, shell: 'ulimit -f 4' });
+    expect({ code, stdout }).toEqual({ code: 7, stdout: '' });
+    expect(stderr).toContain('found a limit on file size');
+    expect(readdirSync(path.join(folder, 'outputs'))).toEqual([]);
+  });
+});
