@@ -19,7 +19,9 @@ import { OllamaProbe } from './ollama-probe.js';
 import { describeApi } from './openapi.js';
 import { addImageRoutes } from './routes/images.js';
 import { addJobRoutes } from './routes/jobs.js';
+import { addOpenAiRoutes } from './routes/openai.js';
 import { addStateRoutes } from './routes/state.js';
+import { addWebUiRoutes } from './routes/webui.js';
 import { Routes } from './routes.js';
 
 export interface AppOptions {
@@ -63,6 +65,8 @@ export function createApp({ service, jobs = new JobStore(service), logger = sile
   addStateRoutes(routes, doors);
   addImageRoutes(routes, doors);
   addJobRoutes(routes, doors);
+  addOpenAiRoutes(routes, doors);
+  addWebUiRoutes(routes, doors);
   const mcp = new McpHttpDoor(createMcpFactory(service, jobs), logger);
   app.all('/mcp', (c) => mcp.fetch(c.req.raw));
   addDocs(app, () => describeApi(routes.descriptions, readVersion()));

@@ -13,7 +13,7 @@ export interface RouteDescription {
   /** Of status 200, unless `status` says another. */
   answer: { schema?: z.ZodType; type?: string; status?: number; description: string };
   /** Statuses of errors besides those that any route may have. */
-  errors?: number[];
+  errors?: readonly number[];
 }
 
 export class Routes {

@@ -118,9 +118,11 @@ function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
   const models = [config.modelDir, ...config.allowedPaths];
   const picture = (source: PictureSource | undefined) =>
     source && 'path' in source ? { path: confinePath(source.path, pictures, config) } : source;
-  // a key has no separator and is not confined: it can only mean the catalogue or the model folder
+  // a key has no separator and is not confined: it can only mean the catalogue or the model folder; nor is what the
+  // settings name, since clients send back the default model that they are told
   const isKey = (name: string) =>
-    !/[\\/]/.test(name) && !/\.(gguf|safetensors|ckpt|pt|pth|bin|json)$/i.test(name);
+    name === config.model ||
+    (!/[\\/]/.test(name) && !/\.(gguf|safetensors|ckpt|pt|pth|bin|json)$/i.test(name));
   const model = (name: string) => (isKey(name) ? name : confinePath(name, models, config));
   return {
     ...asked,

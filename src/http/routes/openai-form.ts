@@ -1,0 +1,47 @@
+// Multipart forms of OpenAI's clients, and their masks.
+import type { Context } from 'hono';
+import { ImageForgeError } from '../../shared/errors.js';
+import { refuseField } from '../errors.js';
+
+export type Fields = Record<string, unknown>;
+
+/** Every field of a form is a text: numbers and truth values become themselves. */
+export async function readForm(c: Context): Promise<{ fields: Fields; files: Record<string, Buffer> }> {
+  const form = await c.req.parseBody().catch((error: Error) => {
+    throw new ImageForgeError('INVALID_ARGUMENT', `Expected multipart/form-data: ${error.message}.`);
+  });
+  const fields: Fields = {};
+  const files: Record<string, Buffer> = {};
+  for (const [name, value] of Object.entries(form)) {
+    if (value instanceof File) files[name] = Buffer.from(await value.arrayBuffer());
+    else if (typeof value === 'string') fields[name] = name === 'prompt' ? value : readValue(value);
+  }
+  return { fields, files };
+}
+
+function readValue(text: string): unknown {
+  if (text === 'true' || text === 'false') return text === 'true';
+  return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+}
+
+/** Their masks are transparent where ours are white; without a mask the image's own transparency is one. */
+export async function readMask(given: Buffer | undefined, source: Buffer): Promise<string | undefined> {
+  try {
+    const { default: sharp } = await import('sharp');
+    const mask = sharp(given ?? source, { limitInputPixels: 2 ** 26 });
+    const { hasAlpha } = await mask.metadata();
+    const opaque = !hasAlpha || (await mask.stats()).isOpaque;
+    if (opaque) {
+      if (given) refuseField('mask', 'mask: expected transparent pixels where the image is to be repainted');
+      return undefined;
+    }
+    return (await mask.extractChannel('alpha').negate().png().toBuffer()).toString('base64');
+  } catch (error) {
+    if (error instanceof ImageForgeError) throw error;
+    const field = given ? 'mask' : 'image';
+    refuseField(
+      field,
+      `${field}: not a picture that can be read: ${(error as Error).message.split('\n')[0]}`,
+    );
+  }
+}

@@ -1,0 +1,131 @@
+// OpenAI's images API with requests as its official clients send them.
+import sharp from 'sharp';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { openServer, type TestServer } from './open-server.js';
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await openServer();
+});
+
+/** What the official clients add to every request. */
+const headers = {
+  Authorization: 'Bearer sk-anything',
+  'User-Agent': 'OpenAI/JS 6.1.0',
+  'X-Stainless-Lang': 'js',
+};
+
+describe('POST /v1/images/generations', () => {
+  it('gives URLs that lead to the images', async () => {
+    const asked = {
+      model: 'dall-e-3',
+      prompt: 'a red fox',
+      n: 2,
+      size: '64x64',
+      quality: 'standard',
+      steps: 2,
+    };
+    const response = await server.post('/v1/images/generations', asked, { headers });
+    expect(response.status).toBe(200);
+    const { created, data } = await response.json();
+    expect(Math.abs(created - Date.now() / 1000)).toBeLessThan(60);
+    expect(data).toHaveLength(2);
+    for (const { url } of data) {
+      expect(url.startsWith(`${server.url}/images/`)).toBe(true);
+      const image = await fetch(url);
+      expect(await sharp(Buffer.from(await image.arrayBuffer())).metadata()).toMatchObject({
+        width: 64,
+        height: 64,
+      });
+    }
+  });
+
+  it('gives the images themselves, in the wanted format', async () => {
+    for (const [fields, format] of [
+      [{ response_format: 'b64_json' }, 'png'],
+      [{ model: 'gpt-image-1' }, 'png'],
+      [{ model: 'gpt-image-1', output_format: 'webp', output_compression: 60 }, 'webp'],
+    ] as const) {
+      const asked = { prompt: 'a red fox', size: '64x64', steps: 2, ...fields };
+      const { data } = await (await server.post('/v1/images/generations', asked, { headers })).json();
+      expect((await sharp(Buffer.from(data[0].b64_json, 'base64')).metadata()).format).toBe(format);
+    }
+  });
+
+  it.each([
+    [{ prompt: 'x', size: 'huge' }, 400, 'size'],
+    [{ size: '64x64' }, 400, 'prompt'],
+    [{ prompt: 'x', n: 99 }, 400, 'n'],
+    [{ prompt: 'x', model: 'nothing' }, 404, null],
+    [{ prompt: 'x', stream: true }, 400, 'stream'],
+  ])('refuses %j as OpenAI does', async (asked, status, param) => {
+    const response = await server.post('/v1/images/generations', asked, { headers });
+    expect(response.status).toBe(status);
+    expect(await response.json()).toEqual({
+      error: { message: expect.any(String), type: 'invalid_request_error', param, code: expect.any(String) },
+    });
+  });
+});
+
+describe('POST /v1/images/edits', () => {
+  const plain = () => sharp({ create: { width: 64, height: 64, channels: 3, background: '#3060a0' } });
+  const blob = async (image: sharp.Sharp) =>
+    new Blob([new Uint8Array(await image.png().toBuffer())], { type: 'image/png' });
+  const send = async (fields: Record<string, string>, files: Record<string, Blob>) => {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(fields)) form.append(name, value);
+    for (const [name, value] of Object.entries(files)) form.append(name, value, `${name}.png`);
+    return server.get('/v1/images/edits', { method: 'POST', body: form, headers });
+  };
+  const asked = {
+    prompt: 'a lantern',
+    n: '1',
+    size: '64x64',
+    response_format: 'b64_json',
+    steps: '4',
+    seed: '5',
+  };
+
+  it('edits an image', async () => {
+    const response = await send({ ...asked, strength: '0.4' }, { image: await blob(plain()) });
+    expect(response.status).toBe(200);
+    expect((await response.json()).data[0].b64_json).toEqual(expect.any(String));
+  });
+
+  it('repaints only the transparent part of the mask', async () => {
+    // the left half is transparent
+    const hole = Buffer.from(
+      Array.from({ length: 64 * 64 }, (_, i) => [0, 0, 0, i % 64 < 32 ? 0 : 255]).flat(),
+    );
+    const mask = sharp(hole, { raw: { width: 64, height: 64, channels: 4 } });
+    const response = await send(asked, { image: await blob(plain()), mask: await blob(mask) });
+    const { data } = await response.json();
+    const { data: rgb } = await sharp(Buffer.from(data[0].b64_json, 'base64'))
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    const at = (x: number) => [...rgb.subarray((32 * 64 + x) * 3, (32 * 64 + x) * 3 + 3)];
+    expect(at(60)).toEqual([0x30, 0x60, 0xa0]);
+    expect(at(2)).not.toEqual([0x30, 0x60, 0xa0]);
+    const opaque = await send(asked, { image: await blob(plain()), mask: await blob(plain()) });
+    expect([opaque.status, (await opaque.json()).error.param]).toEqual([400, 'mask']);
+  });
+
+  it('says what is missing', async () => {
+    const response = await send(asked, {});
+    expect([response.status, (await response.json()).error.param]).toEqual([400, 'image']);
+    const junk = await send(asked, { image: new Blob(['hello']) });
+    expect(junk.status).toBe(400);
+  });
+});
+
+describe('GET /v1/models', () => {
+  it('lists what can be used', async () => {
+    const { object, data } = await (await server.get('/v1/models', { headers })).json();
+    expect(object).toBe('list');
+    for (const entry of data) {
+      expect(entry).toMatchObject({ object: 'model', owned_by: 'imageforge' });
+      expect(await (await server.get(`/v1/models/${entry.id}`)).json()).toEqual(entry);
+    }
+    expect((await server.get('/v1/models/nothing')).status).toBe(404);
+  });
+});
