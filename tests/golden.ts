@@ -33,6 +33,46 @@ export function goldenCase(name: string): GoldenCase {
   };
 }
 
+/** How far a result may be from the reference: in F32, or with weights and activations rounded for the product. */
+export interface Tolerance {
+  max_abs?: number;
+  rel_l2: number;
+}
+
+export type Precision = 'f32' | 'f16_gemm';
+
+/** The tolerance that the case states for one of its expected tensors. */
+export function toleranceOf(golden: GoldenCase, name: string, precision: Precision): Tolerance {
+  const { tolerance } = golden.json<{ tolerance: Record<string, Partial<Record<Precision, Tolerance>>> }>(
+    'case.json',
+  );
+  const found = tolerance[name]?.[precision];
+  if (!found) throw new Error(`The golden case states no ${precision} tolerance for ${name}.`);
+  return found;
+}
+
+/** Throws with the figures where one of the two differences is over its tolerance. */
+export function assertClose(
+  found: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  tolerance: Tolerance,
+): void {
+  const difference = maxDifference(found, expected);
+  const relative = relativeDifference(found, expected);
+  if (difference <= (tolerance.max_abs ?? Infinity) && relative <= tolerance.rel_l2) return;
+  throw new Error(
+    `found ${found.length} values for ${expected.length}: largest difference ${difference} ` +
+      `(${tolerance.max_abs ?? 'any'} allowed), relative ${relative} (${tolerance.rel_l2} allowed)`,
+  );
+}
+
+/** One element of a batch. */
+export function element(tensor: GoldenTensor, index: number): GoldenTensor {
+  const shape = tensor.shape.slice(1);
+  const size = shape.reduce((product, n) => product * n, 1);
+  return { data: tensor.data.slice(index * size, (index + 1) * size), shape };
+}
+
 /** Largest absolute difference; NaN or a different length is infinite. */
 export function maxDifference(found: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (found.length !== expected.length) return Infinity;

@@ -222,7 +222,7 @@ describe('environments', () => {
     const results = await Promise.all(
       [0, 1, 2].map(
         () =>
-          new Promise<Float32Array>((done, fail) => {
+          new Promise<Float32Array>((_done, fail) => {
             const worker = new Worker(script, { eval: true, workerData });
             let data: Float32Array;
             worker.on('message', (message) => {
