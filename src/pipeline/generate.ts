@@ -16,7 +16,7 @@ import { encodePicture, takeTail } from './img2img.js';
 import { blend, holdOutside, makeMaskChannels, pasteBack, shrinkMask } from './inpaint.js';
 import type { LoadedModel } from './loaded-model.js';
 import { PhaseClock } from './phase-clock.js';
-import { type LatentColours, renderPreview } from './preview.js';
+import type { LatentColours } from './preview.js';
 import { decodeLatent } from './tiling.js';
 import type { PipelineRequest, PipelineResult, RunOptions } from './types.js';
 
@@ -78,6 +78,7 @@ async function run(
     clock.enter('decode', image);
     const decoded = await decodeLatent(await model.loadAutoencoder(signal), latent, signal);
     requirePicture(decoded);
+    colours?.learn(latent.data, decoded);
     const pixels = init && mask ? pasteBack(decoded, init, mask) : decoded;
     images.push({ pixels, seed: request.seed + image });
   }
@@ -166,7 +167,7 @@ async function sample(
     onStep: (step, x, denoised) => {
       onStep?.(image, x, denoised);
       const due = colours && (step + 1) % request.previewEvery === 0;
-      clock.step(due ? renderPreview(denoised, rows!, columns!, colours) : undefined);
+      clock.step(due ? colours.render(denoised, rows!, columns!) : undefined);
     },
   });
   const latent = held ? blend(sampled, held.latent, held.mask) : sampled;

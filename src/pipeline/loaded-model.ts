@@ -9,7 +9,7 @@ import type { ModelFiles, ModelPlan, NetworkPlan } from '../families/types.js';
 import type { Autoencoder, Denoiser, Engine, Module, TextEncoder } from '../native/addon.js';
 import { throwIfAborted, withAbort } from './abort.js';
 import { LoraSet } from './loras.js';
-import { fitColours, type LatentColours } from './preview.js';
+import { LatentColours } from './preview.js';
 import type { PipelineRequest } from './types.js';
 
 /** Prompts whose states are kept: a batch of experiments with one prompt encodes it once. */
@@ -114,7 +114,7 @@ export class LoadedModel {
   /** How this model's latents look as colours, for previews. */
   async latentColours(signal: AbortSignal | undefined): Promise<LatentColours> {
     const { factor, channels } = this.plan.latent;
-    this.#colours ??= await fitColours(await this.loadAutoencoder(signal), factor, channels);
+    this.#colours ??= await LatentColours.fit(await this.loadAutoencoder(signal), channels, factor);
     return this.#colours;
   }
 

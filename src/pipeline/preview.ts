@@ -1,66 +1,81 @@
 // Previews: a latent's channels are close to linear in colour, so a small matrix shows what is coming. It is fitted
-// to the loaded autoencoder on a colour chart, and thus right for every model, also for ones that nobody measured.
+// to the loaded autoencoder, first on a colour chart, then on every picture that is made: right for every model.
 import type { Autoencoder, Pixels } from '../native/addon.js';
-
-/** Colour [0, 255] = matrix * (channels, 1): for red, green and blue one row of channels + 1 factors. */
-export type LatentColours = Float64Array[];
 
 /** Preview pixels per latent cell and axis. */
 const ENLARGEMENT = 4;
+/** The chart has more colours than a picture: it counts as several of its size. */
+const CHART_WEIGHT = 3;
+/** Beyond this many channels products of two say little and cost much. */
+const MAX_CHANNELS_WITH_PRODUCTS = 4;
 
-/** Encodes a chart and solves for the matrix by least squares. */
-export async function fitColours(
-  autoencoder: Autoencoder,
-  factor: number,
-  channels: number,
-): Promise<LatentColours> {
-  const cells = channels > 16 ? 32 : 16;
-  const chart = drawChart(cells, factor);
-  const { mean } = await autoencoder.encode(chart);
-  const size = channels + 1;
-  const normal = Array.from({ length: size }, () => new Float64Array(size + 3));
-  for (let cell = 0; cell < cells * cells; cell++) {
-    const features = readFeatures(mean.data, cell, channels, cells * cells);
-    const values = [...features, ...averageCell(chart, cell, cells, factor)];
-    for (let i = 0; i < size; i++)
-      for (let j = 0; j < size + 3; j++) normal[i]![j]! += features[i]! * values[j]!;
+export class LatentColours {
+  readonly #factor: number;
+  /** [A | B] of the normal equations: features by features, then features by red, green and blue. */
+  readonly #sums: Float64Array[];
+  /** For red, green and blue a factor of each feature. */
+  #colours: Float64Array[] = [];
+
+  private constructor(channels: number, factor: number) {
+    this.#factor = factor;
+    const size = readFeatures(new Float32Array(channels), 0, 1).length;
+    this.#sums = Array.from({ length: size }, (_, i) => {
+      const row = new Float64Array(size + 3);
+      row[i] = 1e-3; // keeps channels that say nothing at 0
+      return row;
+    });
   }
-  for (let i = 0; i < size; i++) normal[i]![i]! += 1e-3; // keeps unused channels at 0
-  solve(normal);
-  return [0, 1, 2].map((c) => Float64Array.from(normal, (row) => row[size + c]!));
-}
 
-/** A small picture of a denoised latent [channels, rows, columns]. */
-export function renderPreview(
-  latent: Float32Array,
-  rows: number,
-  columns: number,
-  colours: LatentColours,
-): Pixels {
-  const cells = rows * columns;
-  const channels = colours[0]!.length - 1;
-  const small = new Float32Array(cells * 3);
-  for (let cell = 0; cell < cells; cell++) {
-    const features = readFeatures(latent, cell, channels, cells);
-    for (let c = 0; c < 3; c++)
-      small[cell * 3 + c] = features.reduce((sum, value, i) => sum + value * colours[c]![i]!, 0);
+  /** Passes a colour chart through the autoencoder. */
+  static async fit(autoencoder: Autoencoder, channels: number, factor: number): Promise<LatentColours> {
+    const colours = new LatentColours(channels, factor);
+    const { mean } = await autoencoder.encode(drawChart(channels > 16 ? 32 : 16, factor));
+    colours.learn(mean.data, await autoencoder.decode(mean), CHART_WEIGHT);
+    return colours;
   }
-  return enlarge(small, rows, columns);
+
+  /** A latent and the picture that the autoencoder made of it. */
+  learn(latent: Float32Array, picture: Pixels, weight = 1): void {
+    const size = this.#sums.length;
+    const columns = picture.width / this.#factor;
+    const cells = columns * (picture.height / this.#factor);
+    for (let cell = 0; cell < cells; cell++) {
+      const features = readFeatures(latent, cell, cells);
+      const values = [...features, ...averageCell(picture, cell, columns, this.#factor)];
+      for (let i = 0; i < size; i++)
+        for (let j = 0; j < size + 3; j++) this.#sums[i]![j]! += weight * features[i]! * values[j]!;
+    }
+    const solved = solve(this.#sums.map((row) => row.slice()));
+    this.#colours = [0, 1, 2].map((c) => Float64Array.from(solved, (row) => row[size + c]!));
+  }
+
+  /** A small picture of a denoised latent [channels, rows, columns]. */
+  render(latent: Float32Array, rows: number, columns: number): Pixels {
+    const cells = rows * columns;
+    const small = new Float32Array(cells * 3);
+    for (let cell = 0; cell < cells; cell++) {
+      const features = readFeatures(latent, cell, cells);
+      for (const [c, factors] of this.#colours.entries())
+        small[cell * 3 + c] = features.reduce((sum, value, i) => sum + value * factors[i]!, 0);
+    }
+    return enlarge(small, rows, columns);
+  }
 }
 
-function readFeatures(latent: Float32Array, cell: number, channels: number, cells: number): number[] {
-  const features = Array.from({ length: channels }, (_, channel) => latent[channel * cells + cell]!);
-  features.push(1);
-  return features;
+/** The cell's channels, their products where there are few, and 1. */
+function readFeatures(latent: Float32Array, cell: number, cells: number): number[] {
+  const channels = Array.from({ length: latent.length / cells }, (_, c) => latent[c * cells + cell]!);
+  if (channels.length > MAX_CHANNELS_WITH_PRODUCTS) return [1, ...channels];
+  return [1, ...channels, ...channels.flatMap((a, i) => channels.slice(i).map((b) => a * b))];
 }
 
-/** Shaded patches in many colours, two cells wide. */
+/** Shaded patches in many colours, four cells wide. */
 function drawChart(cells: number, factor: number): Pixels {
   const side = cells * factor;
   const rgb = new Uint8Array(side * side * 3);
   for (let y = 0; y < side; y++)
     for (let x = 0; x < side; x++) {
-      const patch = Math.floor(y / (2 * factor)) * cells + Math.floor(x / (2 * factor));
+      const patch = Math.floor(y / (4 * factor)) * cells + Math.floor(x / (4 * factor));
       const shade = (x + y) / (2 * side) - 0.5;
       for (let c = 0; c < 3; c++) {
         // multiples of three irrational numbers spread evenly over the colour cube
@@ -71,18 +86,18 @@ function drawChart(cells: number, factor: number): Pixels {
   return { rgb, width: side, height: side };
 }
 
-function averageCell(picture: Pixels, cell: number, cells: number, factor: number): number[] {
+function averageCell(picture: Pixels, cell: number, columns: number, factor: number): number[] {
   const sums = [0, 0, 0];
-  const top = Math.floor(cell / cells) * factor;
-  const left = (cell % cells) * factor;
+  const top = Math.floor(cell / columns) * factor;
+  const left = (cell % columns) * factor;
   for (let y = top; y < top + factor; y++)
     for (let x = left; x < left + factor; x++)
       for (let c = 0; c < 3; c++) sums[c]! += picture.rgb[(y * picture.width + x) * 3 + c]!;
   return sums.map((sum) => sum / factor ** 2);
 }
 
-/** Gauss-Jordan with pivoting on [A | B], A square and symmetric; B becomes the solution. */
-function solve(rows: Float64Array[]): void {
+/** Gauss-Jordan with pivoting on [A | B], A square and symmetric: where B was, the solution. */
+function solve(rows: Float64Array[]): Float64Array[] {
   const size = rows.length;
   for (let column = 0; column < size; column++) {
     let pivot = column;
@@ -98,6 +113,7 @@ function solve(rows: Float64Array[]): void {
       for (let j = column; j < row.length; j++) row[j]! -= share * head[j]!;
     }
   }
+  return rows;
 }
 
 /** Bilinear. */

@@ -1,11 +1,11 @@
 // The arithmetic around the networks: schedule tails, masks, pasting, guidance, previews.
 import { describe, expect, it } from 'vitest';
-import type { Autoencoder, Pixels } from '../../../src/native/addon.js';
+import type { Autoencoder, Pixels, Tensor } from '../../../src/native/addon.js';
 import { requireFinite, requirePicture } from '../../../src/pipeline/check.js';
 import { guide } from '../../../src/pipeline/guidance.js';
 import { takeTail } from '../../../src/pipeline/img2img.js';
 import { blend, holdOutside, pasteBack, shrinkMask } from '../../../src/pipeline/inpaint.js';
-import { fitColours, renderPreview } from '../../../src/pipeline/preview.js';
+import { LatentColours } from '../../../src/pipeline/preview.js';
 
 describe('takeTail', () => {
   const sigmas = Float32Array.of(8, 7, 6, 5, 4, 3, 2, 1, 0);
@@ -102,7 +102,7 @@ describe('what is no picture', () => {
 
 describe('previews', () => {
   /** A linear autoencoder: latents are the cells' mean colours, mixed and shifted; the fourth channel is unused. */
-  const encode: Autoencoder['encode'] = async (image) => {
+  const encode = async (image: Pixels | Tensor) => {
     const { rgb, width, height } = image as Pixels;
     const [rows, columns] = [height / 8, width / 8];
     const data = new Float32Array(4 * rows * columns);
@@ -115,20 +115,44 @@ describe('previews', () => {
     }
     return { mean: { data, shape: [4, rows, columns] } };
   };
+  const decode = async ({ data, shape }: Tensor): Promise<Pixels> => {
+    const [, rows, columns] = shape as [number, number, number];
+    const [width, height] = [columns * 8, rows * 8];
+    const cells = rows * columns;
+    const rgb = Uint8Array.from({ length: width * height * 3 }, (_, i) => {
+      const pixel = Math.floor(i / 3);
+      const cell = Math.floor(Math.floor(pixel / width) / 8) * columns + Math.floor((pixel % width) / 8);
+      const [x, y, z] = [0, 1, 2].map((c) => data[c * cells + cell]!) as [number, number, number];
+      const [green, sum, difference] = [y / 2, z - y / 2, x - 1];
+      return Math.round(255 * [(sum + difference) / 2, green, (sum - difference) / 2][i % 3]!);
+    });
+    return { rgb, width, height };
+  };
+  const autoencoder = { encode, decode } as Partial<Autoencoder> as Autoencoder;
+  const colours = [250, 10, 60, 20, 130, 240] as const;
+  const picture = { rgb: new Uint8Array(16 * 8 * 3), width: 16, height: 8 };
+  for (let i = 0; i < 128; i++) picture.rgb.set(colours.slice(i % 16 < 8 ? 0 : 3).slice(0, 3), i * 3);
+
+  function expectColours({ rgb, width, height }: Pixels): void {
+    expect([width, height]).toEqual([8, 4]);
+    const ends = [...rgb.subarray(0, 3), ...rgb.subarray(7 * 3, 8 * 3)];
+    for (const [i, value] of ends.entries()) expect(Math.abs(value - colours[i]!)).toBeLessThan(4);
+  }
 
   it('find the colours of an autoencoder, also with a channel that says nothing', async () => {
-    const autoencoder = { encode } as Partial<Autoencoder> as Autoencoder;
-    const colours = await fitColours(autoencoder, 8, 4);
-    const picture = { rgb: new Uint8Array(16 * 8 * 3), width: 16, height: 8 };
-    for (let i = 0; i < 128; i++) picture.rgb.set(i % 16 < 8 ? [250, 10, 60] : [20, 130, 240], i * 3);
     const { mean } = await encode(picture);
-    const preview = renderPreview(mean.data, 1, 2, colours);
-    expect(preview).toMatchObject({ width: 8, height: 4 });
-    const pixel = (x: number) => Array.from(preview.rgb.subarray(x * 3, x * 3 + 3));
-    for (const [found, expected] of [
-      [pixel(0), [250, 10, 60]],
-      [pixel(7), [20, 130, 240]],
-    ] as const)
-      for (const c of [0, 1, 2]) expect(Math.abs(found[c]! - expected[c]!)).toBeLessThan(4);
+    const fitted = await LatentColours.fit(autoencoder, 4, 8);
+    expectColours(fitted.render(mean.data, 1, 2));
+  });
+
+  it('learn from pictures where the chart was no help', async () => {
+    const { mean } = await encode(picture);
+    const other = {
+      encode,
+      decode: async () => ({ rgb: new Uint8Array(128 * 128 * 3), width: 128, height: 128 }),
+    };
+    const fitted = await LatentColours.fit(other as Partial<Autoencoder> as Autoencoder, 4, 8);
+    for (let i = 0; i < 200; i++) fitted.learn(mean.data, picture);
+    expectColours(fitted.render(mean.data, 1, 2));
   });
 });
