@@ -5,7 +5,8 @@
 
 namespace imageforge::kernels {
 
-/// A block of at least `bytes` (none for 0), aligned to a cache line, returned to the pool at the end of its scope.
+/// A block of at least `bytes` (none for 0), aligned to a cache line, returned to the pool at the end of its
+/// scope.
 class Scratch {
 public:
     explicit Scratch(size_t bytes);

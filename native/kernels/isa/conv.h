@@ -85,7 +85,7 @@ void conv2d_direct(const ConvArgs & original, Team & team) {
         const Output output{args.y + n * args.out * pixels, pixels, args.bias, nullptr};
         gemm(
             row, lesser(args.out, row + grid.row_size), column, lesser(pixels, column + grid.column_size),
-            args.weight.columns, output, buffers, team,
+            args.weight.columns, inner_block(args.weight.columns, args.weight.block), output, buffers, team,
             [&](int64_t i, int64_t count, int64_t k0, int64_t kc, float * to) {
                 pack_a(args.weight, i, count, k0, kc, to, buffers.unpacked);
             },

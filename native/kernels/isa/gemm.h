@@ -6,8 +6,8 @@ namespace imageforge::kernels {
 namespace {
 
 constexpr int NR = NV * L;         // columns of a full panel of B
-constexpr int MC = 96;             // rows of A packed at a time: 96 KiB
-constexpr int NC = 480 / NR * NR;  // columns of B packed at a time: 480 KiB, half of a common L2
+constexpr int MC = 96;             // rows of A packed at a time: 144 KiB
+constexpr int NC = 384 / NR * NR;  // columns of B packed at a time: 576 KiB
 
 /// Where a product goes: C[row][column], plus a bias per row or per column (nullptr: none).
 struct Output {
@@ -115,10 +115,10 @@ struct GemmBuffers {
 /// put_a(row, rows, k0, kc, to) packs panels of A; put_b(column, columns, vectors, k0, kc, to) one panel of
 /// B.
 template <typename PutA, typename PutB>
-inline void gemm(int64_t row0, int64_t row1, int64_t column0, int64_t column1, int64_t K, const Output & out,
-                 const GemmBuffers & buffers, const Team & team, PutA put_a, PutB put_b) {
-    for (int64_t k0 = 0; k0 < K; k0 += KC) {
-        const int64_t kc = lesser<int64_t>(KC, K - k0);
+inline void gemm(int64_t row0, int64_t row1, int64_t column0, int64_t column1, int64_t K, int64_t k_block,
+                 const Output & out, const GemmBuffers & buffers, const Team & team, PutA put_a, PutB put_b) {
+    for (int64_t k0 = 0; k0 < K; k0 += k_block) {
+        const int64_t kc = lesser<int64_t>(k_block, K - k0);
         if (team.stopped()) return;
         for (int64_t j = column0; j < column1; j += NR) {
             put_b(j, lesser<int64_t>(NR, column1 - j), vectors_of(column1 - j), k0, kc,

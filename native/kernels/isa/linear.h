@@ -77,7 +77,7 @@ void linear_f32(const LinearArgs & args, Team & team) {
         const int64_t column = item / grid.row_parts * grid.column_size;
         gemm(
             row, lesser(tokens, row + grid.row_size), column, lesser(out, column + grid.column_size), in,
-            output, buffers, team,
+            inner_block(in, args.weight.block), output, buffers, team,
             [&](int64_t i, int64_t n, int64_t k0, int64_t kc, float * to) {
                 pack_a(x, i, n, k0, kc, to, buffers.unpacked);
             },

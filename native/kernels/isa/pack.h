@@ -6,12 +6,17 @@
 namespace imageforge::kernels {
 namespace {
 
-constexpr int KC =
-    256;  // columns of a matrix packed at a time: one K-quant block, and a panel of A stays in L1
+constexpr int KC = 384;  // most columns packed at a time: a panel of A takes a quarter of L1
 constexpr int pack_group = L > MR ? L : MR;  // rows of A that are packed together
+static_assert(L <= MR || L == 2 * MR, "a vector holds two panels' rows at most");
 
 inline WeightView matrix_f32(const float * data, int64_t rows, int64_t columns, size_t row_bytes) {
     return {reinterpret_cast<const char *>(data), Storage::F32, rows, columns, row_bytes, 1, 4, nullptr};
+}
+
+/// Columns packed at a time of K in all: even shares of whole quantisation blocks.
+inline int64_t inner_block(int64_t K, int block) {
+    return block > 32 ? KC / block * block : round_up(parts(K, parts(K, KC)), 32);
 }
 
 /// The 32 values of a Q4_0 block: low nibbles first, then high ones.
@@ -105,7 +110,6 @@ inline void pack_a(const WeightView & m, int64_t row, int64_t count, int64_t k0,
     for (int64_t g = 0; g < count; g += L) {
         const int here = static_cast<int>(lesser<int64_t>(L, count - g));
         if constexpr (L > MR) {
-            static_assert(L == 2 * MR, "a vector holds two panels");
             float * low = to + g * kc;
             float * high = low + MR * kc;
             transpose_rows(m, row + g, here, k0, kc, unpacked,

@@ -71,6 +71,12 @@ inline F scale2(F v, F n) {
 inline float sum(F v) { return vaddvq_f32(v); }
 inline float highest(F v) { return vmaxvq_f32(v); }
 
+/// The lower and upper half of a vector; panels are wider than a vector here, so nothing is split.
+inline void store_halves(float * low, float * high, F v) {
+    vst1_f32(low, vget_low_f32(v));
+    vst1_f32(high, vget_high_f32(v));
+}
+
 inline void transpose(F * r) {
     const F t0 = vtrn1q_f32(r[0], r[1]), t1 = vtrn2q_f32(r[0], r[1]);
     const F t2 = vtrn1q_f32(r[2], r[3]), t3 = vtrn2q_f32(r[2], r[3]);

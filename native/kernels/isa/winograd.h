@@ -64,7 +64,7 @@ struct Winograd {
         // at a time depend on one image alone, so that a picture comes out the same by itself and in a batch.
         const int64_t image_tiles = tiles_x * parts(args.out_height, 4);
         channel_block =
-            round_up(parts(args.in, parts(args.in, image_tiles < 96 ? 160 : KC)), args.weight.block);
+            round_up(parts(args.in, parts(args.in, image_tiles < 96 ? 160 : 256)), args.weight.block);
         out_block = chunk_rows * tiles_x < 96 ? pack_group : 64;
         while (out_block > pack_group && parts(args.out, out_block) < 4 * team) out_block /= 2;
     }
