@@ -32,6 +32,15 @@ describe('the engine process', () => {
     expect(client.pid).not.toBe(pid);
   });
 
+  it('makes the same pixels in a thread', async () => {
+    await using thread = new EngineClient({ device: 'cpu', threads: 2, isolation: 'thread' });
+    const request = await createRequest({ steps: 1 });
+    const { images } = await thread.run(request);
+    expect(images).toEqual((await client.run(request)).images);
+    await thread.unload();
+    expect((await thread.run(request)).images).toEqual(images);
+  });
+
   it('is killed in the middle of a step: that job fails by name, the next one runs', async () => {
     const request = await createRequest({ steps: 50 });
     let steps = 0;
