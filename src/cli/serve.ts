@@ -9,12 +9,23 @@ const GRACE_MS = 7000;
 const LIMIT_MS = 9500;
 
 export async function serveHttp({ host, port }: { host?: string; port?: string }): Promise<void> {
-  const { startServer } = await import('../http/server.js');
   const env = { ...process.env, ...(host && { HOST: host }), ...(port && { PORT: port }) };
   const { service, logger } = await openService(readConfig({ env }));
+  await serveUntilSignal(service, logger, (url) =>
+    process.stderr.write(`ImageForge serves ${url} (documentation: ${url}/docs)\n`),
+  );
+}
+
+/** Ends in order at SIGINT or SIGTERM: what runs is finished if it can be, what waits is told to come back. */
+export async function serveUntilSignal(
+  service: ImageService,
+  logger: Logger,
+  onListening: (url: string) => void,
+): Promise<void> {
+  const { startServer } = await import('../http/server.js');
   const signal = listenForSignals();
   const server = await startServer({ service, logger });
-  process.stderr.write(`ImageForge serves ${server.url} (documentation: ${server.url}/docs)\n`);
+  onListening(server.url);
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   logger.info({}, 'ending');
   await server.close(GRACE_MS);
