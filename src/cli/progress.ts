@@ -86,7 +86,7 @@ class Bar implements ProgressView {
 
   #draw(text: string): void {
     this.#drawn = this.now();
-    const columns = this.target.columns ?? 80;
+    const columns = this.target.columns || 80;
     this.target.write(`\r${text.slice(0, columns - 1)}\x1b[K`);
   }
 }

@@ -8,7 +8,7 @@ export type Residency = 'device' | 'offload' | 'stream';
 
 /** How the host makes its engine; fixed for the life of a host. */
 export interface HostOptions {
-  /** An id from devices(); default: the first GPU, else 'cpu'. */
+  /** An id or a kind from devices(); default: the first GPU, else 'cpu'. */
   device?: string;
   threads?: number;
   residency?: Residency;

@@ -71,7 +71,8 @@ export class Session {
 
   #ensureEngine(): Engine {
     if (this.#engine) return this.#engine;
-    const { device = this.#defaultDevice(), threads, residency, flashAttention } = this.#options;
+    const { threads, residency, flashAttention } = this.#options;
+    const device = this.#chooseDevice(this.#options.device);
     this.#engine = new this.#addon.Engine({
       device,
       ...(threads !== undefined && { threads }),
@@ -83,8 +84,12 @@ export class Session {
     return this.#engine;
   }
 
-  #defaultDevice(): string {
-    return this.#addon.devices().find(({ kind }) => kind !== 'cpu')?.id ?? 'cpu';
+  /** An id, or a kind ("cuda") whose first device is meant; default: the first GPU, else the CPU. */
+  #chooseDevice(wanted: string | undefined): string {
+    const devices = this.#addon.devices();
+    if (wanted === undefined) return devices.find(({ kind }) => kind !== 'cpu')?.id ?? 'cpu';
+    const found = devices.find(({ id }) => id === wanted) ?? devices.find(({ kind }) => kind === wanted);
+    return found?.id ?? wanted;
   }
 }
 
