@@ -27,8 +27,8 @@ Napi::Array read_array(const Napi::Value & value, const std::string & what) {
 Shape read_shape(const Napi::Value & value, const std::string & what, uint32_t max_dims, int64_t low) {
     const Napi::Array dims = read_array(value, what);
     if (dims.Length() > max_dims)
-        fail(ErrorCode::InvalidArgument, "%s has %u dimensions, at most %u are possible.", what.c_str(), dims.Length(),
-             max_dims);
+        fail(ErrorCode::InvalidArgument, "%s has %u dimensions, at most %u are possible.", what.c_str(),
+             dims.Length(), max_dims);
     Shape shape;
     for (uint32_t i = dims.Length(); i-- > 0;)
         shape.push_back(read_integer(dims.Get(i), what + "[" + std::to_string(i) + "]", low, max_dimension));
@@ -38,7 +38,8 @@ Shape read_shape(const Napi::Value & value, const std::string & what, uint32_t m
 template <typename Array>
 Array read_typed_array(const Napi::Value & value, napi_typedarray_type type, const std::string & what,
                        const char * expected) {
-    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) refuse(what, expected);
+    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
+        refuse(what, expected);
     return value.As<Array>();
 }
 
@@ -53,7 +54,8 @@ Napi::Error to_js_error(Napi::Env env, const Error & error) {
 Napi::Value to_js(Napi::Env env, const HostTensor & tensor) {
     Napi::Object object = Napi::Object::New(env);
     Napi::Float32Array data = Napi::Float32Array::New(env, tensor.data.size());
-    if (!tensor.data.empty()) std::memcpy(data.Data(), tensor.data.data(), tensor.data.size() * sizeof(float));
+    if (!tensor.data.empty())
+        std::memcpy(data.Data(), tensor.data.data(), tensor.data.size() * sizeof(float));
     Napi::Array shape = Napi::Array::New(env, tensor.shape.size());
     for (size_t i = 0; i < tensor.shape.size(); ++i)
         shape.Set(static_cast<uint32_t>(tensor.shape.size() - 1 - i),
@@ -92,9 +94,10 @@ double read_number(const Napi::Value & value, const std::string & what) {
 
 int64_t read_integer(const Napi::Value & value, const std::string & what, int64_t low, int64_t high) {
     const double number = read_number(value, what);
-    if (number != std::floor(number) || number < static_cast<double>(low) || number > static_cast<double>(high))
-        fail(ErrorCode::InvalidArgument, "%s must be a whole number from %lld to %lld, found %g.", what.c_str(),
-             static_cast<long long>(low), static_cast<long long>(high), number);
+    if (number != std::floor(number) || number < static_cast<double>(low) ||
+        number > static_cast<double>(high))
+        fail(ErrorCode::InvalidArgument, "%s must be a whole number from %lld to %lld, found %g.",
+             what.c_str(), static_cast<long long>(low), static_cast<long long>(high), number);
     return static_cast<int64_t>(number);
 }
 
@@ -105,8 +108,8 @@ bool read_flag(const Napi::Value & value, const std::string & what) {
 
 HostTensor read_tensor(const Napi::Value & value, const std::string & what) {
     const Napi::Object object = read_object(value, what);
-    const auto data = read_typed_array<Napi::Float32Array>(object.Get("data"), napi_float32_array, what + ".data",
-                                                           "a Float32Array");
+    const auto data = read_typed_array<Napi::Float32Array>(object.Get("data"), napi_float32_array,
+                                                           what + ".data", "a Float32Array");
     HostTensor tensor;
     tensor.shape = read_shape(object.Get("shape"), what + ".shape", GGML_MAX_DIMS, 1);
     uint64_t count = 1;
@@ -128,18 +131,19 @@ EncodeOptions read_encode_options(const Napi::Value & value) {
     EncodeOptions options;
     if (is_missing(value)) return options;
     const Napi::Object object = read_object(value, "options");
-    const Napi::Value layers = object.Get("layers"), norm = object.Get("norm"), project = object.Get("project"),
-                      mask = object.Get("mask");
+    const Napi::Value layers = object.Get("layers"), norm = object.Get("norm"),
+                      project = object.Get("project"), mask = object.Get("mask");
     if (!is_missing(layers)) {
         const Napi::Array list = read_array(layers, "options.layers");
         for (uint32_t i = 0; i < list.Length(); ++i)
-            options.layers.push_back(
-                static_cast<int>(read_integer(list.Get(i), "options.layers[" + std::to_string(i) + "]", 0, 1 << 16)));
+            options.layers.push_back(static_cast<int>(
+                read_integer(list.Get(i), "options.layers[" + std::to_string(i) + "]", 0, 1 << 16)));
     }
     if (!is_missing(norm)) options.norm = read_flag(norm, "options.norm");
     if (!is_missing(project)) options.project = read_flag(project, "options.project");
     if (!is_missing(mask)) {
-        const auto array = read_typed_array<Napi::Uint8Array>(mask, napi_uint8_array, "options.mask", "a Uint8Array");
+        const auto array =
+            read_typed_array<Napi::Uint8Array>(mask, napi_uint8_array, "options.mask", "a Uint8Array");
         options.mask.assign(array.Data(), array.Data() + array.ElementLength());
     }
     return options;
@@ -149,15 +153,16 @@ ConditioningInputs read_conditioning_inputs(const Napi::Value & value) {
     const Napi::Object object = read_object(value, "inputs");
     ConditioningInputs inputs;
     inputs.context = read_tensor(object.Get("context"), "inputs.context");
-    const Napi::Value vector = object.Get("vector"), guidance = object.Get("guidance"), concat = object.Get("concat"),
-                      references = object.Get("references");
+    const Napi::Value vector = object.Get("vector"), guidance = object.Get("guidance"),
+                      concat = object.Get("concat"), references = object.Get("references");
     if (!is_missing(vector)) inputs.vector = read_tensor(vector, "inputs.vector");
     if (!is_missing(guidance)) inputs.guidance = static_cast<float>(read_number(guidance, "inputs.guidance"));
     if (!is_missing(concat)) inputs.concat = read_tensor(concat, "inputs.concat");
     if (!is_missing(references)) {
         const Napi::Array list = read_array(references, "inputs.references");
         for (uint32_t i = 0; i < list.Length(); ++i)
-            inputs.references.push_back(read_tensor(list.Get(i), "inputs.references[" + std::to_string(i) + "]"));
+            inputs.references.push_back(
+                read_tensor(list.Get(i), "inputs.references[" + std::to_string(i) + "]"));
     }
     return inputs;
 }
@@ -165,8 +170,8 @@ ConditioningInputs read_conditioning_inputs(const Napi::Value & value) {
 HostTensor read_image(const Napi::Value & value) {
     const Napi::Object object = read_object(value, "image");
     if (!object.Has("rgb")) return read_tensor(value, "image");
-    const auto rgb = read_typed_array<Napi::Uint8Array>(object.Get("rgb"), napi_uint8_array, "image.rgb",
-                                                        "a Uint8Array");
+    const auto rgb =
+        read_typed_array<Napi::Uint8Array>(object.Get("rgb"), napi_uint8_array, "image.rgb", "a Uint8Array");
     const int64_t width = read_integer(object.Get("width"), "image.width", 1, 1 << 16);
     const int64_t height = read_integer(object.Get("height"), "image.height", 1, 1 << 16);
     if (static_cast<uint64_t>(width * height * 3) != rgb.ElementLength())
@@ -234,7 +239,8 @@ WeightTable read_weights(const Napi::Value & value) {
         if (dims.Length() > 16) refuse(what + ".shape", "a list of at most 4 dimensions");
         // Their values are the tensor table's business: it names the tensor in its errors.
         for (uint32_t d = dims.Length(); d-- > 0;)
-            entry.shape.push_back(read_integer(dims.Get(d), what + ".shape", -static_cast<int64_t>(max_safe_integer),
+            entry.shape.push_back(read_integer(dims.Get(d), what + ".shape",
+                                               -static_cast<int64_t>(max_safe_integer),
                                                static_cast<int64_t>(max_safe_integer)));
         const Napi::Value scale = row.Get("scale");
         if (!scale.IsUndefined()) entry.scale = static_cast<float>(read_number(scale, what + ".scale"));

@@ -52,25 +52,27 @@ Shape without_ones(const Shape & shape) {
 uint64_t checked_bytes(const TensorEntry & entry, const StorageType & storage) {
     const char * name = entry.name.c_str();
     if (entry.shape.size() > GGML_MAX_DIMS)
-        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has %zu dimensions, at most %d are possible.", name,
-             entry.shape.size(), GGML_MAX_DIMS);
+        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has %zu dimensions, at most %d are possible.",
+             name, entry.shape.size(), GGML_MAX_DIMS);
     uint64_t values = 1;
     for (const int64_t n : entry.shape) {
         if (n <= 0)
             fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has a dimension of %lld in %s.", name,
                  static_cast<long long>(n), to_string(entry.shape).c_str());
         if (__builtin_mul_overflow(values, static_cast<uint64_t>(n), &values) || values > INT64_MAX / 16)
-            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large: %s.", name, to_string(entry.shape).c_str());
+            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large: %s.", name,
+                 to_string(entry.shape).c_str());
     }
     const uint64_t row = entry.shape.empty() ? 1 : static_cast<uint64_t>(entry.shape.front());
     if (row % storage.block_values != 0)
         fail(ErrorCode::WeightsInvalid,
-             "Tensor \"%.200s\" of type %s has rows of %llu values, which are not whole blocks of %llu.", name,
-             entry.type.c_str(), static_cast<unsigned long long>(row),
+             "Tensor \"%.200s\" of type %s has rows of %llu values, which are not whole blocks of %llu.",
+             name, entry.type.c_str(), static_cast<unsigned long long>(row),
              static_cast<unsigned long long>(storage.block_values));
     uint64_t bytes;
     if (__builtin_mul_overflow(values / storage.block_values, storage.block_bytes, &bytes))
-        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large: %s.", name, to_string(entry.shape).c_str());
+        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large: %s.", name,
+             to_string(entry.shape).c_str());
     return bytes;
 }
 
@@ -113,8 +115,10 @@ void apply_scale(ggml_type type, void * values, uint64_t count, float scale) {
 uint64_t alignment_of(ggml_type type) {
     switch (type) {
         case GGML_TYPE_F16:
-        case GGML_TYPE_BF16: return 2;
-        default: return 4;  // F32, and the scales inside of quantised blocks
+        case GGML_TYPE_BF16:
+            return 2;
+        default:
+            return 4;  // F32, and the scales inside of quantised blocks
     }
 }
 
@@ -148,14 +152,14 @@ struct WeightStore::Impl {
 
 WeightStore::WeightStore(Device & device, WeightTable table) : impl_(std::make_unique<Impl>(device)) {
     if (table.tensors.size() > max_tensors)
-        fail(ErrorCode::WeightsInvalid, "The tensor table has %zu rows, at most %zu are possible.", table.tensors.size(),
-             max_tensors);
+        fail(ErrorCode::WeightsInvalid, "The tensor table has %zu rows, at most %zu are possible.",
+             table.tensors.size(), max_tensors);
     for (const std::string & file : table.files) impl_->files.push_back(std::make_unique<MappedFile>(file));
     for (const TensorEntry & entry : table.tensors) {
         const char * name = entry.name.c_str();
         if (entry.file >= impl_->files.size())
-            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is said to lie in file %u of %zu.", name, entry.file,
-                 impl_->files.size());
+            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is said to lie in file %u of %zu.", name,
+                 entry.file, impl_->files.size());
         const StorageType storage = storage_type(entry.type, entry.name);
         const uint64_t bytes = checked_bytes(entry, storage);
         const MappedFile & file = *impl_->files[entry.file];
@@ -167,13 +171,15 @@ WeightStore::WeightStore(Device & device, WeightTable table) : impl_(std::make_u
                  name, static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(entry.offset),
                  file.path().c_str(), static_cast<unsigned long long>(file.size()));
         if (entry.scale != 1 && (!std::isfinite(entry.scale) || storage.block_values > 1))
-            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" of type %s has the scale %g.", name, entry.type.c_str(),
-                 static_cast<double>(entry.scale));
-        const Row row = {storage, entry.shape, {{entry.file, entry.offset, bytes, entry.scale}}, entry.first_row >= 0};
+            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" of type %s has the scale %g.", name,
+                 entry.type.c_str(), static_cast<double>(entry.scale));
+        const Row row = {
+            storage, entry.shape, {{entry.file, entry.offset, bytes, entry.scale}}, entry.first_row >= 0};
         const auto [place, is_new] = impl_->rows.emplace(entry.name, row);
         if (is_new && entry.first_row <= 0) continue;
         if (is_new || !row.composed || !place->second.composed)
-            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is in the table twice, or begins with its row %lld.", name,
+            fail(ErrorCode::WeightsInvalid,
+                 "Tensor \"%.200s\" is in the table twice, or begins with its row %lld.", name,
                  static_cast<long long>(entry.first_row));
         append_rows(place->second, row, entry);
     }
@@ -191,11 +197,12 @@ Tensor WeightStore::Impl::declare(const std::string & name, const Shape & shape)
     if (found == rows.end()) return nullptr;
     Row & row = found->second;
     if (without_ones(row.shape) != without_ones(shape))
-        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has the shape %s, the network needs %s.", name.c_str(),
-             to_string(row.shape).c_str(), to_string(shape).c_str());
+        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has the shape %s, the network needs %s.",
+             name.c_str(), to_string(row.shape).c_str(), to_string(shape).c_str());
     if (!row.storage.weights || (row.storage.block_values > 1 && shape.front() != row.shape.front()))
-        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is stored as %s with the shape %s, which can't be a weight %s.",
-             name.c_str(), ggml_type_name(row.storage.type), to_string(row.shape).c_str(), to_string(shape).c_str());
+        fail(ErrorCode::WeightsInvalid,
+             "Tensor \"%.200s\" is stored as %s with the shape %s, which can't be a weight %s.", name.c_str(),
+             ggml_type_name(row.storage.type), to_string(row.shape).c_str(), to_string(shape).c_str());
     if (row.declared) {
         if (Shape(row.declared->ne, row.declared->ne + shape.size()) != shape)
             fail(ErrorCode::Internal, "Tensor \"%.200s\" is declared with two shapes.", name.c_str());
@@ -270,7 +277,8 @@ void WeightStore::Impl::upload(const Row & row) const {
         if (tensor->type != storage.type) {
             std::vector<uint8_t> floats(count * sizeof(float));
             ggml_get_type_traits(storage.type)
-                ->to_float(values.data(), reinterpret_cast<float *>(floats.data()), static_cast<int64_t>(count));
+                ->to_float(values.data(), reinterpret_cast<float *>(floats.data()),
+                           static_cast<int64_t>(count));
             values.swap(floats);
         }
         ggml_backend_tensor_set(tensor, values.data(), done, values.size());
@@ -333,7 +341,8 @@ Tensor Weights::find(const std::string & name, const Shape & shape) const {
 Tensor Weights::get(const std::string & name, const Shape & shape) const {
     const Tensor tensor = find(name, shape);
     if (!tensor)
-        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is missing; the network needs it with the shape %s.",
+        fail(ErrorCode::WeightsInvalid,
+             "Tensor \"%.200s\" is missing; the network needs it with the shape %s.",
              (*this / name).prefix_.c_str(), to_string(shape).c_str());
     return tensor;
 }

@@ -1,5 +1,6 @@
-// Weights: files mapped into memory, a tensor table that TypeScript has read from their headers, and the tensors that
-// a network declares from it. Every offset, size, type and shape is checked against the mapped file before use.
+// Weights: files mapped into memory, a tensor table that TypeScript has read from their headers, and the
+// tensors that a network declares from it. Every offset, size, type and shape is checked against the mapped
+// file before use.
 #pragma once
 #include <ggml.h>
 
@@ -18,13 +19,15 @@ std::string to_string(const Shape & shape);
 
 /// One row of the tensor table.
 struct TensorEntry {
-    std::string name;      // the network's own name, e.g. "input_blocks.1.0.in_layers.2.weight"
-    uint32_t file = 0;     // index into WeightTable::files
-    uint64_t offset = 0;   // bytes from the start of the file
-    std::string type;      // "f32", "f16", "bf16", "f8_e4m3", "q8_0", "q4_k", … lower case, ggml's names where it has one
-    Shape shape;           // ggml order
-    float scale = 1;       // every value is multiplied by this (scaled FP8); floating-point types only
-    int64_t first_row = -1;  // from 0 on: entries of one name make up one tensor, and this one's rows begin here
+    std::string name;     // the network's own name, e.g. "input_blocks.1.0.in_layers.2.weight"
+    uint32_t file = 0;    // index into WeightTable::files
+    uint64_t offset = 0;  // bytes from the start of the file
+    std::string
+        type;  // "f32", "f16", "bf16", "f8_e4m3", "q8_0", "q4_k", … lower case, ggml's names where it has one
+    Shape shape;      // ggml order
+    float scale = 1;  // every value is multiplied by this (scaled FP8); floating-point types only
+    int64_t first_row =
+        -1;  // from 0 on: entries of one name make up one tensor, and this one's rows begin here
 };
 
 struct WeightTable {
@@ -48,9 +51,9 @@ public:
     /// True when the table has `name` here (a full leaf such as "weight").
     bool has(const std::string & name) const;
 
-    /// Declares a tensor of exactly this shape. Throws WEIGHTS_INVALID naming tensor, expected and found shape.
-    /// One-dimensional tensors (biases, norms, statistics) are always F32: converted on load where the file has
-    /// another type. All others keep the file's type.
+    /// Declares a tensor of exactly this shape. Throws WEIGHTS_INVALID naming tensor, expected and found
+    /// shape. One-dimensional tensors (biases, norms, statistics) are always F32: converted on load where the
+    /// file has another type. All others keep the file's type.
     Tensor get(const std::string & name, const Shape & shape) const;
     /// The same, or nullptr when the table doesn't have it.
     Tensor find(const std::string & name, const Shape & shape) const;
