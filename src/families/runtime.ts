@@ -4,6 +4,7 @@ import type { Tensor, TextEncoder } from '../native/addon.js';
 import type { NoiseLevels } from '../sampling/noise-levels.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { sd1Runtime, sd2Runtime } from './sd/runtime.js';
+import { sdxlRuntime } from './sdxl/runtime.js';
 import type { ModelPlan } from './types.js';
 
 export interface PromptRequest {
@@ -39,6 +40,7 @@ export interface FamilyRuntime {
 const runtimes: Record<string, FamilyRuntime> = {
   sd1: sd1Runtime,
   sd2: sd2Runtime,
+  sdxl: sdxlRuntime,
 };
 
 export function findRuntime(family: string): FamilyRuntime {

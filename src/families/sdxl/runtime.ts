@@ -1,0 +1,9 @@
+// SDXL while it runs: two CLIP text encoders, the noise levels of SD 1.x.
+import { diffusionLevels } from '../../sampling/noise-levels.js';
+import type { FamilyRuntime } from '../runtime.js';
+import { encodeSdxlPrompts } from './text.js';
+
+export const sdxlRuntime: FamilyRuntime = {
+  encodePrompts: encodeSdxlPrompts,
+  noiseLevels: () => diffusionLevels('sdxl'),
+};

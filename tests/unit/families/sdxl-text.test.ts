@@ -1,0 +1,70 @@
+// SDXL's conditioning: sizes as the reference embeds them, two encoders side by side, zeros where there is no text.
+import { describe, expect, it } from 'vitest';
+import { appendSizes, encodeSdxlPrompts } from '../../../src/families/sdxl/text.js';
+import type { ModelPlan } from '../../../src/families/types.js';
+import type { TextEncoder } from '../../../src/native/addon.js';
+import { element, goldenCase, maxDifference } from '../../golden.js';
+
+const golden = goldenCase('unet-sdxl');
+
+it.skipIf(!golden.present)(`embeds the six sizes as the reference ${golden.reason}`, () => {
+  const inputs = golden.tensors('inputs.safetensors');
+  const pooled = element(inputs.get('b1.text_embeds')!, 0);
+  const { data, shape } = appendSizes(pooled, Array.from(inputs.get('b1.time_ids')!.data));
+  expect(shape).toEqual([32 + 6 * 256]);
+  expect(maxDifference(data, golden.tensors('expected.safetensors').get('b1.y')!.data)).toBeLessThan(1e-4);
+});
+
+describe('encodeSdxlPrompts', () => {
+  const calls: { ids: number[]; layers: number[] | undefined; norm: boolean | undefined }[] = [];
+  /** States are the token ids themselves, so that a row can be recognised. */
+  const createEncoder = (width: number, value: number) =>
+    ({
+      encode: async (tokens, options) => {
+        calls.push({ ids: Array.from(tokens), layers: options?.layers, norm: options?.norm });
+        const data = Float32Array.from(
+          { length: tokens.length * width },
+          (_, i) => tokens[Math.floor(i / width)]!,
+        );
+        const hidden = [{ data, shape: [tokens.length, width] }];
+        return { hidden, pooled: { data: Float32Array.of(value, value), shape: [2] } };
+      },
+    }) as Partial<TextEncoder> as TextEncoder;
+  const encoders = [createEncoder(1, 5), createEncoder(2, 7)];
+  const plan = { textEncoders: [{ layers: [11] }, { layers: [31] }] } as Partial<ModelPlan> as ModelPlan;
+  const request = { prompt: 'a fox', negativePrompt: '', guidance: 7, clipSkip: 1, width: 64, height: 32 };
+
+  it('puts the states side by side and bigG’s pooled text before the sizes', async () => {
+    calls.length = 0;
+    const { positive, negative } = await encodeSdxlPrompts(encoders, plan, { ...request, guidance: 0 });
+    expect(negative).toBeUndefined();
+    expect(calls.map(({ layers, norm }) => [layers, norm])).toEqual([
+      [[11], false],
+      [[31], false],
+    ]);
+    const [l, g] = calls.map(({ ids }) => ids);
+    expect([l![76], g![76]]).toEqual([49407, 0]);
+    expect(positive.context.shape).toEqual([77, 3]);
+    expect(Array.from(positive.context.data.slice(-3))).toEqual([49407, 0, 0]);
+    expect(Array.from(positive.vector!.data.slice(0, 2))).toEqual([7, 7]);
+    expect(positive.vector!.shape).toEqual([2 + 6 * 256]);
+  });
+
+  it('gives zeros for an empty negative prompt, with the sizes kept', async () => {
+    const { positive, negative } = await encodeSdxlPrompts(encoders, plan, request);
+    expect(negative!.context.shape).toEqual(positive.context.shape);
+    expect(negative!.context.data.every((value) => value === 0)).toBe(true);
+    expect(Array.from(negative!.vector!.data.slice(0, 2))).toEqual([0, 0]);
+    expect(negative!.vector!.data.slice(2)).toEqual(positive.vector!.data.slice(2));
+  });
+
+  it('gives both prompts as many rows as the longer one has', async () => {
+    const long = Array(100).fill('fox').join(' ');
+    const { positive, negative } = await encodeSdxlPrompts(encoders, plan, {
+      ...request,
+      negativePrompt: long,
+    });
+    expect(positive.context.shape).toEqual([154, 3]);
+    expect(negative!.context.shape).toEqual([154, 3]);
+  });
+});
