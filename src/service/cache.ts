@@ -28,6 +28,8 @@ export class PictureCache {
   readonly #folder: string;
   readonly #maxBytes: number;
   readonly #logger: Logger;
+  /** Bytes that may be added before the folder is looked at again: other programs add to it too. */
+  #allowance = 0;
 
   constructor({ folder, maxBytes, logger = silentLogger }: CacheOptions) {
     this.#folder = folder;
@@ -60,7 +62,8 @@ export class PictureCache {
       await makeFolder(this.#folder);
       await this.#write(target.facts, Buffer.from(JSON.stringify({ ...facts, sha256: hash(png) })));
       await this.#write(target.image, png);
-      await this.#trim();
+      this.#allowance -= png.length;
+      if (this.#allowance < 0) await this.#trim();
     } catch (error) {
       this.#logger.warn({ key, error }, 'cache entry not stored');
     }
@@ -92,6 +95,7 @@ export class PictureCache {
       await Promise.all([rm(image, { force: true }), rm(facts, { force: true })]);
       total -= bytes;
     }
+    this.#allowance = Math.min(this.#maxBytes - total, this.#maxBytes / 16);
   }
 
   #pathsOf(key: string): { image: string; facts: string } {

@@ -12,6 +12,7 @@ import { PromptAssistant } from './assist.js';
 import { type CachedPicture, cacheKey, PictureCache } from './cache.js';
 import { Lifecycle, type LifecycleStatus } from './lifecycle.js';
 import { formatFileTime, formatLocalTime, formatUtcTime, type ImageMetadata, nameTask } from './metadata.js';
+import { ModelMemory } from './model-memory.js';
 import { prepareFolder, saveOutput } from './outputs.js';
 import { formatParameters } from './parameters.js';
 import { encodePng } from './pictures.js';
@@ -74,6 +75,7 @@ export class ImageService {
   readonly #cache: PictureCache;
   readonly #logger: Logger;
   readonly #confine: boolean;
+  readonly #models: ModelMemory;
   /** What the engine has in memory, as it was when it was loaded. */
   #loaded: { key: string; affinity: string; identity: string } | undefined;
 
@@ -85,6 +87,7 @@ export class ImageService {
     this.schemas = createRequestSchemas(config);
     this.queue = new JobQueue({ limit: config.queueLimit });
     this.lifecycle = new Lifecycle(client ?? createClient(config, logger), config.unloadTimeout, logger);
+    this.#models = new ModelMemory((files) => this.lifecycle.client.plan(files));
     this.assistant = new PromptAssistant(config);
     this.#cache = new PictureCache({ folder: config.cacheDir, maxBytes: config.cacheMaxBytes, logger });
   }
@@ -221,11 +224,11 @@ export class ImageService {
   }
 
   #prepare(asked: ImageRequest): Promise<PreparedRequest> {
-    const { client } = this.lifecycle;
     return prepareRequest(asked, {
       config: this.config,
       confine: this.#confine,
-      plan: (files) => client.plan(files),
+      plan: (files) => this.#models.plan(files),
+      identify: (file) => this.#models.identify(file),
     });
   }
 

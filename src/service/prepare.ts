@@ -7,7 +7,7 @@ import { POCKET } from '../registry/catalog.js';
 import { type ResolvedModel, resolveModel } from '../registry/resolve-model.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
-import { identifyFile, listWeightFiles } from './cache.js';
+import { listWeightFiles } from './cache.js';
 import { requireMemory } from './estimate.js';
 import { confinePath } from './paths.js';
 import { decodeMask, decodePicture, measurePicture, readSource, type Size } from './pictures.js';
@@ -28,6 +28,7 @@ export interface PrepareContext {
   /** Paths in requests come from clients, not from the user's own hand. */
   confine: boolean;
   plan(files: ResolvedModel['files']): Promise<ModelPlan>;
+  identify(file: string): Promise<string>;
 }
 
 /** @throws ImageForgeError INVALID_ARGUMENT, NOT_FOUND, FORBIDDEN, and those of models and weights. */
@@ -67,7 +68,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   );
   requireMemory(model.key, plan, size, config);
   const files = [...listWeightFiles(plan), ...loras.map(({ path }) => path)];
-  const identities = await Promise.all(files.map(identifyExisting));
+  const identities = await Promise.all(files.map((file) => identifyExisting(file, context)));
   return {
     request,
     model,
@@ -136,9 +137,9 @@ function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
   };
 }
 
-async function identifyExisting(file: string): Promise<string> {
+async function identifyExisting(file: string, { identify }: PrepareContext): Promise<string> {
   try {
-    return await identifyFile(file);
+    return await identify(file);
   } catch (error) {
     throw new ImageForgeError('NOT_FOUND', `Cannot read ${file}: ${(error as Error).message}.`, {
       cause: error,
