@@ -50,13 +50,19 @@ export async function runOnce(
   }
 }
 
+/** Notes are for once, also in a conversation. */
+const told = new Set<string>();
+
 export function printResult(result: ImageResult, options: ImageOptions): void {
   const { images, notes } = result;
   if (options.json) process.stdout.write(`${JSON.stringify(toResponse(result, 'path'), null, 2)}\n`);
   else process.stdout.write(images.map(({ path: file }) => `${file}\n`).join(''));
   if (options.quiet) return;
   process.stderr.write(`${describeResult(result)}\n`);
-  for (const note of notes) process.stderr.write(`note: ${note}\n`);
+  for (const note of notes) {
+    if (!told.has(note)) process.stderr.write(`note: ${note}\n`);
+    told.add(note);
+  }
 }
 
 /** pocket, 128 x 128, 20 steps, seed 42, 2.1 s */
