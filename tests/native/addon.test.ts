@@ -222,16 +222,14 @@ describe('environments', () => {
     const results = await Promise.all(
       [0, 1, 2].map(
         () =>
-          new Promise<Float32Array>((_done, fail) => {
+          new Promise<Float32Array>((done, fail) => {
             const worker = new Worker(script, { eval: true, workerData });
             let data: Float32Array;
             worker.on('message', (message) => {
               data = message;
             });
             worker.on('error', fail);
-            worker.on('exit', (code) =>
-              code === 0 ? resolve(data) : reject(new Error(`exit code ${code}`)),
-            );
+            worker.on('exit', (code) => (code === 0 ? done(data) : fail(new Error(`exit code ${code}`))));
           }),
       ),
     );
