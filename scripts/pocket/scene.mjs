@@ -81,8 +81,8 @@ export function isHeldOut(/** @type {Scene} */ scene) {
 
 // ------------------------------------------------------------------------------------------ random scenes
 
-const singleRadius = { small: [22, 26], medium: [33, 37], large: [45, 51] };
-const pairRadius = { small: [17, 19.5], medium: [23, 26], large: [30, 33] };
+const singleRadius = { small: [25, 28], medium: [35, 39], large: [46, 52] };
+const pairRadius = { small: [19.5, 21.5], medium: [24.5, 26.5], large: [30, 32] };
 /** @type {('small' | 'medium' | 'large')[]} */
 const sizeNames = ['small', 'medium', 'large'];
 const margin = 3;
@@ -126,10 +126,10 @@ export function randomScene(random, fixed = {}) {
 
 /** @param {Random} random @param {{shape: string, colour: string}} first @param {{shape: string, colour: string}} second @returns {SceneObject[]} */
 function placeInside(random, first, second) {
-  const radius = between(random, 49, 54);
+  const radius = between(random, 51, 55);
   const x = pictureSize / 2 + between(random, -5, 5);
   const y = pictureSize / 2 + between(random, -5, 5);
-  const inner = between(random, 19, 22);
+  const inner = between(random, 22, 24);
   const drop = { triangle: 0.24, cloud: 0.12, heart: -0.08 }[second.shape] ?? 0;
   return [
     {
@@ -168,7 +168,7 @@ function placeBeside(random, relation, first, second) {
 // ------------------------------------------------------------------------------------------ drawing
 
 const scale = 2; // each pixel is the mean of scale * scale samples
-const strokeWidth = 3;
+const strokeWidth = 3.6;
 
 /** Draws a scene: RGB bytes, row by row, pictureSize squared. @returns {Uint8Array} */
 export function drawScene(/** @type {Scene} */ scene) {

@@ -11,7 +11,7 @@ from networks import Autoencoder
 from training import Average, Budget, learning_rate, log_row, run_workers, save_atomically, share_gradients
 
 SIZE = 128
-PHASES = ((0.75, 32, 16), (0.9, 64, 8), (1.0, 128, 2))  # (until this share of the time, crop size, batch)
+PHASES = ((0.75, 32, 16), (0.93, 64, 6), (1.0, 128, 2))  # (until this share of the time, crop size, batch)
 KL_WEIGHT = 4e-4
 
 

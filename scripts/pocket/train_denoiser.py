@@ -71,7 +71,8 @@ def main(args: argparse.Namespace, rank: int) -> None:
         insert_unknown(ids, random)
         ids[random.random(count) < EMPTY_PROMPTS] = empty
         clean = torch.from_numpy(latents[np.sort(picks)][np.argsort(np.argsort(picks))].astype(np.float32))
-        timesteps, noise = torch.from_numpy(random.integers(1000, size=count)), torch.randn(count, 4, 16, 16)
+        spread = (np.arange(count) + random.random(count)) / count  # one timestep from each of `count` equal ranges
+        timesteps, noise = torch.from_numpy((spread * 1000).astype(np.int64)), torch.randn(count, 4, 16, 16)
         signal = ALPHA_BAR[timesteps][:, None, None, None]
         x = (signal.sqrt() * clean + (1 - signal).sqrt() * noise).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
