@@ -125,7 +125,7 @@ export class EngineClient {
       }
     })();
     // a job that was cancelled while it waited must not let the next one overtake the jobs before it
-    this.#last = Promise.allSettled([before, run]);
+    this.#last = Promise.allSettled([before, run]).then(() => undefined);
     return run;
   }
 

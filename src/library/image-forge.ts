@@ -49,7 +49,7 @@ interface Model {
  * const run = forge.generate({ prompt: 'a red fox in the snow', seed: 42 });
  * for await (const { phase, step, steps } of run) console.error(phase, step, steps);
  * const { image } = await run;
- * await writeFile('fox.png', await image.toPNG());
+ * await image.save('fox.png');
  * ```
  */
 export class ImageForge implements AsyncDisposable {

@@ -1,6 +1,9 @@
 // What the library gives back: pictures that know their seed and how to become a file.
+import { rename, rm } from 'node:fs/promises';
+import path from 'node:path';
 import type { Pixels } from '../native/addon.js';
 import type { Phase } from '../pipeline/types.js';
+import { explain, writeTemporary } from '../service/outputs.js';
 import { encodePng } from '../service/pictures.js';
 
 export class GeneratedImage implements Pixels {
@@ -21,6 +24,22 @@ export class GeneratedImage implements Pixels {
   /** The picture as a PNG file's bytes. */
   toPNG(): Promise<Buffer> {
     return encodePng(this);
+  }
+
+  /**
+   * Writes the picture as a PNG file, whole or not at all; a file of that name is replaced.
+   * @throws ImageForgeError OUTPUT_UNWRITABLE or NO_SPACE.
+   */
+  async save(file: string): Promise<void> {
+    const folder = path.dirname(path.resolve(file));
+    let temporary: string | undefined;
+    try {
+      temporary = await writeTemporary(folder, await this.toPNG());
+      await rename(temporary, file);
+    } catch (error) {
+      if (temporary) await rm(temporary, { force: true });
+      throw explain(error, folder);
+    }
   }
 }
 

@@ -40,7 +40,7 @@ export interface GenerationOptions {
   loras?: { path: string; strength: number }[] | undefined;
 }
 
-export const MAX_BATCH = 64;
+const MAX_BATCH = 64;
 const MAX_STEPS = 1000;
 /** A picture's side; what fits into memory is the engine's to say. */
 const MAX_SIDE = 16384;

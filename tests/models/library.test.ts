@@ -1,4 +1,7 @@
 // The public API with the real engine: runs that are awaited and iterated, pictures in and out, errors by code.
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ImageForge, ImageForgeError, type Progress } from '../../src/index.js';
@@ -39,6 +42,10 @@ describe('generate', () => {
       .toBuffer({ resolveWithObject: true });
     expect(info).toMatchObject({ width: 64, height: 64, channels: 3 });
     expect(new Uint8Array(data)).toEqual(image.rgb);
+    const file = join(mkdtempSync(join(tmpdir(), 'imageforge-library-')), 'tree.png');
+    await image.save(file);
+    expect(readFileSync(file)).toEqual(await image.toPNG());
+    await expect(image.save('/nowhere/tree.png')).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
   });
 
   it('is ended by its signal', async () => {
