@@ -11,6 +11,7 @@ import { readVersion } from '../shared/version.js';
 import { PromptAssistant } from './assist.js';
 import { type CachedPicture, cacheKey, PictureCache } from './cache.js';
 import { Lifecycle, type LifecycleStatus } from './lifecycle.js';
+import { limitConcurrency } from './limit.js';
 import { formatFileTime, formatLocalTime, formatUtcTime, type ImageMetadata, nameTask } from './metadata.js';
 import { ModelMemory } from './model-memory.js';
 import { prepareFolder, saveOutput } from './outputs.js';
@@ -76,6 +77,8 @@ export class ImageService {
   readonly #logger: Logger;
   readonly #confine: boolean;
   readonly #models: ModelMemory;
+  /** Decoding the pictures of hundreds of clients at once would keep all of them, and their memory, waiting. */
+  readonly #preparing = limitConcurrency(4);
   /** What the engine has in memory, as it was when it was loaded. */
   #loaded: { key: string; affinity: string; identity: string } | undefined;
 
@@ -116,7 +119,7 @@ export class ImageService {
     const begun = performance.now();
     const { signal, save = {} } = controls;
     const { request: wanted, reason } = await this.#assist(asked, signal);
-    const prepared = await this.#prepare(wanted);
+    const prepared = await this.#preparing(() => this.#prepare(wanted));
     const { request } = prepared;
     const folder = save.file ? path.dirname(save.file) : (save.folder ?? this.config.outputDir);
     const needed = request.batch * (request.width * request.height * 4 + 2 ** 16);

@@ -1,6 +1,9 @@
 // What is there and how it is: health, models, status, metrics; and what changes it: unload, timeout.
+
+import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
 import { describeStatus } from '../../service/describe-status.js';
+import type { ServiceStatus } from '../../service/image-service.js';
 import { listModels } from '../../service/model-list.js';
 import { readVersion } from '../../shared/version.js';
 import { readJson } from '../body.js';
@@ -9,12 +12,24 @@ import { refuseField } from '../errors.js';
 import type { Routes } from '../routes.js';
 import { healthSchema, modelsSchema, statusSchema } from '../schemas.js';
 
+const HEALTH_WAIT_MS = 15;
 const MAX_TIMEOUT = 7 * 24 * 3600;
 const timeoutSchema = z.object({
   timeout_seconds: z.number().min(0).max(MAX_TIMEOUT).describe('Idle seconds; 0 = never'),
 });
 
 export function addStateRoutes(routes: Routes, { service, jobs, ollama, metrics }: Doors): void {
+  let last: ServiceStatus | undefined;
+  /** The engine's process may be too busy to be asked: then what it said before is good enough for /health. */
+  const readSoon = async () => {
+    const asked = service.status().then((found) => {
+      last = found;
+      return found;
+    });
+    const known = last;
+    if (known?.engine.pid !== service.lifecycle.client.pid) return asked;
+    return Promise.race([asked, wait(HEALTH_WAIT_MS, known)]);
+  };
   const status = async () => describeStatus(await service.status());
 
   routes.add(
@@ -26,10 +41,7 @@ export function addStateRoutes(routes: Routes, { service, jobs, ollama, metrics 
       answer: { schema: healthSchema, description: 'The server answers' },
     },
     async (c) => {
-      const [{ engine, loadedModel, defaultModel }, found] = await Promise.all([
-        service.status(),
-        ollama.read(),
-      ]);
+      const [{ engine, loadedModel, defaultModel }, found] = await Promise.all([readSoon(), ollama.read()]);
       const device = nameDevice(engine.device ?? service.config.device);
       return c.json({
         status: 'ok',
