@@ -38,7 +38,7 @@ const optional = {
 /** One shape for a finished picture and for a job that still runs. */
 export const jobResultSchema = z
   .object({
-    status: z.enum(['done', 'queued', 'running', 'failed', 'cancelled']),
+    status: z.enum(['done', 'running', 'failed', 'cancelled']),
     job_id: z.string().optional().describe('For the tool job, when the work goes on'),
   })
   .extend(z.object(optional).partial().shape);
@@ -64,7 +64,8 @@ export async function showResult(result: ImageResult): Promise<CallToolResult> {
 
 export function showRunning(job: Job): CallToolResult {
   const structured = {
-    status: job.state,
+    // clients know one word for "not yet"; the place in the line stands beside it
+    status: job.active ? 'running' : job.state,
     job_id: job.id,
     position: job.position,
     progress: job.progress,

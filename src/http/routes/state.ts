@@ -28,6 +28,7 @@ export function addStateRoutes(routes: Routes, { service, jobs, ollama, metrics 
     });
     const known = last;
     if (known?.engine.pid !== service.lifecycle.client.pid) return asked;
+    asked.catch(() => undefined);
     return Promise.race([asked, wait(HEALTH_WAIT_MS, known)]);
   };
   const status = async () => describeStatus(await service.status());
