@@ -2,7 +2,10 @@
 #include "core/error.h"
 #include "core/network.h"
 #include "models/autoencoder/autoencoder.h"
+#include "models/causal_lm/causal_lm.h"
 #include "models/clip/clip.h"
+#include "models/flux/flux.h"
+#include "models/t5/t5.h"
 #include "models/tiny_autoencoder/tiny_autoencoder.h"
 #include "models/unet/unet.h"
 
@@ -16,10 +19,13 @@ struct Kind {
 
 static const Kind<TextEncoderNetwork> text_encoders[] = {
     {"clip", clip::make},
+    {"t5", t5::make},
+    {"causal_lm", causal_lm::make},
 };
 
 static const Kind<DenoiserNetwork> denoisers[] = {
     {"unet", unet::make},
+    {"flux", flux::make},
 };
 
 static const Kind<AutoencoderNetwork> autoencoders[] = {

@@ -58,13 +58,26 @@ static Tensor softmax_attention(const Ctx & ctx, Tensor q, Tensor k, Tensor v,
     return ggml_cont(g, ggml_permute(g, y, 0, 2, 1, 3));  // [d, heads, Lq, N]
 }
 
+/// Where several query heads share a key head: each key head as often as it is used, one behind the other.
+static Tensor repeat_heads(const Ctx & ctx, Tensor x, int64_t heads) {
+    ggml_context * g = ctx.graph;
+    const int64_t d = x->ne[0], shared = x->ne[1], rows = x->ne[2] * x->ne[3];
+    if (shared == heads) return x;
+    Tensor groups = ggml_reshape_4d(g, ggml_is_contiguous(x) ? x : ggml_cont(g, x), d, 1, shared, rows);
+    groups = ggml_repeat_4d(g, groups, d, heads / shared, shared, rows);
+    return ggml_reshape_4d(g, groups, d, heads, x->ne[2], x->ne[3]);
+}
+
 static Tensor choose(const Ctx & ctx, Tensor q, Tensor k, Tensor v, const AttentionOptions & options) {
     const int64_t d = q->ne[0];
     const float scale = options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<float>(d));
-    if (use_kernel(ctx, Kernel::Attention)) {
-        return kernels::attention(ctx.graph, *ctx.env, q, k, v, options.mask, scale, options.causal);
+    // a bias of each head's own: our kernel takes none, and flash attention would round it to F16
+    const bool one_mask = !options.mask || options.mask->ne[2] == 1;
+    if (one_mask && use_kernel(ctx, Kernel::Attention)) {
+        return kernels::attention(ctx.graph, *ctx.env, q, repeat_heads(ctx, k, q->ne[1]),
+                                  repeat_heads(ctx, v, q->ne[1]), options.mask, scale, options.causal);
     }
-    if (ctx.flash_attention && !options.causal && flash_head_size(ctx, d) != 0) {
+    if (one_mask && ctx.flash_attention && !options.causal && flash_head_size(ctx, d) != 0) {
         return flash_attention(ctx, q, k, v, options.mask, scale);
     }
     return softmax_attention(ctx, q, k, v, options, scale);

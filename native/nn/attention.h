@@ -6,7 +6,7 @@
 namespace imageforge {
 
 struct AttentionOptions {
-    Tensor mask = nullptr;  // F32 [Lk, Lq], added to the scores
+    Tensor mask = nullptr;  // F32 [Lk, Lq], or [Lk, Lq, heads] for a bias by head; added to the scores
     bool causal = false;    // a query sees keys up to its own place
     float scale = 0;        // 0: 1 / sqrt(d)
 };
@@ -14,7 +14,8 @@ struct AttentionOptions {
 /// [d * heads, L, N], as a projection gives it -> [d, heads, L, N], without moving anything.
 Tensor split_heads(const Ctx & ctx, Tensor x, int64_t heads);
 
-/// q [d, heads, Lq, N], k and v [d, heads, Lk, N] -> [d * heads, Lq, N].
+/// q [d, heads, Lq, N], k and v [d, heads, Lk, N] or with fewer heads, each of which serves as many query
+/// heads that follow each other -> [d * heads, Lq, N].
 Tensor attention(const Ctx & ctx, Tensor q, Tensor k, Tensor v, const AttentionOptions & options = {});
 
 }  // namespace imageforge
