@@ -1,8 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { makeFolder, runCli } from './run-cli.js';
+
+// a loaded machine starts processes slowly
+vi.setConfig({ testTimeout: 240_000 });
 
 const quick = ['--steps', '2', '-w', '64', '-h', '64'];
 
