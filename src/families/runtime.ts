@@ -3,6 +3,8 @@
 import type { Tensor, TextEncoder } from '../native/addon.js';
 import type { NoiseLevels } from '../sampling/noise-levels.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { fluxRuntime } from './flux/runtime.js';
+import { flux2Runtime } from './flux2/runtime.js';
 import { sd1Runtime, sd2Runtime } from './sd/runtime.js';
 import { sdxlRuntime } from './sdxl/runtime.js';
 import type { ModelPlan } from './types.js';
@@ -41,6 +43,8 @@ const runtimes: Record<string, FamilyRuntime> = {
   sd1: sd1Runtime,
   sd2: sd2Runtime,
   sdxl: sdxlRuntime,
+  flux: fluxRuntime,
+  flux2: flux2Runtime,
 };
 
 export function findRuntime(family: string): FamilyRuntime {

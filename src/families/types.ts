@@ -20,6 +20,8 @@ export interface TextEncoderPlan extends NetworkPlan {
   part: Part;
   /** Counts of blocks whose states condition the denoiser (before any clip skip): [layers] is the last state. */
   layers: number[];
+  /** Ids in a padded row, where the family pads every prompt to one length (FLUX). */
+  rowLength?: number;
 }
 
 export type Prediction = 'eps' | 'v' | 'flow';

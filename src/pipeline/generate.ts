@@ -12,7 +12,7 @@ import {
 import { throwIfAborted, withAbort } from './abort.js';
 import { requirePicture } from './check.js';
 import { createDenoise } from './denoise.js';
-import { encodePicture, takeTail } from './img2img.js';
+import { encodePicture, encodePictures, takeTail } from './img2img.js';
 import { blend, holdOutside, makeMaskChannels, pasteBack, shrinkMask } from './inpaint.js';
 import type { LoadedModel } from './loaded-model.js';
 import { PhaseClock } from './phase-clock.js';
@@ -93,21 +93,24 @@ interface Source {
   mask?: Float32Array;
   /** Mask and masked picture, for networks that do. */
   concat?: Tensor;
+  /** Latents of reference pictures. */
+  references?: Tensor[];
 }
 
 async function encodeSource(
   model: LoadedModel,
-  { init, mask, width, height }: PipelineRequest,
+  { init, mask, references, width, height }: PipelineRequest,
   signal: AbortSignal | undefined,
 ): Promise<Source> {
   const { inpaint, latent } = model.plan;
-  if (!init && !inpaint) return {};
+  if (!init && !inpaint && !references) return {};
   const autoencoder = await model.loadAutoencoder(signal);
   throwIfAborted(signal);
   return {
-    ...(init && { latent: await encodePicture(autoencoder, init) }),
+    ...(init && { latent: (await encodePicture(autoencoder, init)).data }),
     ...(inpaint && { concat: await makeMaskChannels(autoencoder, width, height, latent.factor, init, mask) }),
     ...(mask && !inpaint && { mask: shrinkMask(mask, width, height, latent.factor) }),
+    ...(references && { references: await encodePictures(autoencoder, references, signal) }),
   };
 }
 
@@ -132,8 +135,9 @@ async function sampleBatch(sampling: Sampling): Promise<Tensor[]> {
   try {
     for (const inputs of [prompts.positive, ...(prompts.negative ? [prompts.negative] : [])]) {
       throwIfAborted(signal);
-      const { concat } = source;
-      conditionings.push(await denoiser.condition({ ...inputs, ...(concat && { concat }) }));
+      const { concat, references } = source;
+      const pictures = { ...(concat && { concat }), ...(references && { references }) };
+      conditionings.push(await denoiser.condition({ ...inputs, ...pictures }));
     }
     const { guidance, batch } = request;
     const { prediction } = model.plan;

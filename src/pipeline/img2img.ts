@@ -1,5 +1,6 @@
 // Image to image (Meng et al. 2022, SDEdit): the picture's latent under as much noise as the schedule's tail begins with.
-import type { Autoencoder, Pixels } from '../native/addon.js';
+import type { Autoencoder, Pixels, Tensor } from '../native/addon.js';
+import { throwIfAborted } from './abort.js';
 
 /** The last int(steps * strength) steps, at least one unless the strength is 0. */
 export function takeTail(sigmas: Float32Array, strength: number): Float32Array {
@@ -9,7 +10,21 @@ export function takeTail(sigmas: Float32Array, strength: number): Float32Array {
 }
 
 /** The mean of the picture's posterior: what the picture is, without the noise that a sample would add. */
-export async function encodePicture(autoencoder: Autoencoder, picture: Pixels): Promise<Float32Array> {
+export async function encodePicture(autoencoder: Autoencoder, picture: Pixels): Promise<Tensor> {
   const { mean } = await autoencoder.encode(picture);
-  return mean.data;
+  return mean;
+}
+
+/** The same of several, one after the other. */
+export async function encodePictures(
+  autoencoder: Autoencoder,
+  pictures: Pixels[],
+  signal: AbortSignal | undefined,
+): Promise<Tensor[]> {
+  const latents: Tensor[] = [];
+  for (const picture of pictures) {
+    throwIfAborted(signal);
+    latents.push(await encodePicture(autoencoder, picture));
+  }
+  return latents;
 }

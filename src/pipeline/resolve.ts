@@ -35,6 +35,8 @@ export interface GenerationOptions {
   init?: Pixels | undefined;
   /** One byte a pixel of `init`, 255 = repaint. */
   mask?: Uint8Array | undefined;
+  /** Pictures to look at (FLUX.1 Kontext, FLUX.2), each of its own size; sides as for width and height. */
+  references?: Pixels[] | undefined;
   /** Send a preview with every n-th step. Default: 0, never. */
   previewEvery?: number | undefined;
   loras?: { path: string; strength: number }[] | undefined;
@@ -64,6 +66,7 @@ export function resolveRequest(
     batch = 1,
     clipSkip = 1,
     loras,
+    references,
   } = options;
   const { strength = mask ? 0.85 : 0.6, previewEvery = 0, seed = randomInt(2 ** 32) } = options;
   const width = options.width ?? init?.width ?? defaults.width;
@@ -89,6 +92,7 @@ export function resolveRequest(
   requireNumber('strength', strength, 0, 1);
   requireInteger('previewEvery', previewEvery, 0, MAX_STEPS);
   for (const lora of loras ?? []) requireNumber(`strength of LoRA ${lora.path}`, lora.strength, -10, 10);
+  for (const [i, picture] of (references ?? []).entries()) requireReference(picture, i, multiple);
   if (init) requirePixels(init, width, height);
   if (mask) requireMask(mask, init, width, height);
 
@@ -98,6 +102,7 @@ export function resolveRequest(
     ...{ sampler: sampler.name, schedule: schedule.name, noise, batch, clipSkip, strength, previewEvery },
     ...(init && { init }),
     ...(mask && { mask }),
+    ...(references && references.length > 0 && { references }),
     ...(loras && loras.length > 0 && { loras }),
   };
 }
@@ -120,6 +125,14 @@ function requireNumber(name: string, value: number, min: number, max: number): v
 function requirePixels({ rgb, width: w, height: h }: Pixels, width: number, height: number): void {
   if (w !== width || h !== height) refuse('init', `${w}x${h}`, `a picture of ${width}x${height}`);
   if (rgb.length !== w * h * 3) refuse('init', `${rgb.length} bytes`, `${w * h * 3} bytes of RGB`);
+}
+
+function requireReference({ rgb, width, height }: Pixels, index: number, multiple: number): void {
+  const name = `references[${index}]`;
+  requireSide(`width of ${name}`, width, multiple);
+  requireSide(`height of ${name}`, height, multiple);
+  const bytes = width * height * 3;
+  if (rgb.length !== bytes) refuse(name, `${rgb.length} bytes`, `${bytes} bytes of RGB`);
 }
 
 function requireMask(mask: Uint8Array, init: Pixels | undefined, width: number, height: number): void {

@@ -28,6 +28,8 @@ export interface PipelineRequest {
   init?: Pixels;
   /** One byte a pixel, 255 = repaint; already at width x height. */
   mask?: Uint8Array;
+  /** Pictures that FLUX.1 Kontext and FLUX.2 look at, each of its own size. */
+  references?: Pixels[];
   /** Send a preview with every n-th step; 0 = never. */
   previewEvery: number;
   loras?: { path: string; strength: number }[];

@@ -1,6 +1,7 @@
 // FLUX.1: pooled CLIP-L and T5 states, the transformer of 19 + 38 blocks (schnell, dev, Kontext), a 16-channel autoencoder.
 import type { FluxConfig } from '../../native/configs.js';
 import { ImageForgeError } from '../../shared/errors.js';
+import { fluxRowLength } from '../../text/flux-prompts.js';
 import {
   autoencoderNeed,
   type Family,
@@ -30,6 +31,9 @@ const t5: PartNeed = {
   what: 'T5-XXL text encoder',
   bring: 'Name the T5-XXL encoder (GGUF or safetensors) with --t5xxl FILE.',
 };
+
+/** Schnell was distilled with shorter rows. */
+const schnellRowLength = 256;
 
 const size = { width: 1024, height: 1024, sampler: 'euler', schedule: 'flow' };
 const schnellDefaults: Defaults = { steps: 4, guidance: 1, ...size };
@@ -96,7 +100,11 @@ function planT5(model: FoundModel, flux: FluxConfig): TextEncoderPlan {
   const { label } = network.source;
   const config = readT5Config(network.tensors, label);
   refuseOtherWidth(label, 'T5', config.width, flux.contextWidth, 'txt_in.weight', t5.bring);
-  return { part: 't5xxl', layers: [config.layers], ...planNetwork('t5', config, network.tensors) };
+  const rowLength = flux.guidance ? fluxRowLength : schnellRowLength;
+  return {
+    ...{ part: 't5xxl', layers: [config.layers], rowLength },
+    ...planNetwork('t5', config, network.tensors),
+  };
 }
 
 function refuseOtherWidth(

@@ -2,6 +2,7 @@
 // modulation, a 32-channel autoencoder whose latents are packed 2 x 2 and normalised.
 import type { FluxConfig } from '../../native/configs.js';
 import { ImageForgeError } from '../../shared/errors.js';
+import { fluxRowLength } from '../../text/flux-prompts.js';
 import {
   autoencoderNeed,
   type Family,
@@ -15,7 +16,6 @@ import {
 import type { FoundNetwork } from '../find-networks.js';
 import { type CausalLmFacts, countLayers, readCausalLm } from '../networks/causal-lm.js';
 import { isFlux2, readFluxConfig } from '../networks/flux.js';
-import type { Source } from '../sources.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 
 const autoencoder = autoencoderNeed('Name the FLUX.2 autoencoder (flux2-vae.safetensors) with --vae FILE.');
@@ -60,15 +60,16 @@ async function planFlux2(model: FoundModel): Promise<ModelPlan> {
     textEncoders: [planLanguageModel(model, config)],
     denoiser: planNetwork('flux', config, tensors),
     autoencoder: autoencoderPlan,
-    defaults: readDefaults(source, chooseDefaults(source, config)),
+    defaults: readDefaults(source, chooseDefaults(model, config)),
   };
 }
 
-/** The distilled klein and its base have the same tensors; only the file's own words tell. */
-function chooseDefaults({ metadata, config }: Source, { guidance }: FluxConfig): Defaults {
+/** The distilled klein and its base have the same tensors; only the file's name and its own words tell. */
+function chooseDefaults({ name, denoiser }: FoundModel, { guidance }: FluxConfig): Defaults {
   if (guidance) return devDefaults;
-  const words = [metadata.get('general.name'), metadata.get('modelspec.title'), config?._name_or_path];
-  return words.some((word) => typeof word === 'string' && /\bbase\b/i.test(word))
+  const { metadata, config } = denoiser.source;
+  const words = [name, metadata.get('general.name'), metadata.get('modelspec.title'), config?._name_or_path];
+  return words.some((word) => typeof word === 'string' && /(?<![a-z])base(?![a-z])/i.test(word))
     ? kleinBaseDefaults
     : kleinDefaults;
 }
@@ -89,7 +90,7 @@ function planLanguageModel(model: FoundModel, { contextWidth }: FluxConfig): Tex
       },
     );
   }
-  return { part: 'llm', layers, ...planNetwork('causal_lm', config, tensors) };
+  return { part: 'llm', layers, rowLength: fluxRowLength, ...planNetwork('causal_lm', config, tensors) };
 }
 
 /** Constants of the published models, unless the file (GGUF metadata, config.json beside it) has its own. */

@@ -1,0 +1,107 @@
+// The FLUX pipelines: FLUX.2 klein against the reference's end-to-end case, LoRAs on FLUX.1.
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { planModel } from '../../src/families/index.js';
+import type { ModelPlan } from '../../src/families/types.js';
+import type { Engine, Pixels } from '../../src/native/addon.js';
+import { loadAddon } from '../../src/native/binding.js';
+import { generate } from '../../src/pipeline/generate.js';
+import { LoadedModel } from '../../src/pipeline/loaded-model.js';
+import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
+import {
+  assertClose,
+  element,
+  type GoldenTensor,
+  goldenCase,
+  relativeDifference,
+  toleranceOf,
+} from '../golden.js';
+
+const klein = goldenCase('e2e-flux2-klein');
+// weights are BF16 and F16, and the reference picture comes as 8-bit pixels
+const precision = 'f16_gemm';
+const size = { width: 64, height: 96 };
+
+describe.skipIf(!klein.present)(`e2e-flux2-klein ${klein.reason}`, () => {
+  const expected: Map<string, GoldenTensor> = klein.present
+    ? klein.tensors('expected.safetensors')
+    : new Map();
+  const facts = klein.present
+    ? klein.json<{ config: { prompt: string; max_length: number; noise_seed: number } }>('case.json').config
+    : undefined;
+  const files = {
+    model: klein.path('../flux2-klein/model.safetensors'),
+    llm: klein.path('../flux2-text-qwen3/qwen3.safetensors'),
+    vae: klein.path('../vae-flux2/flux2-vae.safetensors'),
+  };
+  let engine: Engine;
+  let plan: ModelPlan;
+
+  beforeAll(async () => {
+    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 2 });
+    plan = await planModel(files);
+    expect(plan.textEncoders[0]!.rowLength).toBe(512);
+    plan.textEncoders[0]!.rowLength = facts!.max_length;
+  });
+  afterAll(() => engine?.close());
+
+  async function expectRun(
+    name: string,
+    guidance: number,
+    change: Partial<GenerationOptions>,
+  ): Promise<void> {
+    // the files don't say whether they are klein or its base; the plan's default guidance does
+    const model = new LoadedModel(engine, files, { ...plan, defaults: { ...plan.defaults, guidance } });
+    const { prompt, noise_seed: seed } = facts!;
+    const options = { prompt, seed, ...size, steps: 4, guidance: 4, noise: 'torch' as const, ...change };
+    const x: Float32Array[] = [];
+    const request = resolveRequest(options, files, model.plan);
+    const { images } = await generate(model, request, { onStep: (_, latent) => x.push(latent.slice()) });
+    await model.close();
+
+    const latents = expected.get(`${name}.latents`)!;
+    expect(x).toHaveLength(latents.shape[0]!);
+    for (const [step, latent] of x.entries())
+      assertClose(latent, element(latents, step).data, toleranceOf(klein, `${name}.latents`, precision));
+    const { rgb, width, height } = images[0]!.pixels;
+    expect({ width, height }).toEqual(size);
+    const picture = expected.get(`${name}.image`)!.data;
+    const planes = Float32Array.from(
+      picture,
+      (_, i) => rgb[(i % (width * height)) * 3 + Math.floor(i / (width * height))]! / 255,
+    );
+    expect(relativeDifference(planes, picture)).toBeLessThan(0.005);
+  }
+
+  it('encodes the prompt to the same states, and shifts the schedule as far', async () => {
+    const model = new LoadedModel(engine, files, plan);
+    const words = { prompt: facts!.prompt, negativePrompt: '', guidance: 4, clipSkip: 1, ...size };
+    const { positive, negative } = await model.encodePrompts(words, undefined);
+    expect(positive.context.shape).toEqual([facts!.max_length, 192]);
+    expect(negative).toBeUndefined();
+    assertClose(
+      positive.context.data,
+      expected.get('context')!.data,
+      toleranceOf(klein, 'context', precision),
+    );
+    await model.close();
+  });
+
+  it('klein: four steps, no guidance whatever is asked', () => expectRun('klein', 1, {}));
+
+  it('its base: guided by an empty prompt', () => expectRun('base', 4, {}));
+
+  it('with a reference picture', async () => {
+    const { data, info } = await sharp(klein.path('reference.png'))
+      .removeAlpha()
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    const reference: Pixels = { rgb: new Uint8Array(data), width: info.width, height: info.height };
+    await expectRun('edit', 1, { references: [reference] });
+  });
+
+  it('refuses references whose sides the network cannot take', () => {
+    const references = [{ rgb: new Uint8Array(60 * 64 * 3), width: 60, height: 64 }];
+    expect(() => resolveRequest({ prompt: '', references }, files, plan)).toThrow(/width of references\[0\]/);
+  });
+});
