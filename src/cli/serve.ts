@@ -3,8 +3,8 @@ import { ImageService } from '../service/image-service.js';
 import { type Config, readConfig } from '../shared/config.js';
 import { createJsonLogger, type Logger, silentLogger } from '../shared/log.js';
 
-/** What runs may end by itself for this long after a signal. */
-const GRACE_MS = 7000;
+/** What runs may end by itself for this long after a signal; the engine's end and the last answers take up to 4 s more. */
+const GRACE_MS = 5000;
 /** After this the process ends, whatever still hangs. */
 const LIMIT_MS = 9500;
 

@@ -1,6 +1,7 @@
 // The HTTP server's life: binds, serves, and ends in order.
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { createAdaptorServer } from '@hono/node-server';
 import type { ImageService } from '../service/image-service.js';
 import type { JobStore } from '../service/jobs.js';
@@ -8,6 +9,9 @@ import { ImageForgeError } from '../shared/errors.js';
 import { type Logger, silentLogger } from '../shared/log.js';
 import { createApp } from './app.js';
 import { requireSafeBinding } from './guard.js';
+
+/** After the grace: for the engine's end, and for the last answers. */
+const ENDING_MS = 4000;
 
 export interface HttpServer {
   /** http://127.0.0.1:8765 */
@@ -40,11 +44,15 @@ export async function startServer({
     url,
     jobs: app.jobs,
     close: async (graceMs = 0) => {
+      const deadline = performance.now() + graceMs + ENDING_MS;
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const ended = Promise.all(app.jobs.active().map((job) => job.ended));
       await service.close(graceMs);
+      // what has left the engine is still to be written and sent; keep-alive connections are not waited for
+      const sweep = setInterval(() => server.closeIdleConnections(), 20);
+      await Promise.race([ended.then(() => closed), wait(Math.max(500, deadline - performance.now()))]);
+      clearInterval(sweep);
       await app.close();
-      // answers to what has just ended are on their way; idle connections and event streams are not waited for
-      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 500))]);
       server.closeAllConnections();
       await closed;
     },

@@ -1,7 +1,7 @@
 // The server as a process of its own: under load, ended by signals, and after its engine was killed.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -73,6 +73,9 @@ describe('under load', () => {
     console.info(
       `200 clients in ${seconds.toFixed(1)} s; health: median ${at(0.5)} ms, 95% ${at(0.95)} ms, worst ${at(1)} ms`,
     );
+    // a busy machine measures itself
+    if (loadavg()[0]! < availableParallelism())
+      expect(times[Math.floor(times.length * 0.95)]).toBeLessThan(50);
   });
 });
 
