@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { readVersion } from '../shared/version.js';
 import { addConfig } from './commands/config.js';
+import { addConvert } from './commands/convert.js';
 import { addDoctor } from './commands/doctor.js';
 import { addEdit } from './commands/edit.js';
 import { addGenerate } from './commands/generate.js';
@@ -27,6 +28,7 @@ export function createProgram(): Command {
     addEdit,
     addInpaint,
     addModels,
+    addConvert,
     addServe,
     addMcp,
     addSelftest,

@@ -87,6 +87,25 @@ export function readGguf(reader: ByteReader): WeightFile {
   return { path, format: 'gguf', size, tensors, metadata };
 }
 
+/**
+ * Each key's type and value as the bytes of the file, for another GGUF file. `reader` stands behind the magic of a
+ * file that readGguf has read without an error.
+ */
+export function readRawMetadata(reader: ByteReader): Map<string, Uint8Array> {
+  reader.skip(4 + 8);
+  const count = reader.count(maxKeys, 'the number of metadata keys');
+  const raw = new Map<string, Uint8Array>();
+  for (let i = 0; i < count; i++) {
+    const key = readString(reader, maxNameBytes, 'the length of a metadata key');
+    const from = reader.position;
+    const type = reader.u32();
+    if (type === arrayType) skipArray(reader, key, 1);
+    else readValue(reader, type, key);
+    raw.set(key, reader.again(from, reader.position));
+  }
+  return raw;
+}
+
 function readMetadata(reader: ByteReader, count: number): Metadata {
   const metadata = new Metadata();
   for (let i = 0; i < count; i++) {

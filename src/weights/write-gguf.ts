@@ -1,14 +1,17 @@
 // Writes GGUF files as a stream: the header is laid out first, then each tensor's bytes follow as they are made, so
 // that memory stays at the size of one chunk. The file appears under its name only when it is complete.
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, link, open, rename, rm } from 'node:fs/promises';
 import { ImageForgeError } from '../shared/errors.js';
+import { ggmlTypeNames } from './tensor-types.js';
 
 /** Value of a metadata key with the GGUF type it is written as. */
 export type GgufValue =
   | { type: 'u32' | 'f32'; value: number }
   | { type: 'u64'; value: bigint }
   | { type: 'bool'; value: boolean }
-  | { type: 'string'; value: string };
+  | { type: 'string'; value: string }
+  /** Type and value as they stand in another GGUF file (readRawMetadata). */
+  | { type: 'raw'; value: Uint8Array };
 
 export interface GgufTensor {
   name: string;
@@ -22,35 +25,22 @@ export interface GgufTensor {
 const alignment = 32;
 const valueTypes = { u32: 4, f32: 6, bool: 7, string: 8, u64: 10 } as const;
 
-/** Numbers of the types that are written, as in ggml.h. */
-const tensorTypes: Record<string, number> = {
-  f32: 0,
-  f16: 1,
-  q4_0: 2,
-  q4_1: 3,
-  q5_0: 6,
-  q5_1: 7,
-  q8_0: 8,
-  q2_k: 10,
-  q3_k: 11,
-  q4_k: 12,
-  q5_k: 13,
-  q6_k: 14,
-  bf16: 30,
-};
-
-/** Types that writeGguf can write. */
-export const writableTypes: readonly string[] = Object.keys(tensorTypes);
+/** By ggml's name. */
+const tensorTypes: ReadonlyMap<string, number> = new Map(
+  [...ggmlTypeNames].map(([number, name]) => [name, number]),
+);
 
 /**
  * Writes `path` (version 3, little endian, alignment 32). `read` gives a tensor's bytes in order, in chunks of any
- * size; a wrong total is an INTERNAL error and leaves no file behind.
+ * size; a wrong total is an INTERNAL error and leaves no file behind. Without `replace` a file that came up under the
+ * name meanwhile stays, and EEXIST is thrown.
  */
 export async function writeGguf(
   path: string,
   metadata: ReadonlyMap<string, GgufValue>,
   tensors: readonly GgufTensor[],
   read: (tensor: GgufTensor) => AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  { replace = true }: { replace?: boolean } = {},
 ): Promise<void> {
   const partial = `${path}.partial-${process.pid}`;
   const file = await open(partial, 'wx');
@@ -72,7 +62,7 @@ export async function writeGguf(
     }
     await file.sync();
     await file.close();
-    await rename(partial, path);
+    await place(partial, path, replace);
   } catch (error) {
     await file.close().catch(() => {});
     await rm(partial, { force: true });
@@ -80,19 +70,29 @@ export async function writeGguf(
   }
 }
 
+/** A hard link is the atomic "rename unless it exists"; file systems without links reserve the name first. */
+async function place(partial: string, path: string, replace: boolean): Promise<void> {
+  if (!replace) {
+    try {
+      await link(partial, path);
+      await rm(partial, { force: true });
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw error;
+    }
+    await (await open(path, 'wx')).close();
+  }
+  await rename(partial, path);
+}
+
 function encodeHeader(metadata: ReadonlyMap<string, GgufValue>, tensors: readonly GgufTensor[]): Uint8Array {
   const parts: Uint8Array[] = [Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(metadata.size)];
-  for (const [key, entry] of metadata)
-    parts.push(string(key), u32(valueTypes[entry.type]), encodeValue(entry));
+  for (const [key, entry] of metadata) parts.push(string(key), encodeValue(entry));
   let offset = 0;
   for (const { name, type, shape, bytes } of tensors) {
-    const number = tensorTypes[type];
-    if (number === undefined) {
-      throw new ImageForgeError(
-        'UNSUPPORTED',
-        `tensor ${name}: type ${type} can't be written; possible are ${writableTypes.join(', ')}`,
-      );
-    }
+    const number = tensorTypes.get(type);
+    if (number === undefined)
+      throw new ImageForgeError('UNSUPPORTED', `tensor ${name}: GGUF has no type ${type}`);
     parts.push(string(name), u32(shape.length), ...[...shape].reverse().map(u64), u32(number), u64(offset));
     offset += bytes + padding(bytes);
   }
@@ -101,6 +101,11 @@ function encodeHeader(metadata: ReadonlyMap<string, GgufValue>, tensors: readonl
 }
 
 function encodeValue(entry: GgufValue): Uint8Array {
+  if (entry.type === 'raw') return entry.value;
+  return Buffer.concat([u32(valueTypes[entry.type]), encodeTyped(entry)]);
+}
+
+function encodeTyped(entry: Exclude<GgufValue, { type: 'raw' }>): Uint8Array {
   switch (entry.type) {
     case 'u32':
       return u32(entry.value);

@@ -1,0 +1,36 @@
+// imageforge convert: a GGUF file of another type from a GGUF or safetensors file.
+import type { Command } from 'commander';
+
+interface ConvertFlags {
+  type: string;
+  tensorType?: string[];
+  force?: true;
+  quiet?: true;
+  json?: true;
+}
+
+export function addConvert(program: Command): void {
+  program
+    .command('convert <in> <out>')
+    .description('write a model as GGUF with other types, such as q8_0 or q4_k')
+    .requiredOption('-t, --type <type>', 'f32, f16, bf16, q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, …')
+    .option(
+      '--tensor-type <pattern=type>',
+      'another type for the tensors whose name has this regular expression; may be repeated',
+      (value: string, before: string[] = []) => [...before, value],
+    )
+    .option('--force', 'replace an existing file')
+    .option('--json', 'print one JSON document instead of the path')
+    .option('-q, --quiet', 'no progress')
+    .action(async (input: string, output: string, flags: ConvertFlags) => {
+      const { runConvert } = await import('../run-convert.js');
+      const { type, tensorType = [], force, quiet, json } = flags;
+      await runConvert(input, output, {
+        type,
+        tensorTypes: tensorType,
+        force: force === true,
+        quiet: quiet === true,
+        json: json === true,
+      });
+    });
+}

@@ -1,0 +1,134 @@
+// Converts a model's file to GGUF: opens it, says what it is, and hands its tensors on. A network's names stay as they
+// are, so that everything that reads the source reads the result.
+import { statSync } from 'node:fs';
+import path from 'node:path';
+import { ImageForgeError } from '../shared/errors.js';
+import { ByteReader } from '../weights/byte-reader.js';
+import { type ConvertProgress, type ConvertResult, convertWeights } from '../weights/convert.js';
+import { readConvertType, type TensorRule } from '../weights/convert-rules.js';
+import { readRawMetadata } from '../weights/gguf.js';
+import type { GgufValue } from '../weights/write-gguf.js';
+import { type FoundNetwork, findForeign, findNetworks, isLora } from './find-networks.js';
+import { familyOf, findDenoiser } from './index.js';
+import { nameModel, openSources, type Source } from './sources.js';
+
+export interface ConvertModelOptions {
+  /** GGUF or safetensors file, or the index of its shards. */
+  input: string;
+  /** A name that ends in .gguf. */
+  output: string;
+  type: string;
+  rules?: readonly TensorRule[];
+  force?: boolean;
+  signal?: AbortSignal;
+  onProgress?: (progress: ConvertProgress) => void;
+}
+
+/** Errors of openSources and convertWeights; UNSUPPORTED for what is no model or part of one. */
+export async function convertModel({ input, ...options }: ConvertModelOptions): Promise<ConvertResult> {
+  const type = readConvertType(options.type);
+  if (!options.output.endsWith('.gguf')) {
+    throw new ImageForgeError(
+      'INVALID_ARGUMENT',
+      `output: expected a name that ends in .gguf, found ${options.output}`,
+    );
+  }
+  if (statSync(input, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new ImageForgeError('INVALID_ARGUMENT', `${input} is a folder; a file was expected`, {
+      hint: 'Convert its networks one by one: name each .safetensors file, or the .index.json of its shards.',
+    });
+  }
+  const [source] = await openSources({ model: input });
+  const networks = findNetworks(source!);
+  requireModel(source!, networks);
+  return convertWeights({
+    ...options,
+    type,
+    tensors: listTensors(source!),
+    metadata: describe(source!, networks, type),
+  });
+}
+
+function requireModel({ label, tensors }: Source, networks: readonly FoundNetwork[]): void {
+  const refuse = (what: string, hint: string) =>
+    new ImageForgeError('UNSUPPORTED', `${label} is ${what}`, { hint, details: { file: label } });
+  if (isLora(tensors)) throw refuse('a LoRA', 'LoRAs are used as they are: --lora FILE.');
+  for (const name of tensors.keys())
+    if (/\.quant_state\.|\.(absmax|qweight|qzeros)$/.test(name))
+      throw refuse(
+        `quantised in another tool's form (${name})`,
+        'Convert the original F16, BF16 or F32 file.',
+      );
+  if (networks.length > 0) return;
+  const foreign = findForeign(tensors);
+  throw refuse(
+    foreign ?? 'no model that is known',
+    'Stable Diffusion 1.x, 2.x, XL, FLUX.1, FLUX.2 and their parts are converted.',
+  );
+}
+
+/** Without the marks and the activations' scales of FP8 files, which say nothing about the result. */
+function listTensors({ tensors }: Source) {
+  return [...tensors]
+    .filter(([name]) => !/(^|\.)(scaled_fp8|scale_input|input_scale)$/.test(name))
+    .map(([name, view]) => ({ name, ...view }));
+}
+
+/** llama.cpp's numbers of file types, which other tools show. */
+const fileTypes: Record<string, number> = {
+  f32: 0,
+  f16: 1,
+  q4_0: 2,
+  q4_1: 3,
+  q8_0: 7,
+  q5_0: 8,
+  q5_1: 9,
+  q2_k: 10,
+  q3_k: 12,
+  q4_k: 15,
+  q5_k: 17,
+  q6_k: 18,
+  iq4_nl: 25,
+  iq4_xs: 30,
+  bf16: 32,
+};
+
+/** Longer strings are thumbnails and training logs. */
+const longestText = 4096;
+/** Keys of the source that aren't true of the result. */
+const ownKeys =
+  /^(general\.(alignment|file_type|quantization_version)|comfy\.gguf\.orig_shape\..*|imageforge\.source\..*|split\..*|format)$/;
+
+function describe(source: Source, networks: readonly FoundNetwork[], type: string): Map<string, GgufValue> {
+  const denoiser = findDenoiser(networks);
+  const family = denoiser && familyOf(denoiser);
+  const metadata = new Map<string, GgufValue>([
+    ['general.architecture', { type: 'string', value: family?.id ?? networks[0]!.kind }],
+    ['general.name', { type: 'string', value: nameModel(source) }],
+  ]);
+  for (const [key, value] of readMetadata(source)) if (!ownKeys.test(key)) metadata.set(key, value);
+  metadata.set('general.file_type', { type: 'u32', value: fileTypes[type]! });
+  metadata.set('general.quantization_version', { type: 'u32', value: 2 });
+  // an empty tensor of this name marks models that predict v, and GGUF has no empty tensors
+  if (source.tensors.has('v_pred') && !metadata.has('imageforge.prediction'))
+    metadata.set('imageforge.prediction', { type: 'string', value: 'v' });
+  return metadata;
+}
+
+function readMetadata({ files }: Source): Map<string, GgufValue> {
+  const file = files[0]!;
+  const found = new Map<string, GgufValue>();
+  if (file.format === 'safetensors') {
+    for (const [key, value] of file.metadata)
+      if (typeof value === 'string' && value.length <= longestText) found.set(key, { type: 'string', value });
+    return found;
+  }
+  const reader = ByteReader.open(path.resolve(file.path), file.size);
+  try {
+    reader.skip(4);
+    for (const [key, value] of readRawMetadata(reader)) found.set(key, { type: 'raw', value });
+    return found;
+  } finally {
+    reader.close();
+  }
+}
