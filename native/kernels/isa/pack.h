@@ -103,22 +103,24 @@ inline void transpose_rows(const WeightView & m, int64_t row, int count, int64_t
         [=](int i, int64_t k, int n) { return load_n(rows + i * row_floats + k, n); }, put);
 }
 
+/// A vector over neighbouring rows into their panels of MR, `next` floats from one panel to the next.
+inline void store_rows(float * to, int64_t next, F v) {
+    if constexpr (L > MR) {
+        store_halves(to, to + next, v);
+    } else {
+        store(to, v);
+    }
+}
+
 /// Rows [row, row + count) as panels of MR rows each: panel p at to + p · MR · kc. Room for whole groups of
 /// pack_group rows is needed.
 inline void pack_a(const WeightView & m, int64_t row, int64_t count, int64_t k0, int64_t kc, float * to,
                    float * unpacked) {
     for (int64_t g = 0; g < count; g += L) {
         const int here = static_cast<int>(lesser<int64_t>(L, count - g));
-        if constexpr (L > MR) {
-            float * low = to + g * kc;
-            float * high = low + MR * kc;
-            transpose_rows(m, row + g, here, k0, kc, unpacked,
-                           [=](int64_t k, F v) { store_halves(low + k * MR, high + k * MR, v); });
-        } else {
-            float * panel = to + g / MR * MR * kc + g % MR;
-            transpose_rows(m, row + g, here, k0, kc, unpacked,
-                           [=](int64_t k, F v) { store(panel + k * MR, v); });
-        }
+        float * panel = to + g / MR * MR * kc + g % MR;
+        transpose_rows(m, row + g, here, k0, kc, unpacked,
+                       [=](int64_t k, F v) { store_rows(panel + k * MR, MR * kc, v); });
     }
     if constexpr (L < MR) {  // the rest of a panel that has begun
         for (int64_t g = round_up(count, L); g % MR != 0; g += L) {

@@ -1,7 +1,7 @@
 // 3 x 3 convolution with stride 1 as Winograd's F(4x4, 3x3) (Lavin and Gray, "Fast Algorithms for
 // Convolutional Neural Networks"): a quarter of the multiplications. Input tiles of 6 x 6 become 36 values
-// each, which makes 36 matrix products [out, in] x [in, tiles]; vectors run over tiles. Tiles pass in chunks,
-// so memory stays bounded.
+// each, which makes 36 matrix products [out, in] x [in, tiles]; vectors run over tiles, or over outputs where
+// an image has few tiles. Tiles pass in chunks, so memory stays bounded.
 #pragma once
 
 namespace imageforge::kernels {
@@ -49,8 +49,9 @@ struct Winograd {
     const ConvArgs & args;
     int64_t tiles_x, tile_rows;       // per tile row; of all images together
     int64_t chunk_rows, chunk_count;  // tile rows in a chunk
+    bool few_tiles;  // vectors over tiles would be mostly empty: they run over outputs instead
     int64_t out_block, channel_block;
-    int64_t first_row = 0, rows = 0, tiles = 0, padded = 0;  // of the current chunk; padded to whole vectors
+    int64_t first_row = 0, rows = 0, tiles = 0, padded = 0;  // of the current chunk; padded to whole panels
 
     Winograd(const ConvArgs & args, int team) : args(args) {
         constexpr int64_t budget = 24 << 20;  // bytes of transformed input
@@ -60,25 +61,28 @@ struct Winograd {
         chunk_rows = lesser(tile_rows, greater<int64_t>(1, wanted / tiles_x));
         chunk_count = parts(tile_rows, chunk_rows);
         chunk_rows = parts(tile_rows, chunk_count);
-        // With few tiles the transformed weights are most of the data: keep them in L2. The channels summed
-        // at a time depend on one image alone, so that a picture comes out the same by itself and in a batch.
+        // The order of summation depends on one image alone: a picture is the same by itself and in a batch.
         const int64_t image_tiles = tiles_x * parts(args.out_height, 4);
-        channel_block =
-            round_up(parts(args.in, parts(args.in, image_tiles < 96 ? 160 : 256)), args.weight.block);
-        out_block = chunk_rows * tiles_x < 96 ? pack_group : 64;
-        while (out_block > pack_group && parts(args.out, out_block) < 4 * team) out_block /= 2;
+        few_tiles = image_tiles <= L;
+        // With few tiles the transformed weights are most of the data, and these sizes keep them in L2.
+        const int64_t channels = few_tiles ? 96 : image_tiles < 96 ? 160 : 256;
+        channel_block = round_up(parts(args.in, parts(args.in, channels)), args.weight.block);
+        out_block = few_tiles ? NR : chunk_rows * tiles_x < 96 ? pack_group : 64;
+        while (!few_tiles && out_block > pack_group && parts(args.out, out_block) < 4 * team) out_block /= 2;
     }
     void begin_chunk(int64_t index) {
         first_row = index * chunk_rows;
         rows = lesser(chunk_rows, tile_rows - first_row);
         tiles = rows * tiles_x;
-        padded = round_up(tiles, L);
+        padded = round_up(tiles, pack_group);
     }
-    int64_t input_plane() const { return args.in * round_up(chunk_rows * tiles_x, L) + plane_skew; }
+    int64_t input_plane() const { return args.in * round_up(chunk_rows * tiles_x, pack_group) + plane_skew; }
     int64_t weight_plane() const { return out_block * channel_block + plane_skew; }
-    int64_t product_plane() const { return out_block * round_up(chunk_rows * tiles_x, L) + plane_skew; }
+    int64_t product_plane() const {
+        return out_block * round_up(chunk_rows * tiles_x, pack_group) + plane_skew;
+    }
     int64_t row_floats() const { return round_up(4 * tiles_x + 4, L) + L; }
-    int64_t line_floats() const { return 4 * (round_up(chunk_rows * tiles_x, L) + L); }
+    int64_t line_floats() const { return 4 * (round_up(chunk_rows * tiles_x, pack_group) + L); }
     int64_t unpacked_row() const { return 9 * greater(args.weight.block, 32); }
 
     size_t shared_bytes() const { return sizeof(float) * positions * input_plane(); }
@@ -91,19 +95,20 @@ struct Winograd {
 };
 
 /// The horizontal half of the input transform for L tiles, whose first four columns lie at `near` and last
-/// two at `far` (4 floats a tile, `stride` from one of the 6 lines to the next), into the 36 planes at `to`.
-inline void transform_lines(const float * near, const float * far, int64_t stride, float * to,
-                            int64_t plane) {
+/// two at `far` (4 floats a tile, `stride` from one of the 6 lines to the next): keep(position, values).
+template <typename Keep>
+inline void transform_lines(const float * near, const float * far, int64_t stride, Keep keep) {
     for (int i = 0; i < 6; i++) {
         F d[8], t[6];
         load_strided4(near + i * stride, d);
         load_strided4(far + i * stride, d + 4);
         transform_input(d, t);
-        for (int j = 0; j < 6; j++) store(to + (6 * i + j) * plane, t[j]);
+        for (int j = 0; j < 6; j++) keep(6 * i + j, t[j]);
     }
 }
 
-/// Transforms one channel of the chunk's tiles into `planes` ([position][panel][channel][tile in panel]).
+/// Transforms one channel of the chunk's tiles into `planes`: [position][panel][channel][tile in panel], with
+/// panels of NR tiles, or of MR where vectors run over outputs.
 inline void transform_channel(const Winograd & w, int64_t channel, float * planes, float * scratch) {
     const ConvArgs & args = w.args;
     const int64_t row_floats = w.row_floats(), line = w.line_floats(), plane = w.input_plane();
@@ -112,9 +117,16 @@ inline void transform_channel(const Winograd & w, int64_t channel, float * plane
     float *source = scratch, *vertical = source + 6 * row_floats;
     float *near = vertical + 6 * row_floats, *far = near + 6 * line;
     const auto put = [&](int64_t tile, const float * near_at, const float * far_at, int64_t stride) {
-        const int64_t panel = tile / NR * NR;
-        float * to = planes + panel * args.in + channel * vectors_of(w.padded - panel) * L + (tile - panel);
-        transform_lines(near_at, far_at, stride, to, plane);
+        if (w.few_tiles) {
+            float * low = planes + tile / MR * MR * args.in + channel * MR + tile % MR;
+            transform_lines(near_at, far_at, stride,
+                            [=](int p, F v) { store_rows(low + p * plane, MR * args.in, v); });
+        } else {
+            const int64_t panel = tile / NR * NR;
+            float * to =
+                planes + panel * args.in + channel * vectors_of(w.padded - panel) * L + (tile - panel);
+            transform_lines(near_at, far_at, stride, [=](int p, F v) { store(to + p * plane, v); });
+        }
     };
     for (int64_t r = 0; r < w.rows; r++) {
         const int64_t image = (w.first_row + r) / tiles_y, ty = (w.first_row + r) % tiles_y;
@@ -149,39 +161,29 @@ inline void transform_channel(const Winograd & w, int64_t channel, float * plane
     for (int64_t tile = 0; tile < w.padded; tile += L) put(tile, near + 4 * tile, far + 4 * tile, line);
 }
 
-/// Weights of outputs [out0, out0 + outs) and channels [c0, c0 + channels): [position][panel][channel][MR].
+/// Weights of outputs [out0, out0 + outs) and channels [c0, c0 + channels): keep(first output, channel,
+/// position, values of L outputs), counted from out0 and c0.
+template <typename Keep>
 inline void transform_weights(const Winograd & w, int64_t out0, int64_t outs, int64_t c0, int64_t channels,
-                              float * to, float * unpacked) {
-    const int64_t plane = w.weight_plane(), step = greater(w.args.weight.block, 32);
+                              float * unpacked, Keep keep) {
+    const int64_t step = greater(w.args.weight.block, 32);
     for (int64_t g = 0; g < outs; g += L) {
         const int count = static_cast<int>(lesser<int64_t>(L, outs - g));
-        float * panel = to + g / MR * MR * channels + g % MR;
         for (int64_t c = 0; c < channels; c += step) {
-            const int64_t here = lesser(step, channels - c);
             F taps[9];
-            transpose_rows(
-                w.args.weight, out0 + g, count, (c0 + c) * 9, here * 9, unpacked,
-                [&](int64_t k, F v) {
-                    const int tap = static_cast<int>(k % 9);
-                    taps[tap] = v;
-                    if (tap != 8) return;
-                    F columns[3][6], t[6];
-                    for (int j = 0; j < 3; j++)
-                        transform_weight(taps[j], taps[3 + j], taps[6 + j], columns[j]);
-                    float * at = panel + (c + k / 9) * MR;
-                    for (int i = 0; i < 6; i++) {
-                        transform_weight(columns[0][i], columns[1][i], columns[2][i], t);
-                        for (int j = 0; j < 6; j++) {
-                            float * low = at + (6 * i + j) * plane;
-                            if constexpr (L > MR) {
-                                store_halves(low, low + MR * channels, t[j]);
-                            } else {
-                                store(low, t[j]);
-                            }
-                        }
-                    }
-                },
-                w.unpacked_row());
+            const auto put = [&](int64_t k, F v) {
+                const int tap = static_cast<int>(k % 9);
+                taps[tap] = v;
+                if (tap != 8) return;
+                F columns[3][6], t[6];
+                for (int j = 0; j < 3; j++) transform_weight(taps[j], taps[3 + j], taps[6 + j], columns[j]);
+                for (int i = 0; i < 6; i++) {
+                    transform_weight(columns[0][i], columns[1][i], columns[2][i], t);
+                    for (int j = 0; j < 6; j++) keep(g, c + k / 9, 6 * i + j, t[j]);
+                }
+            };
+            transpose_rows(w.args.weight, out0 + g, count, (c0 + c) * 9, lesser(step, channels - c) * 9,
+                           unpacked, put, w.unpacked_row());
         }
     }
 }
@@ -213,6 +215,37 @@ inline void write_output(const Winograd & w, int64_t out, const float * products
     }
 }
 
+/// One tile of the chunk for all outputs of a block, whose products have vectors over outputs.
+inline void write_tile(const Winograd & w, int64_t tile, int64_t out0, int64_t outs, const float * products,
+                       float * line) {
+    const ConvArgs & args = w.args;
+    const int64_t plane = w.product_plane(), tiles_y = parts(args.out_height, 4);
+    const int64_t row = w.first_row + tile / w.tiles_x, x0 = tile % w.tiles_x * 4, y0 = row % tiles_y * 4;
+    const int64_t width = lesser<int64_t>(4, args.out_width - x0),
+                  height = lesser<int64_t>(4, args.out_height - y0);
+    for (int64_t g = 0; g < outs; g += L) {
+        const int count = static_cast<int>(lesser<int64_t>(L, outs - g));
+        const F bias = args.bias ? load_n(args.bias + out0 + g, count) : zero();
+        float * to =
+            args.y + ((row / tiles_y * args.out + out0 + g) * args.out_height + y0) * args.out_width + x0;
+        F columns[4][6], m[6], y[4];
+        for (int j = 0; j < 6; j++) {
+            for (int i = 0; i < 6; i++) m[i] = load(products + (6 * i + j) * plane + g);
+            transform_output(m, y);
+            for (int i = 0; i < 4; i++) columns[i][j] = y[i];
+        }
+        for (int64_t i = 0; i < height; i++) {
+            transform_output(columns[i], y);
+            for (int j = 0; j < 4; j++) y[j] = add(y[j], bias);
+            store_strided4(line, y);
+            for (int o = 0; o < count; o++) {
+                float * pixels = to + o * args.out_height * args.out_width + i * args.out_width;
+                for (int64_t x = 0; x < width; x++) pixels[x] = line[4 * o + x];
+            }
+        }
+    }
+}
+
 /// Outputs [out0, out0 + outs) of the current chunk.
 inline void compute_outputs(const Winograd & w, int64_t out0, int64_t outs, const float * input,
                             float * scratch, const Team & team) {
@@ -223,7 +256,11 @@ inline void compute_outputs(const Winograd & w, int64_t out0, int64_t outs, cons
     for (int64_t c0 = 0; c0 < w.args.in; c0 += w.channel_block) {
         const int64_t channels = lesser(w.channel_block, w.args.in - c0);
         if (team.stopped()) return;
-        transform_weights(w, out0, outs, c0, channels, weights, unpacked);
+        transform_weights(w, out0, outs, c0, channels, unpacked,
+                          [&, plane = w.weight_plane()](int64_t o, int64_t c, int p, F v) {
+                              float * low = weights + p * plane + o / MR * MR * channels + c * MR + o % MR;
+                              store_rows(low, MR * channels, v);
+                          });
         for (int p = 0; p < positions; p++) {
             for (int64_t j = 0; j < w.padded; j += NR) {
                 const int vectors = vectors_of(w.padded - j);
@@ -238,6 +275,34 @@ inline void compute_outputs(const Winograd & w, int64_t out0, int64_t outs, cons
         }
     }
     for (int64_t i = 0; i < outs; i++) write_output(w, out0 + i, products + i * w.padded, lines);
+}
+
+/// Outputs [out0, out0 + outs), at most NR, with vectors over outputs: tiles are the rows of the register
+/// tile.
+inline void compute_outputs_few(const Winograd & w, int64_t out0, int64_t outs, const float * input,
+                                float * scratch, const Team & team) {
+    const int vectors = vectors_of(outs), width = vectors * L;
+    float * weights = scratch;
+    float * products = weights + positions * w.weight_plane();
+    float * unpacked = products + positions * w.product_plane();
+    float * lines = unpacked + L * w.unpacked_row();
+    for (int64_t c0 = 0; c0 < w.args.in; c0 += w.channel_block) {
+        const int64_t channels = lesser(w.channel_block, w.args.in - c0);
+        if (team.stopped()) return;
+        transform_weights(w, out0, outs, c0, channels, unpacked,
+                          [=, plane = w.weight_plane()](int64_t o, int64_t c, int p, F v) {
+                              store(weights + p * plane + c * width + o, v);
+                          });
+        for (int p = 0; p < positions; p++) {
+            for (int64_t i = 0; i < w.tiles; i += MR) {
+                tile_of<true>(static_cast<int>(lesser<int64_t>(MR, w.tiles - i)), vectors)(
+                    channels, input + p * w.input_plane() + i * w.args.in + c0 * MR, 0,
+                    weights + p * w.weight_plane(), products + p * w.product_plane() + i * width, width,
+                    width, c0 > 0, nullptr, nullptr);
+            }
+        }
+    }
+    for (int64_t i = 0; i < w.tiles; i++) write_tile(w, i, out0, outs, products + i * width, lines);
 }
 
 /// Worth it where the transforms spread over enough channels and a quarter of a vector's tiles come from one
@@ -266,7 +331,8 @@ void conv2d_winograd(const ConvArgs & args, Team & team) {
         team.barrier();
         for (int64_t item; (item = team.claim()) < out_items && !team.stopped();) {
             const int64_t out0 = item * w.out_block;
-            compute_outputs(w, out0, lesser(w.out_block, args.out - out0), input, scratch.floats(), team);
+            const auto compute = w.few_tiles ? compute_outputs_few : compute_outputs;
+            compute(w, out0, lesser(w.out_block, args.out - out0), input, scratch.floats(), team);
         }
         team.barrier();
     }
