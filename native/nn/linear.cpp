@@ -9,15 +9,15 @@ namespace imageforge {
 Linear::Linear(Weights w, int64_t in, int64_t out, bool with_bias)
     : weight(w.get("weight", {in, out})), bias(with_bias ? w.get("bias", {out}) : nullptr) {}
 
-static Tensor product(const Ctx & ctx, Tensor weight, Tensor x, Tensor bias) {
+Tensor product(const Ctx & ctx, Tensor weight, Tensor x, Tensor bias) {
     if (use_kernel(ctx, Kernel::Linear)) return kernels::linear(ctx.graph, *ctx.env, weight, x, bias);
     Tensor y = ggml_mul_mat(ctx.graph, weight, x);
     return bias ? ggml_add(ctx.graph, y, bias) : y;
 }
 
 static Tensor apply_lora(const Ctx & ctx, const LoraUpdate & lora, Tensor x, Tensor y) {
-    Tensor inner = ggml_scale(ctx.graph, product(ctx, lora.down, x, nullptr), lora.scale);
-    return add_rows(ctx, y, product(ctx, lora.up, inner, nullptr), 0, lora.row);
+    Tensor inner = ggml_scale(ctx.graph, product(ctx, lora.down, x), lora.scale);
+    return add_rows(ctx, y, product(ctx, lora.up, inner), 0, lora.row);
 }
 
 Tensor Linear::forward(const Ctx & ctx, Tensor x) const {

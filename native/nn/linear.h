@@ -15,4 +15,7 @@ struct Linear {
     Tensor forward(const Ctx & ctx, Tensor x) const;  // [in, n, …] -> [out, n, …]
 };
 
+/// weight [in, out], x [in, n, …], bias [out] or nullptr -> [out, n, …], without low-rank updates.
+Tensor product(const Ctx & ctx, Tensor weight, Tensor x, Tensor bias = nullptr);
+
 }  // namespace imageforge

@@ -74,7 +74,7 @@ TextProjection::TextProjection(Weights w, const Settings & s)
 
 Tensor TextProjection::forward(const Ctx & ctx, Tensor x) const {
     Tensor matrix = transposed ? ggml_cont(ctx.graph, ggml_transpose(ctx.graph, weight)) : weight;
-    return ggml_mul_mat(ctx.graph, matrix, x);
+    return product(ctx, matrix, x);
 }
 
 TextEncoder::TextEncoder(Settings given, Weights w)

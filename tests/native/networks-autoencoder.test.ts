@@ -1,0 +1,131 @@
+// The autoencoders against their golden cases: SD, FLUX.1 and FLUX.2, and the tiny one with its trained weights.
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import sharp from 'sharp';
+import { describe, expect, test } from 'vitest';
+import type { Tensors } from '../../src/families/tensors.js';
+import type { Tensor } from '../../src/native/addon.js';
+import type { AutoencoderConfig, TinyAutoencoderConfig } from '../../src/native/configs.js';
+import { assertClose, element, goldenCase, goldenFolder, toleranceOf } from '../golden.js';
+import { operations, weightsFrom, withEngine } from './networks.js';
+
+const common = { resBlocks: 2, normGroups: 32 };
+const variants: { golden: string; file: string; prefix: string; config: AutoencoderConfig }[] = [
+  {
+    golden: 'vae-sd',
+    file: '../e2e-sd1/model.safetensors',
+    prefix: 'first_stage_model.',
+    config: {
+      ...common,
+      channels: [32, 64, 32, 32],
+      latentChannels: 4,
+      scale: 0.18215,
+      shift: 0,
+      quantConv: true,
+    },
+  },
+  {
+    golden: 'vae-flux1',
+    file: 'ae.safetensors',
+    prefix: '',
+    config: {
+      ...common,
+      channels: [32, 32, 32, 32],
+      latentChannels: 16,
+      scale: 0.3611,
+      shift: 0.1159,
+      quantConv: false,
+    },
+  },
+  {
+    golden: 'vae-flux2',
+    file: 'flux2-vae.safetensors',
+    prefix: '',
+    config: {
+      ...common,
+      channels: [32, 32, 32, 32],
+      latentChannels: 32,
+      scale: 1,
+      shift: 0,
+      quantConv: true,
+      patchify: true,
+    },
+  },
+];
+
+describe.each(operations)('autoencoder on $name', (chosen) => {
+  for (const { golden: name, file, prefix, config } of variants) {
+    const golden = goldenCase(name);
+    test.skipIf(!golden.present)(`${name} ${golden.reason}`, () =>
+      withEngine(chosen, async (engine) => {
+        const weights = await weightsFrom(golden.path(file), prefix, quantConvsToRoot);
+        const autoencoder = await engine.loadAutoencoder('autoencoder', config, weights);
+        const inputs = golden.tensors('inputs.safetensors');
+        const expected = golden.tensors('expected.safetensors');
+        for (let i = 0; i < 2; i++) {
+          const { mean, std } = await autoencoder.encode(element(inputs.get('image')!, i));
+          expect(std === undefined).toBe(config.patchify === true);
+          const noise = element(inputs.get('noise')!, i).data;
+          const sample = std ? mean.data.map((value, n) => value + std.data[n]! * noise[n]!) : mean.data;
+          const latent = element(expected.get('latent')!, i);
+          expect(mean.shape).toEqual(latent.shape);
+          assertClose(sample, latent.data, toleranceOf(golden, 'latent', chosen.precision));
+
+          const decoded = await autoencoder.decodeFloat(element(inputs.get('latent_in')!, i));
+          const answer = element(expected.get('decoded')!, i);
+          expect(decoded.shape).toEqual(answer.shape);
+          assertClose(decoded.data, answer.data, toleranceOf(golden, 'decoded', chosen.precision));
+        }
+      }),
+    );
+  }
+});
+
+/** FLUX.2's file has them inside its halves. */
+function quantConvsToRoot(tensors: Tensors): Tensors {
+  return new Map(
+    [...tensors].map(([name, view]) => [name.replace(/^(en|de)coder\.(?=(post_)?quant_)/, ''), view]),
+  );
+}
+
+const tiny = resolve(goldenFolder, '../weights/taef2');
+const tinyReason = existsSync(tiny) ? '' : `(skipped: no ${tiny})`;
+describe.skipIf(tinyReason).each(operations)(`tiny autoencoder on $name ${tinyReason}`, (chosen) => {
+  const config: TinyAutoencoderConfig = { width: 64, latentChannels: 32, pooled: true };
+  const golden = goldenCase('../weights/taef2');
+
+  test('a photograph through the trained weights', { timeout: 240_000 }, () =>
+    withEngine(chosen, async (engine) => {
+      const weights = await weightsFrom(join(tiny, 'taef2.safetensors'), '');
+      const autoencoder = await engine.loadAutoencoder('tiny_autoencoder', config, weights);
+      const expected = golden.tensors('expected.safetensors');
+      const picture = await sharp(join(tiny, 'picture.png'))
+        .removeAlpha()
+        .raw()
+        .toBuffer({ resolveWithObject: true });
+      const { width, height } = picture.info;
+
+      const { mean, std } = await autoencoder.encode({ rgb: new Uint8Array(picture.data), width, height });
+      expect(std).toBeUndefined();
+      const latent = element(expected.get('latent')!, 0);
+      assertClose(mean.data, latent.data, toleranceOf(golden, 'latent', 'f16_gemm'));
+
+      const decoded = await autoencoder.decodeFloat(latent);
+      const answer = element(expected.get('decoded')!, 0).data.map((value) => value * 2 - 1);
+      assertClose(decoded.data, answer, toleranceOf(golden, 'decoded', 'f16_gemm'));
+    }),
+  );
+
+  test('a decoder by itself decodes and says that it cannot encode', () =>
+    withEngine(chosen, async (engine) => {
+      const weights = await weightsFrom(join(tiny, 'taef2.safetensors'), '', (tensors) => {
+        return new Map([...tensors].filter(([name]) => name.startsWith('decoder.')));
+      });
+      const autoencoder = await engine.loadAutoencoder('tiny_autoencoder', config, weights);
+      const latent: Tensor = { data: new Float32Array(32 * 4 * 6), shape: [32, 4, 6] };
+      const pixels = await autoencoder.decode(latent);
+      expect([pixels.width, pixels.height, pixels.rgb.length]).toEqual([48, 32, 48 * 32 * 3]);
+      const image = { rgb: new Uint8Array(48 * 32 * 3), width: 48, height: 32 };
+      await expect(autoencoder.encode(image)).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+    }));
+});

@@ -1,0 +1,42 @@
+// What the tests of networks share: an engine on either set of operations, and weights from golden checkpoints.
+import { below, type Tensors, toWeights, viewTensors } from '../../src/families/tensors.js';
+import type { Engine, Weights } from '../../src/native/addon.js';
+import { loadAddon } from '../../src/native/binding.js';
+import { readWeightFile } from '../../src/weights/read-weight-file.js';
+import type { Precision } from '../golden.js';
+
+export interface Operations {
+  name: string;
+  /** The value of IMAGEFORGE_KERNELS. */
+  kernels: 'on' | 'off';
+  /** What they do to weights that are not F32: ggml rounds activations to the weight's type, our kernels don't. */
+  precision: Precision;
+}
+
+export const operations: Operations[] = [
+  { name: 'our kernels', kernels: 'on', precision: 'f32' },
+  { name: "ggml's operations", kernels: 'off', precision: 'f16_gemm' },
+];
+
+/** An engine whose graphs are built while `run` runs. One thread: threads that wait for each other crawl on a busy machine. */
+export async function withEngine(chosen: Operations, run: (engine: Engine) => Promise<void>): Promise<void> {
+  const before = process.env.IMAGEFORGE_KERNELS;
+  process.env.IMAGEFORGE_KERNELS = chosen.kernels;
+  const engine = new (loadAddon().Engine)({ device: 'cpu', threads: 1 });
+  try {
+    await run(engine);
+  } finally {
+    await engine.close();
+    if (before === undefined) delete process.env.IMAGEFORGE_KERNELS;
+    else process.env.IMAGEFORGE_KERNELS = before;
+  }
+}
+
+/** The tensors under `prefix`, with the names that `rename` gives them. */
+export async function weightsFrom(
+  path: string,
+  prefix: string,
+  rename: (tensors: Tensors) => Tensors = (tensors) => tensors,
+): Promise<Weights> {
+  return toWeights(rename(below(viewTensors(await readWeightFile(path)), prefix)));
+}
