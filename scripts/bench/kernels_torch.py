@@ -10,12 +10,14 @@ import torch.nn.functional as F
 
 
 def best(run):
+    # On one thread only processor time counts, as in kernels_bench.
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     run()
     times = []
     while sum(times) < 0.5 or len(times) < 3:
-        start = time.perf_counter()
+        start = clock()
         run()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return min(times)
 
 
