@@ -2,7 +2,17 @@
 import { type SettingName, settings } from '../shared/settings.js';
 
 const GROUPS: Record<string, readonly SettingName[]> = {
-  Model: ['model', 'modelDir', 'hubCache', 'hubHome', 'hubToken', 'portraitLora', 'allowFlux', 'allowKlein'],
+  Model: [
+    'model',
+    'modelDir',
+    'hubCache',
+    'hubHome',
+    'hubToken',
+    'loraDir',
+    'portraitLora',
+    'allowFlux',
+    'allowKlein',
+  ],
   Machine: ['device', 'memoryMode', 'threads', 'warmup', 'unloadTimeout'],
   Pictures: ['outputDir', 'maxRes', 'defaultSteps', 'defaultGuidance', 'cacheDir', 'cacheMaxBytes'],
   Server: ['host', 'port', 'apiKey', 'allowRemote', 'allowedPaths', 'queueLimit', 'logLevel'],

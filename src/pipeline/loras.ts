@@ -26,8 +26,7 @@ export class LoraSet {
     const resolved: ResolvedLora[] = [];
     for (const { path, strength } of wanted) {
       const lora = await resolveLora(path, plan, strength);
-      const { length } = lora.unknown;
-      if (length > 0) warn(`${path}: ${length} keys have no place in this model, e.g. ${lora.unknown[0]}`);
+      if (lora.unknown.length > 0) warn(`${path}: ${describeUnknown(lora)}`);
       resolved.push(lora);
     }
     return new LoraSet(keyOf(wanted), resolved);
@@ -44,6 +43,13 @@ export class LoraSet {
   get isEmpty(): boolean {
     return this.#resolved.length === 0;
   }
+}
+
+const namedKeys = 5;
+
+function describeUnknown({ unknown, matched }: ResolvedLora): string {
+  const names = unknown.slice(0, namedKeys).join(', ') + (unknown.length > namedKeys ? ', …' : '');
+  return `${unknown.length} keys have no place in this model (${names}); ${matched} modules have`;
 }
 
 function pick({ denoiser, textEncoders }: ResolvedLora, target: LoraTarget): Lora | undefined {

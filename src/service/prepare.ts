@@ -4,6 +4,7 @@ import type { ModelPlan } from '../families/types.js';
 import { resolveRequest } from '../pipeline/resolve.js';
 import type { PipelineRequest } from '../pipeline/types.js';
 import { POCKET } from '../registry/catalog.js';
+import { findLora, missingLora, resolveLoras } from '../registry/loras.js';
 import { type ResolvedModel, resolveModel } from '../registry/resolve-model.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
@@ -43,7 +44,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
     multiple: Math.max(8, plan.latent.multiple ?? plan.latent.factor),
   });
   requireSides(size, model);
-  const loras = [...model.loras, ...safe.loras];
+  const loras = resolveLoras([...model.loras, ...safe.loras], config);
   const request = resolveRequest(
     {
       prompt: safe.prompt,
@@ -116,7 +117,7 @@ function requireSides(size: Size, { key, maxSide, entry }: ResolvedModel): void 
 /** Replaces every path of a client's request by the checked one. */
 function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
   const pictures = [config.outputDir, ...config.allowedPaths];
-  const models = [config.modelDir, ...config.allowedPaths];
+  const models = [config.modelDir, ...(config.loraDir ? [config.loraDir] : []), ...config.allowedPaths];
   const picture = (source: PictureSource | undefined) =>
     source && 'path' in source ? { path: confinePath(source.path, pictures, config) } : source;
   // a key has no separator and is not confined: it can only mean the catalogue or the model folder; nor is what the
@@ -125,13 +126,18 @@ function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
     name === config.model ||
     (!/[\\/]/.test(name) && !/\.(gguf|safetensors|ckpt|pt|pth|bin|json)$/i.test(name));
   const model = (name: string) => (isKey(name) ? name : confinePath(name, models, config));
+  const lora = (name: string) => {
+    const found = findLora(name, config);
+    if (found === undefined && !/[\\/]/.test(name)) throw missingLora(name, config);
+    return found ?? confinePath(name, models, config);
+  };
   return {
     ...asked,
     model: asked.model === undefined ? undefined : model(asked.model),
     parts: Object.fromEntries(
       Object.entries(asked.parts).map(([part, name]) => [part, confinePath(name, models, config)]),
     ),
-    loras: asked.loras.map(({ path, strength }) => ({ path: confinePath(path, models, config), strength })),
+    loras: asked.loras.map(({ path, strength }) => ({ path: lora(path), strength })),
     init: picture(asked.init),
     mask: picture(asked.mask),
   };

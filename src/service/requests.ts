@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import type { Part } from '../families/types.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { takeLoraTags } from '../text/lora-tags.js';
 
 /** What a door asks of the service: spelled one way, still without the model's defaults. */
 export interface ImageRequest {
@@ -76,7 +77,7 @@ export function createRequestSchemas(limits: RequestLimits) {
       .string()
       .max(LIMITS.promptLength)
       .refine((text) => text.trim() !== '', 'expected a description of the image, found an empty text')
-      .describe('Image description; (word:1.3) weights a word'),
+      .describe('Image description; (word:1.3) weights a word, <lora:name:0.8> adds a LoRA'),
     negative_prompt: z.string().max(LIMITS.promptLength).nullish().describe('What to avoid'),
     model: path
       .nullish()
@@ -122,7 +123,7 @@ export function createRequestSchemas(limits: RequestLimits) {
       .array(z.object({ path, strength: z.number().min(-10).max(10).default(1) }))
       .max(16)
       .nullish()
-      .describe('LoRA files and their strengths'),
+      .describe('LoRA files, or names in the LoRA folder, and their strengths'),
     vae: path.nullish().describe('Autoencoder file, where the model file has none'),
     clip_l: path.nullish().describe('CLIP-L text encoder file'),
     clip_g: path.nullish().describe('OpenCLIP bigG text encoder file'),
@@ -191,13 +192,14 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     if (path) parts[part] = path;
   }
   const seed = fields.seed ?? -1;
+  const { prompt, loras } = takeLoraTags(fields.prompt);
   return {
     operation,
-    prompt: fields.prompt,
+    prompt,
     negativePrompt: fields.negative_prompt ?? '',
     model: fields.model ?? undefined,
     parts,
-    loras: fields.loras ?? [],
+    loras: [...(fields.loras ?? []), ...loras],
     steps: fields.steps ?? undefined,
     guidance: pick<number>('guidance', 'guidance_scale'),
     width: fields.width ?? undefined,

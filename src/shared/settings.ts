@@ -92,6 +92,14 @@ export const settings = {
     about: 'Unlocks the guarded model flux-q4 (16-18 GB at its peak).',
   }),
   allowKlein: flag({ names: ['ALLOW_KLEIN'], about: 'Unlocks the guarded model flux2-klein (10-16 GB).' }),
+  loraDir: folder(
+    {
+      names: ['LORA_DIR'],
+      about:
+        'Where LoRAs are looked for by name, before loras/ in IMAGEFORGE_MODEL_DIR and that folder itself.',
+    },
+    '',
+  ),
   portraitLora: folder(
     { names: ['IMAGEFORGE_LORA_PORTRAIT'], about: 'LoRA file of the model sdxl-portrait.' },
     '',

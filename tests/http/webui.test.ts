@@ -94,7 +94,7 @@ describe('txt2img', () => {
     for (const body of [
       { ...full, sampler_name: 'Magic' },
       { ...full, width: 65 },
-      { ...full, prompt: '<lora:none:1> x' },
+      { ...full, prompt: '<lora:none:much> x' },
     ]) {
       const response = await post('txt2img', body);
       expect(response.status).toBe(400);

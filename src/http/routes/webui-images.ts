@@ -67,7 +67,7 @@ export function addWebUiImageRoutes(routes: Routes, doors: Doors, state: WebUiSt
     },
     async (c) => {
       const body = await readJson(c);
-      return run(c, 'generate', body, toFields(body, state.checkpoint, doors.service.config), doors, state);
+      return run(c, 'generate', body, toFields(body, state.checkpoint), doors, state);
     },
   );
   routes.add(
@@ -85,7 +85,7 @@ export function addWebUiImageRoutes(routes: Routes, doors: Doors, state: WebUiSt
         refuseField('init_images', 'init_images: expected a list with a picture');
       const mask = body.mask ? await readMask(body) : undefined;
       const fields = {
-        ...toFields(body, state.checkpoint, doors.service.config),
+        ...toFields(body, state.checkpoint),
         init_image: source,
         strength: body.denoising_strength ?? 0.75,
         ...(mask && { mask_image: mask }),

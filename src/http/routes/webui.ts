@@ -2,6 +2,7 @@
 // are made in webui-images.ts.
 import path from 'node:path';
 import { z } from 'zod';
+import { listLoras } from '../../registry/loras.js';
 import { samplerEntries, scheduleEntries } from '../../sampling/index.js';
 import type { Job } from '../../service/jobs.js';
 import { listModels } from '../../service/model-list.js';
@@ -11,7 +12,7 @@ import { readJson } from '../body.js';
 import type { Doors } from '../context.js';
 import { refuseField } from '../errors.js';
 import type { Routes } from '../routes.js';
-import { listLoras, readBase64 } from './webui-fields.js';
+import { readBase64 } from './webui-fields.js';
 import { addWebUiImageRoutes } from './webui-images.js';
 
 /** What one server's WebUI clients share. */

@@ -232,6 +232,16 @@ describe('edit and inpaint', () => {
       await expect(run(service, { image_path }, {}, 'edit')).rejects.toMatchObject({ code: 'FORBIDDEN' });
     for (const fields of [{ model: '/etc/passwd' }, { vae: '../x' }, { loras: [{ path: '/etc/passwd' }] }])
       await expect(run(service, fields)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    // a name means a file of the LoRA folders, never one beside the server
+    writeFileSync(path.join(folder, 'ink.safetensors'), '');
+    for (const name of ['ink', 'ink.safetensors'])
+      await expect(run(service, { prompt: `a fox <lora:${name}:0.5>` })).rejects.toMatchObject({
+        code: 'NOT_FOUND',
+      });
+    for (const name of ['/etc/passwd', '../ink', 'models/../ink.safetensors'])
+      await expect(run(service, { prompt: `a fox <lora:${name}>` })).rejects.toMatchObject({
+        code: 'FORBIDDEN',
+      });
   });
 });
 

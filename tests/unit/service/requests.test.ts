@@ -34,6 +34,18 @@ describe('parseRequest', () => {
     });
   });
 
+  it('takes LoRAs as a field and from the prompt', () => {
+    const fields = { prompt: 'a fox <lora:ink:0.5>', loras: [{ path: 'film.safetensors' }] };
+    expect(parse(fields)).toMatchObject({
+      prompt: 'a fox',
+      loras: [
+        { path: 'film.safetensors', strength: 1 },
+        { path: 'ink', strength: 0.5 },
+      ],
+    });
+    expect(refusal({ prompt: '<lora:ink:very>' }).message).toContain('<lora:ink:very>');
+  });
+
   it('takes both spellings, null and unknown fields', () => {
     const common = { prompt: 'a fox', seed: null, negative_prompt: null, colour: 'red' };
     for (const fields of [

@@ -1,0 +1,57 @@
+// LoRAs by name: where they are looked for, how strengths add up, what a missing one says.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { findLora, listLoras, resolveLoras } from '../../../src/registry/loras.js';
+import { readConfig } from '../../../src/shared/config.js';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'imageforge-loras-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const at = (...parts: string[]) => path.join(folder, ...parts);
+for (const file of [
+  'own/ink.safetensors',
+  'models/loras/ink.safetensors',
+  'models/loras/film/old.safetensors',
+  'models/lcm.safetensors',
+  'here.safetensors',
+]) {
+  mkdirSync(path.dirname(at(file)), { recursive: true });
+  writeFileSync(at(file), '');
+}
+const read = (env: Record<string, string> = {}) =>
+  readConfig({ directory: folder, env: { IMAGEFORGE_MODEL_DIR: at('models'), ...env } });
+
+it('finds names in LORA_DIR, then in the model folder, with or without their ending', () => {
+  expect(findLora('ink', read())).toBe(at('models/loras/ink.safetensors'));
+  expect(findLora('ink.safetensors', read({ LORA_DIR: 'own' }))).toBe(at('own/ink.safetensors'));
+  expect(findLora('film/old', read())).toBe(at('models/loras/film/old.safetensors'));
+  expect(findLora('lcm', read())).toBe(at('models/lcm.safetensors'));
+  for (const name of ['../here', at('here.safetensors'), 'film/../../../here', 'film', 'none'])
+    expect(findLora(name, read()), name).toBeUndefined();
+  expect(listLoras(read({ LORA_DIR: 'own' })).map(({ file }) => file)).toEqual([at('own/ink.safetensors')]);
+});
+
+it('adds up the strengths of a file, however it was named', () => {
+  const wanted = [
+    { path: 'ink', strength: 0.1 },
+    { path: 'here.safetensors', strength: 0.5 },
+    { path: at('models/loras/ink.safetensors'), strength: 0.2 },
+    { path: 'lcm', strength: 1 },
+    { path: 'lcm', strength: -1 },
+  ];
+  expect(resolveLoras(wanted, read())).toEqual([
+    { path: at('models/loras/ink.safetensors'), strength: 0.3 },
+    { path: at('here.safetensors'), strength: 0.5 },
+  ]);
+});
+
+it('says where a missing one was looked for', () => {
+  expect(() => resolveLoras([{ path: 'none', strength: 1 }], read({ LORA_DIR: 'own' }))).toThrow(
+    expect.objectContaining({
+      code: 'NOT_FOUND',
+      details: { lora: 'none', folders: [at('own'), at('models/loras'), at('models')] },
+      message: expect.stringContaining(at('own')),
+    }),
+  );
+});
