@@ -7,6 +7,7 @@ const GROUPS: Record<string, readonly SettingName[]> = {
     'modelDir',
     'hubCache',
     'hubHome',
+    'hubEndpoint',
     'hubToken',
     'loraDir',
     'portraitLora',

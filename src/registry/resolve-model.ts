@@ -13,7 +13,7 @@ import {
   modelKeys,
   POCKET,
 } from './catalog.js';
-import { listLooseModels, locateHubFile, locatePocket, ownPathOf } from './locate.js';
+import { listLooseModels, locateHubFile, locatePocket } from './locate.js';
 
 export interface ResolvedModel {
   /** What answers and sidecars call it: the key, or the path as it was given. */
@@ -72,11 +72,22 @@ export function findDefault(config: Config): string {
   return usable ?? POCKET;
 }
 
-/** Files of an entry that are not on this disk. */
-export function listMissing(entry: CatalogEntry, config: Config): { what: string; file: HubFile }[] {
+export interface NamedFile {
+  /** Part of the model, or LoRA. */
+  what: string;
+  file: HubFile;
+}
+
+/** Files of an entry that are on the hub. */
+export function listFiles(entry: CatalogEntry): NamedFile[] {
   const files = Object.entries(entry.files).map(([what, file]) => ({ what, file }));
   const loras = entry.loras.flatMap(({ file }) => (file ? [{ what: 'LoRA', file }] : []));
-  return [...files, ...loras].filter(({ file }) => locateHubFile(file, config) === undefined);
+  return [...files, ...loras];
+}
+
+/** Files of an entry that are not on this disk. */
+export function listMissing(entry: CatalogEntry, config: Config): NamedFile[] {
+  return listFiles(entry).filter(({ file }) => locateHubFile(file, config) === undefined);
 }
 
 export function isUnlocked({ guard }: CatalogEntry, config: Config): boolean {
@@ -85,11 +96,8 @@ export function isUnlocked({ guard }: CatalogEntry, config: Config): boolean {
 
 /** What to do to get an entry's missing files. */
 export function howToGet(entry: CatalogEntry, config: Config): string {
-  const places = listMissing(entry, config).map(
-    ({ file }) =>
-      `https://huggingface.co/${file.repo}/resolve/main/${file.path} -> ${ownPathOf(file, config)}`,
-  );
-  return `Download ${places.join(', ')}`;
+  const names = listMissing(entry, config).map(({ file }) => `${file.repo}/${file.path}`);
+  return `imageforge models pull ${entry.key} (downloads ${names.join(', ')} into ${config.modelDir})`;
 }
 
 function resolvePocket(config: Config): Omit<ResolvedModel, 'chosenByUs'> {

@@ -155,7 +155,8 @@ async function identifyExisting(file: string, { identify }: PrepareContext): Pro
 
 function biggerModels({ modelDir }: Config): string {
   return (
-    'Made with pocket, the small model in the package. For others: `imageforge models list`, ' +
+    'Made with pocket, the small model in the package. For others: `imageforge models list` and ' +
+    '`imageforge models pull KEY`, ' +
     `or --model FILE with any Stable Diffusion GGUF or safetensors file (kept in ${modelDir}, it is known by its name).`
   );
 }

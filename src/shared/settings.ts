@@ -65,6 +65,15 @@ export const settings = {
     ...text({ names: ['HF_TOKEN'], about: 'Token for gated models.', allowed: 'a token' }),
     secret: true,
   },
+  hubEndpoint: {
+    ...text({
+      names: ['HF_ENDPOINT'],
+      about: 'Address of the Hugging Face hub, or of a mirror.',
+      allowed: 'an http or https address',
+    }),
+    default: 'https://huggingface.co',
+    parse: (value: string) => (isHttpUrl(value) ? value.replace(/\/+$/, '') : undefined),
+  },
   maxRes: integer(
     { names: ['MAX_RES'], about: 'Largest width and height; if not set, FLUX dev models may go to 2048.' },
     1024,

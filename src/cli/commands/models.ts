@@ -1,10 +1,10 @@
-// imageforge models: what is known and on disk, and what a file is.
+// imageforge models: what is known and on disk, fetching and removing it, and what a file is.
 import type { Command } from 'commander';
 import type { ModelDescription } from '../../service/model-list.js';
 import { formatTable } from '../table.js';
 
 export function addModels(program: Command): void {
-  const models = program.command('models').description('list and inspect models');
+  const models = program.command('models').description('list, fetch, remove and inspect models');
   models
     .command('list', { isDefault: true })
     .description('models by key, and whether they are on this disk')
@@ -14,6 +14,23 @@ export function addModels(program: Command): void {
       const infos = await describeModels();
       if (json) process.stdout.write(`${JSON.stringify({ models: infos }, null, 2)}\n`);
       else process.stdout.write(toTable(infos));
+    });
+  models
+    .command('pull <key>')
+    .description('download a model from the Hugging Face hub; goes on where it was interrupted')
+    .option('-q, --quiet', 'no progress')
+    .option('--json', 'print one JSON document')
+    .action(async (key: string, options: { quiet?: true; json?: true }) => {
+      const { printPull } = await import('../pull-model.js');
+      await printPull(key, options);
+    });
+  models
+    .command('rm <key>')
+    .description('remove the files that were pulled for a model')
+    .option('--json', 'print one JSON document')
+    .action(async (key: string, { json }: { json?: true }) => {
+      const { printRemoval } = await import('../pull-model.js');
+      await printRemoval(key, json === true);
     });
   models
     .command('inspect <file>')

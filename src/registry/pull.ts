@@ -1,0 +1,152 @@
+// Brings a catalogue model's missing files to this disk: asks the hub for sizes and hashes, checks the space, downloads
+// one file after the other. Files that are there already, in our folder or another program's cache, are left as they are.
+import { existsSync, statSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import path from 'node:path';
+import type { Config } from '../shared/config.js';
+import { ImageForgeError } from '../shared/errors.js';
+import { type CatalogEntry, findEntry, type HubFile, modelKeys, POCKET } from './catalog.js';
+import { type DownloadProgress, downloadFile, SEGMENT_BYTES } from './download.js';
+import { describeHubFile, type HubFileInfo, readHubAccess } from './hub.js';
+import { locateHubFile, ownPathOf } from './locate.js';
+import { countArrived } from './partial-file.js';
+import { readMark, writeMark } from './pull-mark.js';
+import { listFiles, type NamedFile } from './resolve-model.js';
+import type { RetryOptions } from './retry.js';
+
+export interface PullProgress extends DownloadProgress {
+  /** Name of the file, without folders. */
+  file: string;
+  /** The how manieth of the files to download, from 1. */
+  index: number;
+  files: number;
+}
+
+export interface PulledFile extends HubFile {
+  what: string;
+  /** Where it is on this disk. */
+  file: string;
+  bytes: number;
+  downloaded: boolean;
+}
+
+export interface PullOptions extends RetryOptions {
+  onProgress?: ((progress: PullProgress) => void) | undefined;
+  /** Milliseconds without a byte after which a connection counts as broken. */
+  stallMs?: number;
+  connections?: number;
+  segmentBytes?: number;
+}
+
+/**
+ * The entry that a user means who wants to pull or remove it.
+ * @throws ImageForgeError INVALID_ARGUMENT for the package's own model, MODEL_NOT_FOUND.
+ */
+export function requireEntry(name: string): CatalogEntry {
+  const entry = findEntry(name);
+  if (entry) return entry;
+  if (name.toLowerCase() === POCKET)
+    throw new ImageForgeError('INVALID_ARGUMENT', `'${POCKET}' is part of the package: it is always there.`);
+  throw new ImageForgeError('MODEL_NOT_FOUND', `There is no model '${name}' in the catalogue.`, {
+    hint: `Name one of ${modelKeys.filter((key) => key !== POCKET).join(', ')}.`,
+    details: { model: name },
+  });
+}
+
+/**
+ * Every file of the model, in the catalogue's order.
+ * @throws ImageForgeError UNAUTHORIZED, FORBIDDEN, DOWNLOAD_FAILED, NO_SPACE, OUTPUT_UNWRITABLE, BUSY, ABORTED.
+ */
+export async function pullModel(
+  entry: CatalogEntry,
+  config: Config,
+  options: PullOptions = {},
+): Promise<PulledFile[]> {
+  const { signal, onProgress, stallMs, segmentBytes = SEGMENT_BYTES } = options;
+  const access = { ...readHubAccess(config), ...(stallMs !== undefined && { stallMs }) };
+  const wanted = listFiles(entry);
+  const missing = wanted.filter(({ file }) => locateHubFile(file, config) === undefined);
+  const infos = await whileNotAborted(signal, () =>
+    Promise.all(missing.map(({ file }) => describeHubFile(file, access, options))),
+  );
+  await requireSpace(infos, config, segmentBytes);
+  for (const [index, info] of infos.entries()) {
+    const target = ownPathOf(info, config);
+    await claim(target, info, entry.key);
+    await downloadFile(info, target, {
+      ...options,
+      access,
+      onProgress: (progress) =>
+        onProgress?.({
+          ...progress,
+          file: path.basename(target),
+          index: index + 1,
+          files: infos.length,
+        }),
+    });
+  }
+  return Promise.all(wanted.map((named) => describePulled(named, entry, infos, config)));
+}
+
+/** A file that an earlier pull brought for another model now serves this one too. */
+async function describePulled(
+  { what, file }: NamedFile,
+  { key }: CatalogEntry,
+  infos: readonly HubFileInfo[],
+  config: Config,
+): Promise<PulledFile> {
+  const found = locateHubFile(file, config)!;
+  const info = infos.find(({ repo, path: name }) => repo === file.repo && name === file.path);
+  const mark = readMark(found);
+  if (mark) await claim(found, mark, key);
+  return { what, ...file, file: found, bytes: statSync(found).size, downloaded: info !== undefined };
+}
+
+async function claim(
+  target: string,
+  { repo, path: name, size, sha256 }: HubFile & { size: number; sha256: string },
+  key: string,
+): Promise<void> {
+  const models = readMark(target)?.models ?? [];
+  if (!models.includes(key))
+    await writeMark(target, { repo, path: name, size, sha256, models: [...models, key] });
+}
+
+async function requireSpace(
+  infos: readonly HubFileInfo[],
+  config: Config,
+  segmentBytes: number,
+): Promise<void> {
+  const needed = infos.reduce(
+    (sum, info) => sum + info.size - countArrived(ownPathOf(info, config), info, segmentBytes),
+    0,
+  );
+  if (needed === 0) return;
+  const { modelDir } = config;
+  const { bavail, bsize } = await statfs(firstExisting(modelDir));
+  const free = bavail * bsize;
+  if (needed <= free) return;
+  const format = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  throw new ImageForgeError(
+    'NO_SPACE',
+    `${format(needed)} are to be downloaded to ${modelDir}, ${format(free)} are free there.`,
+    {
+      hint: 'Free some space, or set IMAGEFORGE_MODEL_DIR to a folder that has more.',
+      details: { folder: modelDir, needed, free },
+    },
+  );
+}
+
+function firstExisting(folder: string): string {
+  const parent = path.dirname(folder);
+  return existsSync(folder) || parent === folder ? folder : firstExisting(parent);
+}
+
+async function whileNotAborted<T>(signal: AbortSignal | undefined, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!signal?.aborted) throw error;
+    throw new ImageForgeError('ABORTED', 'The download was cancelled.', { cause: error });
+  }
+}
