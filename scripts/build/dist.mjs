@@ -1,5 +1,5 @@
-// Compiles src/ into dist/ and copies what TypeScript leaves behind (vocabularies, web pages). Does nothing when dist/
-// is newer than every source: npx runs a clone's prepare script again.
+// Compiles src/ into dist/, copies what TypeScript leaves behind (vocabularies, web pages) and removes what has no source
+// any more. Does nothing when dist/ is newer than every source: npx runs a clone's prepare script again.
 
 import { spawnSync } from 'node:child_process';
 import { cp, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
@@ -25,8 +25,25 @@ if (!(await isCurrent())) {
     if (file.endsWith('.ts')) continue;
     await cp(file, path.join(root, 'dist', path.relative(path.join(root, 'src'), file)));
   }
+  await removeOrphans();
   await mkdir(path.dirname(stamp), { recursive: true });
   await writeFile(stamp, `${sources.length}\n`);
+}
+
+async function removeOrphans() {
+  const dist = path.join(root, 'dist');
+  const wanted = new Set();
+  for (const file of sources) {
+    const name = path.relative(path.join(root, 'src'), file);
+    const names = name.endsWith('.ts')
+      ? [name.replace(/\.ts$/, '.js'), name.replace(/\.ts$/, '.d.ts')]
+      : [name];
+    for (const made of names) wanted.add(path.join(dist, made));
+  }
+  for (const entry of await readdir(dist, { recursive: true, withFileTypes: true })) {
+    const file = path.join(entry.parentPath ?? entry.path, entry.name);
+    if (entry.isFile() && !wanted.has(file)) await rm(file);
+  }
 }
 
 async function isCurrent() {

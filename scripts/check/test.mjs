@@ -71,11 +71,7 @@ function runNativeTests() {
   count.passed += Number(summary[2]) - Number(summary[1]);
 }
 
-if (
-  run(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', '.']).status !== 0
-) {
-  process.exit(1);
-}
+if (run(process.execPath, [path.join('scripts', 'build', 'dist.mjs')]).status !== 0) process.exit(1);
 runVitest();
 if (args.length === 0) runNativeTests();
 console.log(
