@@ -220,6 +220,42 @@ describe('models', () => {
     expect([...after.tensors.keys()]).toEqual([...before.tensors.keys()]);
   });
 
+  test.skipIf(!golden.present)(`in shards become the same file ${golden.reason}`, async () => {
+    const input = golden.path('model.safetensors');
+    const data = readFileSync(input);
+    const whole = await readWeightFile(input);
+    const shards = mkdtempSync(join(folder, 'shards-'));
+    const weightMap: Record<string, string> = {};
+    const names = [...whole.tensors.keys()];
+    for (const [i, part] of [names.slice(0, 100), names.slice(100)].entries()) {
+      const header: Record<string, object> = {};
+      const pieces: Buffer[] = [];
+      let at = 0;
+      for (const name of part) {
+        const { type, shape, offset, bytes } = whole.tensors.get(name)!;
+        header[name] = { dtype: type.toUpperCase(), shape, data_offsets: [at, at + bytes] };
+        pieces.push(data.subarray(offset, offset + bytes));
+        weightMap[name] = `part-${i}.safetensors`;
+        at += bytes;
+      }
+      writeFileSync(join(shards, `part-${i}.safetensors`), safetensors(header, Buffer.concat(pieces)));
+    }
+    const index = join(shards, 'model.safetensors.index.json');
+    writeFileSync(index, JSON.stringify({ weight_map: weightMap }));
+    const [one, two] = [newPath(), newPath()];
+    await convertModel({ input, output: one, type: 'q5_0' });
+    const { sha256 } = await convertModel({ input: index, output: two, type: 'q5_0' });
+    const found = await readTensors(two);
+    for (const [name, { type, bytes }] of await readTensors(one)) {
+      expect(found.get(name)?.type, name).toBe(type);
+      expect(found.get(name)!.bytes.equals(bytes), name).toBe(true);
+    }
+    const { metadata } = await readWeightFile(two);
+    expect(sha256).toHaveLength(2);
+    expect(metadata.get('imageforge.source.sha256')).toBe(sha256.join(','));
+    expect(metadata.get('imageforge.source.file')).toBe('part-0.safetensors,part-1.safetensors');
+  });
+
   it('that are none are refused', async () => {
     const entry = (end: number, begin = 0) => ({
       dtype: 'F32',
