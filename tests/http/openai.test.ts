@@ -1,5 +1,5 @@
 // OpenAI's images API with requests as its official clients send them.
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openServer, type TestServer } from './open-server.js';
 
@@ -69,7 +69,7 @@ describe('POST /v1/images/generations', () => {
 
 describe('POST /v1/images/edits', () => {
   const plain = () => sharp({ create: { width: 64, height: 64, channels: 3, background: '#3060a0' } });
-  const blob = async (image: sharp.Sharp) =>
+  const blob = async (image: Sharp) =>
     new Blob([new Uint8Array(await image.png().toBuffer())], { type: 'image/png' });
   const send = async (fields: Record<string, string>, files: Record<string, Blob>) => {
     const form = new FormData();
