@@ -1,5 +1,5 @@
 // Progress on stderr: a bar with step, speed and time left on a terminal, one line a phase otherwise.
-import type { Phase, Progress } from '../pipeline/types.js';
+import type { Phase, Progress } from '../service/image-service.js';
 
 export interface ProgressView {
   onProgress(progress: Progress): void;

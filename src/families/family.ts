@@ -1,4 +1,5 @@
 // What a family is to the list in index.ts, and the steps that every family's plan shares.
+import type { Prediction } from '../sampling/types.js';
 import { ImageForgeError } from '../shared/errors.js';
 import type { FoundNetwork } from './find-networks.js';
 import { type AutoencoderFacts, readAutoencoderConfig } from './networks/autoencoder.js';
@@ -6,7 +7,7 @@ import type { NetworkKind } from './networks/layout.js';
 import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
 import type { Source } from './sources.js';
 import { type Tensors, totalBytes, toWeights } from './tensors.js';
-import type { Defaults, ModelPlan, NetworkPlan, Part, Prediction } from './types.js';
+import type { Defaults, ModelPlan, NetworkPlan, Part } from './types.js';
 
 /** A model as it was found: one denoiser and whatever else the files hold. */
 export interface FoundModel {

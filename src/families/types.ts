@@ -1,5 +1,6 @@
 // What a family makes of the files that a user names: a plan that the pipeline runs without knowing the family.
 import type { Weights } from '../native/addon.js';
+import type { Prediction } from '../sampling/types.js';
 
 /** Parts of a model that may lie in files of their own. */
 export type Part = 'model' | 'vae' | 'clip_l' | 'clip_g' | 't5xxl' | 'llm';
@@ -23,8 +24,6 @@ export interface TextEncoderPlan extends NetworkPlan {
   /** Ids in a padded row, where the family pads every prompt to one length (FLUX). */
   rowLength?: number;
 }
-
-export type Prediction = 'eps' | 'v' | 'flow';
 
 export interface Defaults {
   steps: number;

@@ -1,9 +1,8 @@
 // What a network predicts (noise, velocity or flow) turned into the denoised latent that samplers work on; and how a
 // sampler's x starts.
-import type { Prediction } from '../families/types.js';
 import { combine } from './combine.js';
 import type { NoiseLevels } from './noise-levels.js';
-import type { Denoise } from './types.js';
+import type { Denoise, Prediction } from './types.js';
 
 /** The network with its conditioning and guidance: input already scaled, timestep in the network's own units. */
 export type Predict = (input: Float32Array, timestep: number) => Promise<Float32Array>;

@@ -1,6 +1,9 @@
 // The shapes of sampling: a sampler is a pure function of (denoise, x, sigmas) and reads like its paper.
 // Latents are flat Float32Arrays; a sampler never needs their shape.
 
+/** What a network's output is: the noise, the velocity, or the flow from picture to noise. */
+export type Prediction = 'eps' | 'v' | 'flow';
+
 /** Denoised latent (x0) for x at noise level sigma. */
 export type Denoise = (x: Float32Array, sigma: number) => Promise<Float32Array>;
 

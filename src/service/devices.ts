@@ -6,6 +6,8 @@ import { promisify } from 'node:util';
 import type { Device } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
 
+export type { Device };
+
 const PROBE = `import(process.argv[1])
   .then(({ loadAddon }) => console.log(JSON.stringify({ devices: loadAddon().devices() })))
   .catch(({ code, message, hint }) => console.log(JSON.stringify({ error: { code: code ?? 'INTERNAL', message, hint } })));`;

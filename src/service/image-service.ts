@@ -29,6 +29,8 @@ import {
 } from './requests.js';
 import type { ImageResult, ResultImage } from './results.js';
 
+export type { Phase, Progress } from '../pipeline/types.js';
+
 export interface ServiceOptions {
   config: Config;
   logger?: Logger;

@@ -1,6 +1,6 @@
 // imageforge status: the model that would be used, the folders, the devices and their memory.
 import type { Command } from 'commander';
-import type { Device } from '../../native/addon.js';
+import type { Device } from '../../service/devices.js';
 import { formatBytes, formatTable } from '../table.js';
 
 export function addStatus(program: Command): void {

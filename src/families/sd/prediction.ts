@@ -1,9 +1,9 @@
 // Whether a Stable Diffusion UNet predicts the noise or the velocity. Shapes don't tell; files sometimes do.
+import type { Prediction } from '../../sampling/types.js';
 import { ImageForgeError } from '../../shared/errors.js';
 import { readFloats } from '../../weights/read-floats.js';
 import type { FoundModel } from '../family.js';
 import type { Source } from '../sources.js';
-import type { Prediction } from '../types.js';
 
 const words: Record<string, Prediction> = {
   eps: 'eps',
