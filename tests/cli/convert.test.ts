@@ -9,43 +9,47 @@ import { makeFolder, runCli } from './run-cli.js';
 const golden = goldenCase('e2e-sd1');
 const input = golden.path('model.safetensors');
 
-test.skipIf(!golden.present)(`writes a model that generates ${golden.reason}`, async () => {
-  const folder = makeFolder();
-  const converted = await runCli(
-    ['convert', input, 'q8.gguf', '--type', 'Q8_0', '--tensor-type', 'to_v=q4_0'],
-    {
-      folder,
-    },
-  );
-  expect(converted).toMatchObject({ code: 0, stdout: 'q8.gguf\n' });
-  expect(converted.stderr).toMatch(/reading .*\nconverting .*\n.* q8_0/);
-  const { tensors } = await readWeightFile(join(folder, 'q8.gguf'));
-  expect([...new Set([...tensors.values()].map(({ type }) => type))].sort()).toEqual(
-    expect.arrayContaining(['f16', 'f32', 'q4_0', 'q8_0']),
-  );
-  const made = await runCli(
-    [
-      'generate',
-      'a fox',
-      '-m',
-      'q8.gguf',
-      '-w',
-      '64',
-      '-h',
-      '64',
-      '-s',
-      '1',
-      '--seed',
-      '1',
-      '-o',
-      'a.png',
-      '-q',
-    ],
-    { folder },
-  );
-  expect(made.code, made.stderr).toBe(0);
-  expect(existsSync(join(folder, 'a.png'))).toBe(true);
-}, 120_000);
+test.skipIf(!golden.present)(
+  `writes a model that generates ${golden.reason}`,
+  async () => {
+    const folder = makeFolder();
+    const converted = await runCli(
+      ['convert', input, 'q8.gguf', '--type', 'Q8_0', '--tensor-type', 'to_v=q4_0'],
+      {
+        folder,
+      },
+    );
+    expect(converted).toMatchObject({ code: 0, stdout: 'q8.gguf\n' });
+    expect(converted.stderr).toMatch(/reading .*\nconverting .*\n.* q8_0/);
+    const { tensors } = await readWeightFile(join(folder, 'q8.gguf'));
+    expect([...new Set([...tensors.values()].map(({ type }) => type))].sort()).toEqual(
+      expect.arrayContaining(['f16', 'f32', 'q4_0', 'q8_0']),
+    );
+    const made = await runCli(
+      [
+        'generate',
+        'a fox',
+        '-m',
+        'q8.gguf',
+        '-w',
+        '64',
+        '-h',
+        '64',
+        '-s',
+        '1',
+        '--seed',
+        '1',
+        '-o',
+        'a.png',
+        '-q',
+      ],
+      { folder },
+    );
+    expect(made.code, made.stderr).toBe(0);
+    expect(existsSync(join(folder, 'a.png'))).toBe(true);
+  },
+  120_000,
+);
 
 test.skipIf(!golden.present)(`refuses before it writes, with exit codes ${golden.reason}`, async () => {
   const folder = makeFolder();
