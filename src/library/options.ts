@@ -31,7 +31,7 @@ export interface GenerateOptions {
   clipSkip?: number;
   /** A small picture with every n-th step of the progress. Default: 0, none. */
   previewEvery?: number;
-  /** Low-rank adaptations: path and strength, usually 0 … 1. Default: none. */
+  /** Low-rank adaptations: a path or a name in LORA_DIR, and the strength, usually 0 … 1. Default: none. */
   loras?: { path: string; strength: number }[];
   /** Cancels within a step; the run rejects with ABORTED. */
   signal?: AbortSignal;
