@@ -44,7 +44,7 @@ describe.skipIf(!klein.present)(`e2e-flux2-klein ${klein.reason}`, () => {
   let plan: ModelPlan;
 
   beforeAll(async () => {
-    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 2 });
+    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 1 });
     plan = await planModel(files);
     expect(plan.textEncoders[0]!.rowLength).toBe(512);
     plan.textEncoders[0]!.rowLength = facts!.max_length;
@@ -90,6 +90,23 @@ describe.skipIf(!klein.present)(`e2e-flux2-klein ${klein.reason}`, () => {
       expected.get('context')!.data,
       toleranceOf(klein, 'context', precision),
     );
+    const sigmas = flow(4, model.runtime.noiseLevels(plan, { ...size, steps: 4 }));
+    assertClose(sigmas, expected.get('sigmas')!.data, toleranceOf(klein, 'sigmas', 'f32'));
+    await model.close();
+  });
+
+  it('encodes it to the same states from a GGUF file, which brings its own tokenizer', async () => {
+    const gguf = { ...files, llm: klein.path('../flux2-text-qwen3/qwen3.gguf') };
+    const found = await planModel(gguf);
+    found.textEncoders[0]!.rowLength = facts!.max_length;
+    const model = new LoadedModel(engine, gguf, found);
+    const words = { prompt: facts!.prompt, negativePrompt: '', guidance: 1, clipSkip: 1, ...size };
+    const { positive } = await model.encodePrompts(words, undefined);
+    assertClose(
+      positive.context.data,
+      expected.get('context')!.data,
+      toleranceOf(klein, 'context', precision),
+    );
     await model.close();
   });
 
@@ -120,7 +137,7 @@ describe.skipIf(!lora.present || !t5.present)(`FLUX.1 ${lora.reason}`, () => {
   let plan: ModelPlan;
 
   beforeAll(async () => {
-    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 2 });
+    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 1 });
     plan = await planFlux1();
   });
   afterAll(() => engine?.close());
