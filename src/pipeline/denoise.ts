@@ -1,8 +1,7 @@
 // The denoiser that samplers call: network, guidance and parametrization in one, asked to stop between two passes.
 
 import type { Conditioning, Denoiser } from '../native/addon.js';
-import { type Denoise, type NoiseLevels, toDenoise } from '../sampling/index.js';
-import type { Prediction } from '../sampling/types.js';
+import { type Denoise, type NoiseLevels, type Prediction, toDenoise } from '../sampling/index.js';
 import { throwIfAborted } from './abort.js';
 import { requireFinite } from './check.js';
 import { guide } from './guidance.js';

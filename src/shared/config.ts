@@ -5,7 +5,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { parseEnv } from 'node:util';
 import { ImageForgeError } from './errors.js';
-import { type SettingName, type Settings, settings } from './settings.js';
+import { type Settings, settings } from './settings.js';
 
 export interface Config extends Settings {
   /** Folder that relative paths start from, with which the settings were read. */
@@ -46,11 +46,6 @@ export function readConfig({ env = process.env, directory = process.cwd() }: Con
     });
   }
   return { ...(values as Settings), workingDir: directory, set };
-}
-
-/** The variable's name that messages should use for a setting. */
-export function nameOf(key: SettingName): string {
-  return settings[key].names[0];
 }
 
 function readEnvFile(file: string): Record<string, string> {

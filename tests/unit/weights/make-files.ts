@@ -12,12 +12,6 @@ export function writeTemporary(bytes: Uint8Array, extension = 'bin'): string {
   return path;
 }
 
-export interface SafetensorsEntry {
-  dtype: string;
-  shape: number[];
-  data_offsets: number[];
-}
-
 /** `header` is an object or the JSON text itself. */
 export function safetensors(header: Record<string, unknown> | string, data: Uint8Array): Buffer {
   const json = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header));
