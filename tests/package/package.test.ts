@@ -182,7 +182,7 @@ export const refused = (error: unknown) => error instanceof ImageForgeError && e
       skip(unreachable !== '', unreachable);
       const { code, stdout, stderr } = await run(consumer, 'npx', '--no', '--', 'imageforge', '--help');
       expect(code, stderr).toBe(0);
-      expect(stdout).toContain('imageforge generate');
+      expect(stdout).toContain('generate [options] [prompt]');
     });
 
     it(`generates a picture ${hasPocket ? '' : '(skipped: models/pocket.gguf is not here)'}`, async ({
