@@ -6,6 +6,12 @@ set(cpu_sources
     ggml-cpu.c ggml-cpu.cpp repack.cpp iqp.cpp hbm.cpp quants.c traits.cpp amx/amx.cpp amx/mmq.cpp binary-ops.cpp
     unary-ops.cpp vec.cpp ops.cpp llamafile/sgemm.cpp)
 
+if(UNIX AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64)$" AND NOT CMAKE_OSX_ARCHITECTURES STREQUAL "arm64")
+    set_source_files_properties("${cpu_root}/ggml-cpu.c" PROPERTIES
+        COMPILE_OPTIONS "-include;${CMAKE_CURRENT_LIST_DIR}/yield-while-waiting.h"
+        OBJECT_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/yield-while-waiting.h")
+endif()
+
 function(add_cpu_variant name arch)
     cmake_parse_arguments(variant "" "" "FLAGS;FEATURES" ${ARGN})
     set(target ggml-cpu-${name})
