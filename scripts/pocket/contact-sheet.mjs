@@ -46,7 +46,7 @@ const repaints = [
 
 const [output] = process.argv.slice(2);
 if (!output) throw new Error('usage: contact-sheet.mjs OUT.png');
-await using forge = new ImageForge();
+const forge = new ImageForge();
 const make = async (options) => (await forge.generate({ seed: 42, ...options })).image.toPNG();
 
 const rows = [];
@@ -64,6 +64,7 @@ rows.push(
     return [image, await result.image.toPNG()];
   }),
 );
+await forge.close();
 const tiles = rows.flatMap((row, y) =>
   row.flat().map((input, x) => ({ input, left: gap + x * (size + gap), top: gap + y * (size + gap) })),
 );
