@@ -45,7 +45,8 @@ def main(args: argparse.Namespace, rank: int) -> None:
     if checkpoint.exists():
         state = torch.load(checkpoint)
         model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
+        if "optimiser" in state:  # restore.py has none
+            optimiser.load_state_dict(state["optimiser"])
         average.module.load_state_dict(state["average"])
         average.updates, step, spent = state["step"], state["step"], state["spent"]
     random = np.random.default_rng([args.seed, step, rank])
