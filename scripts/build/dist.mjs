@@ -2,7 +2,7 @@
 // any more. Does nothing when dist/ is newer than every source: npx runs a clone's prepare script again.
 
 import { spawnSync } from 'node:child_process';
-import { cp, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,6 +29,8 @@ if (!(await isCurrent())) {
   await mkdir(path.dirname(stamp), { recursive: true });
   await writeFile(stamp, `${sources.length}\n`);
 }
+// npm sets this only when it first links the command: npx fails in a folder that was cloned anew under an old path.
+await chmod(path.join(root, 'dist/cli/main.js'), 0o755);
 
 async function removeOrphans() {
   const dist = path.join(root, 'dist');
