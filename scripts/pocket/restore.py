@@ -6,9 +6,11 @@ from pathlib import Path
 import gguf
 import torch
 
-from networks import Autoencoder, TextConfig
+from export import fold_latent_scale
+from networks import LATENT_SCALE, Autoencoder, TextConfig
 from training import save_atomically
 
+TRAINED_DEVIATION = 1.7  # of latents before encode.py scales them
 TOKENS = "text_model.embeddings.token_embedding.weight"
 
 
@@ -42,11 +44,14 @@ def main() -> None:
     args = parser.parse_args()
     args.run.mkdir(parents=True, exist_ok=True)
     text, unet, autoencoder = read_parts(args.gguf).values()
-    Autoencoder().load_state_dict(autoencoder)  # fails with the names of what doesn't fit
     vocabulary = compact_vocabulary(text)
     start = {"step": 0, "spent": 0.0}
     save_atomically(autoencoder, args.run / "autoencoder-final.pt")
-    save_atomically({"model": autoencoder, "average": autoencoder, **start}, args.run / "autoencoder.pt")
+    model = Autoencoder()
+    model.load_state_dict(autoencoder)
+    # Training's KL term expects latents of about the deviation that it leads to, not the published scale.
+    fold_latent_scale(model, torch.full((4,), 1 / (LATENT_SCALE**2 * TRAINED_DEVIATION)), torch.zeros(4))
+    save_atomically({"model": model.state_dict(), "average": model.state_dict(), **start}, args.run / "autoencoder.pt")
     save_atomically({"model": text, "vocabulary": vocabulary}, args.run / "text.pt")
     frozen = {"average_text": text, "vocabulary": vocabulary}
     save_atomically({"unet": unet, "average_unet": unet, **frozen, **start}, args.run / "denoiser.pt")

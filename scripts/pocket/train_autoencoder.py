@@ -5,32 +5,42 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from networks import Autoencoder
 from training import Average, Budget, learning_rate, log_row, run_workers, save_atomically, share_gradients
 
 SIZE = 128
-PHASES = ((0.75, 32, 16), (0.93, 64, 6), (1.0, 128, 2))  # (until this share of the time, crop size, batch)
+PHASES = ((0.45, 64, 8), (1.0, 128, 4))  # (until this share of the time, crop size, batch over all workers)
 KL_WEIGHT = 4e-4
+NOISE = 0.1  # deviation, beside the posterior's own: the denoiser's latents are not exact either
+OBJECT_WEIGHT = (2.0, 15.0)  # of a pixel that is not background: more the fewer there are, between these limits
 
 
-def batch_of(pictures: np.ndarray, random: np.random.Generator, size: int, count: int) -> torch.Tensor:
-    """Crops, mostly of places where there is something to see. [count, 3, size, size], channels last."""
-    crops = []
+def batch_of(
+    pictures: np.ndarray, random: np.random.Generator, size: int, count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Crops, mostly of places where there is something to see, as [count, 3, size, size], channels last, and the
+    weights of their pixels, [count, 1, size, size], with mean 1."""
+    crops, weights = [], []
     while len(crops) < count:
         picture = pictures[random.integers(len(pictures))]
         y, x = random.integers(0, (SIZE - size) // 4 + 1, size=2) * 4
         crop = picture[y : y + size, x : x + size]
         if size == SIZE or random.random() < 0.15 or crop[::2, ::2].std(axis=(0, 1)).max() > 12:
             crops.append(crop)
+            objects = np.abs(crop.astype(np.int16) - picture[0, 0]).max(axis=2) > 8  # corners are background
+            weights.append(np.where(objects, np.clip(0.5 / max(objects.mean(), 1e-3), *OBJECT_WEIGHT), 1))
     batch = torch.from_numpy(np.stack(crops)).float().div_(127.5).sub_(1)
-    return batch.permute(0, 3, 1, 2)
+    weight = torch.from_numpy(np.stack(weights)).float()[:, None]
+    return batch.permute(0, 3, 1, 2), weight / weight.mean()
 
 
-def gradient_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    d = a - b
-    return (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
+def picture_losses(y: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Squared and absolute error, and the absolute error of the differences between neighbours."""
+    d = y - x
+    across, down = (d[..., 1:] - d[..., :-1]).abs(), (d[..., 1:, :] - d[..., :-1, :]).abs()
+    edge = (weight[..., 1:] * across).mean() + (weight[..., 1:, :] * down).mean()
+    return (weight * d.square()).mean(), (weight * d.abs()).mean(), edge
 
 
 def main(args: argparse.Namespace, rank: int) -> None:
@@ -57,14 +67,14 @@ def main(args: argparse.Namespace, rank: int) -> None:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(args.rate, step, progress)
         size, count = next((size, count) for end, size, count in PHASES if progress <= end)
-        x = batch_of(pictures, random, size, max(1, round(count / args.workers)))
+        x, weight = batch_of(pictures, random, size, max(1, round(count / args.workers)))
         with torch.autocast("cpu", torch.bfloat16):
             mean, logvar = model.moments(x)
             mean, logvar = mean.float(), logvar.float()
-            y = model.decode(mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)).float()
-        pixel, edge = F.l1_loss(y, x), gradient_loss(y, x)
+            y = model.decode(mean + (torch.exp(0.5 * logvar) + NOISE) * torch.randn_like(mean)).float()
+        square, pixel, edge = picture_losses(y, x, weight)
         divergence = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-        loss = F.mse_loss(y, x) + pixel + 0.5 * edge + KL_WEIGHT * divergence
+        loss = square + pixel + 0.5 * edge + KL_WEIGHT * divergence
         optimiser.zero_grad()
         loss.backward()
         numbers = [pixel.item(), edge.item(), divergence.item(), budget.progress]

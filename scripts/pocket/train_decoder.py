@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from networks import LATENT_SCALE, Autoencoder
-from train_autoencoder import batch_of, gradient_loss
+from train_autoencoder import batch_of, picture_losses
 from training import Average, Budget, learning_rate, log_row, run_workers, save_atomically, share_gradients
 
 SIZE, BATCH = 128, 2  # pictures a worker
@@ -28,14 +27,14 @@ def main(args: argparse.Namespace, rank: int) -> None:
     while progress < 1:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(args.rate, step, progress, warm_up=30)
-        x = batch_of(pictures, random, SIZE, BATCH)
+        x, weight = batch_of(pictures, random, SIZE, BATCH)
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
                 z = model.moments(x)[0].float()
             y = model.decode(z + NOISE / LATENT_SCALE * torch.randn_like(z)).float()
-        pixel, edge = F.l1_loss(y, x), gradient_loss(y, x)
+        square, pixel, edge = picture_losses(y, x, weight)
         optimiser.zero_grad()
-        (F.mse_loss(y, x) + pixel + 0.5 * edge).backward()
+        (square + pixel + 0.5 * edge).backward()
         *losses, progress = share_gradients(parameters, [pixel.item(), edge.item(), budget.progress])
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
