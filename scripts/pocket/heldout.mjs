@@ -1,10 +1,15 @@
 // Writes heldout.json: 200 captions of combinations that training never sees, half with one object, half with two.
+// `node heldout.mjs --seed 7 --out FILE` draws another 200, to choose settings by (score.mjs --captions FILE).
 import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 import { describeScene } from './caption.mjs';
 import { parseCaption } from './evaluate.mjs';
 import { createRandom, isHeldOut, randomScene, relationNames } from './scene.mjs';
 
-const random = createRandom(20240);
+const { values } = parseArgs({
+  options: { seed: { type: 'string', default: '20240' }, out: { type: 'string' } },
+});
+const random = createRandom(Number(values.seed));
 const entries = [];
 for (const count of /** @type {const} */ ([1, 2])) {
   for (let i = 0; i < 100; i++) {
@@ -30,6 +35,6 @@ for (const count of /** @type {const} */ ([1, 2])) {
   }
 }
 writeFileSync(
-  new URL('heldout.json', import.meta.url),
+  values.out ?? new URL('heldout.json', import.meta.url),
   `[\n${entries.map((entry) => `  ${JSON.stringify(entry)}`).join(',\n')}\n]\n`,
 );

@@ -1,5 +1,6 @@
 // The figures of docs/pocket.md: draws the held-out captions with the product itself and judges every picture.
 // node scripts/pocket/score.mjs [--steps N] [--guidance G] [--sampler S] [--schedule S] [--raw FILE] [--every N]
+//   [--model FILE] [--captions FILE]
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { ImageForge } from '../../dist/index.js';
@@ -15,10 +16,11 @@ const { values } = parseArgs({
     every: { type: 'string', default: '1' },
     model: { type: 'string' },
     raw: { type: 'string' },
+    captions: { type: 'string' },
   },
 });
 /** @type {{caption: string, style: string, expected: import('./evaluate.mjs').Expected}[]} */
-const all = JSON.parse(readFileSync(new URL('heldout.json', import.meta.url), 'utf8'));
+const all = JSON.parse(readFileSync(values.captions ?? new URL('heldout.json', import.meta.url), 'utf8'));
 const entries = all.filter((_, i) => i % Number(values.every) === 0);
 const options = {
   ...(values.steps && { steps: Number(values.steps) }),
