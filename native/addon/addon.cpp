@@ -62,7 +62,7 @@ public:
             DeviceOptions device;
             device.id = read_text(options.Get("device"), "options.device");
             const Napi::Value threads = options.Get("threads"), flash = options.Get("flashAttention"),
-                              residency = options.Get("residency"), log = options.Get("onLog");
+                              log = options.Get("onLog");
             if (!threads.IsUndefined())
                 device.threads =
                     static_cast<int>(read_integer(threads, "options.threads", 1, GGML_MAX_N_THREADS));
@@ -70,7 +70,6 @@ public:
             if (!log.IsUndefined() && !log.IsFunction())
                 fail(ErrorCode::InvalidArgument, "options.onLog must be a function.");
             state_ = std::make_shared<EngineState>(device, flash_attention);
-            if (!residency.IsUndefined()) check_residency(read_text(residency, "options.residency"));
             if (log.IsFunction()) state_->log_sink = forward_log(info.Env(), log.As<Napi::Function>());
         });
     }
@@ -90,7 +89,7 @@ private:
     Napi::Value load(const Napi::CallbackInfo & info) {
         return reject_to_js(info.Env(), [&] {
             return load_module<Network>(info.Env(), state_, read_text(info[0], "kind"), read_config(info[1]),
-                                        read_weights(info[2]));
+                                        read_weights(info[2]), read_stream(info[3]));
         });
     }
 
@@ -138,16 +137,18 @@ private:
         return deferred.Promise();
     }
 
-    void check_residency(const std::string & residency) const {
-        if (residency != "device" && residency != "offload" && residency != "stream")
-            fail(ErrorCode::InvalidArgument,
-                 "options.residency must be \"device\", \"offload\" or \"stream\", found \"%.40s\".",
-                 residency.c_str());
-        // On the CPU weights stay in the mapped file, which is all three at once.
-        if (residency != "device" && !state_->device.is_cpu())
+    bool read_stream(const Napi::Value & options) const {
+        if (options.IsUndefined()) return false;
+        const Napi::Value stream = read_object(options, "options").Get("stream");
+        if (stream.IsUndefined() || !read_flag(stream, "options.stream")) return false;
+        // On the CPU weights lie in mapped files, whose pages come and go.
+        if (!state_->device.is_cpu())
             fail(ErrorCode::Unsupported,
-                 "Weights can't be kept off the device %s yet; use residency \"device\".",
+                 "Weights can't be streamed to the device %s; use the memory mode full or offload, or the "
+                 "device "
+                 "cpu.",
                  state_->device.info().id.c_str());
+        return true;
     }
 
     std::shared_ptr<EngineState> state_;

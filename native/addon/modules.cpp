@@ -78,8 +78,10 @@ public:
     Napi::Value close(const Napi::CallbackInfo & info) {
         const auto deferred = Napi::Promise::Deferred::New(info.Env());
         state_->closed = true;
-        engine_->when_idle([state = state_, deferred, env = info.Env()] {
+        engine_->when_idle([state = state_, engine = engine_, deferred, env = info.Env()] {
             state->release();
+            // Sized for this network's graphs: the next one takes what it needs.
+            engine->device.free_buffers();
             deferred.Resolve(env.Undefined());
         });
         return deferred.Promise();
@@ -360,18 +362,22 @@ void define_modules(Napi::Env env) {
 
 template <typename Network>
 Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, const std::string & kind,
-                          Config config, WeightTable table) {
+                          Config config, WeightTable table, bool stream) {
     Network * const tag = nullptr;
     auto rows = std::make_shared<WeightTable>(std::move(table));
     return Job<State<Network>>::start(
         env, engine,
-        [engine, kind, config, rows, tag] {
+        [engine, kind, config, rows, stream, tag] {
             auto state = std::make_shared<NetworkState<Network>>();
             state->store = std::make_unique<WeightStore>(engine->device, std::move(*rows));
             state->network = make(kind, config, state->store->root(), tag);
             config.check_all_read(kind);
             state->store->load();
             state->runner = std::make_unique<Runner>(engine->device, engine->flash_attention);
+            if (stream) {
+                state->runner->stream_from(*state->store);
+                state->store->give_back();  // what loading has touched
+            }
             if (std::getenv("IMAGEFORGE_PROFILE")) state->profile_as(kind);
             return state;
         },
@@ -382,10 +388,10 @@ Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, co
 }
 
 template Napi::Promise load_module<TextEncoderNetwork>(Napi::Env, std::shared_ptr<EngineState>,
-                                                       const std::string &, Config, WeightTable);
+                                                       const std::string &, Config, WeightTable, bool);
 template Napi::Promise load_module<DenoiserNetwork>(Napi::Env, std::shared_ptr<EngineState>,
-                                                    const std::string &, Config, WeightTable);
+                                                    const std::string &, Config, WeightTable, bool);
 template Napi::Promise load_module<AutoencoderNetwork>(Napi::Env, std::shared_ptr<EngineState>,
-                                                       const std::string &, Config, WeightTable);
+                                                       const std::string &, Config, WeightTable, bool);
 
 }  // namespace imageforge::addon

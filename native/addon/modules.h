@@ -28,9 +28,10 @@ struct Classes {
 /// Defines the classes and keeps them with the environment.
 void define_modules(Napi::Env env);
 
-/// The promise of a JavaScript object of the kind of network that `Network` is.
+/// The promise of a JavaScript object of the kind of network that `Network` is. With `stream` its weights
+/// are in memory only while they are computed with.
 template <typename Network>
 Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, const std::string & kind,
-                          Config config, WeightTable table);
+                          Config config, WeightTable table, bool stream);
 
 }  // namespace imageforge::addon

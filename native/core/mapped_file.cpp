@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -57,6 +58,14 @@ void MappedFile::check_unchanged() const {
              "load again.",
              path_.c_str(), static_cast<unsigned long long>(size_),
              static_cast<unsigned long long>(status.st_size));
+}
+
+void MappedFile::advise(uint64_t offset, uint64_t bytes, PageAdvice advice) const {
+    if (bytes == 0 || offset >= size_) return;
+    const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    const uint64_t begin = offset / page * page, end = std::min(size_, offset + bytes);
+    madvise(const_cast<uint8_t *>(data_) + begin, end - begin,
+            advice == PageAdvice::WillNeed ? MADV_WILLNEED : MADV_DONTNEED);
 }
 
 }  // namespace imageforge

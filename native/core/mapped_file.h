@@ -6,6 +6,10 @@
 
 namespace imageforge {
 
+/// What becomes of pages: read ahead while something else computes, or given back to the system, which reads
+/// them again when they are touched.
+enum class PageAdvice { WillNeed, DontNeed };
+
 class MappedFile {
 public:
     /// Throws WEIGHTS_UNREADABLE with the system's reason.
@@ -21,6 +25,9 @@ public:
     /// would end the process with a bus error. (A file that is replaced by a rename keeps its old bytes
     /// here.)
     void check_unchanged() const;
+
+    /// For the pages that hold these bytes. Advice only: what the system makes of it is no error.
+    void advise(uint64_t offset, uint64_t bytes, PageAdvice advice) const;
 
 private:
     std::string path_;

@@ -13,6 +13,7 @@
 #include "core/device.h"
 #include "core/graph.h"
 #include "core/profile.h"
+#include "core/stream.h"
 #include "core/weights.h"
 
 namespace imageforge {
@@ -105,6 +106,13 @@ public:
     void set_loras(std::unordered_map<Tensor, std::vector<LoraUpdate>> loras);
     uint64_t lora_generation() const { return lora_generation_; }
 
+    /// From now on graphs bring the mapped weights of `store` in and give them back in stretches of at most
+    /// so many bytes (CPU only, see stream.h). The store outlives this.
+    void stream_from(const WeightStore & store, uint64_t most = stretch_bytes) {
+        streamed_ = &store;
+        stretch_ = most;
+    }
+
     /// Times every operation of the following runs (slower: each waits for the last) until stopped.
     void start_profile();
     std::vector<ProfileEntry> stop_profile();
@@ -135,6 +143,8 @@ private:
     std::unordered_map<Tensor, std::vector<LoraUpdate>> loras_;
     uint64_t lora_generation_ = 0;
     std::unique_ptr<Profile> profile_;
+    const WeightStore * streamed_ = nullptr;
+    uint64_t stretch_ = stretch_bytes;
 };
 
 }  // namespace imageforge

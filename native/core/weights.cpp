@@ -148,6 +148,8 @@ struct WeightStore::Impl {
     void place_mapped();
     void place_rest();
     void upload(const Row & row) const;
+    const MappedFile * file_of(const ggml_tensor * tensor) const;
+    void advise(const ggml_tensor * tensor, PageAdvice advice) const;
 };
 
 WeightStore::WeightStore(Device & device, WeightTable table) : impl_(std::make_unique<Impl>(device)) {
@@ -293,19 +295,39 @@ void WeightStore::load() {
     store.loaded = true;
     store.place_mapped();
     store.place_rest();
-    const auto in_mapping = [&](const Row & row) {
-        const uint8_t * data = static_cast<const uint8_t *>(row.declared->data);
-        const MappedFile & file = *store.files[row.pieces.front().file];
-        return data >= file.data() && data < file.data() + file.size();
-    };
     for (const auto & [name, row] : store.rows) {
         if (store.device.abort_flag()) fail(ErrorCode::Aborted, "Aborted while loading weights.");
-        if (row.declared && !in_mapping(row)) store.upload(row);
+        if (row.declared && !store.file_of(row.declared)) store.upload(row);
     }
 }
 
 void WeightStore::check_files() const {
     for (const auto & file : impl_->files) file->check_unchanged();
+}
+
+/// The file that the tensor's bytes lie in, or nullptr.
+const MappedFile * WeightStore::Impl::file_of(const ggml_tensor * tensor) const {
+    const uint8_t * data = static_cast<const uint8_t *>(tensor->data);
+    for (const auto & file : files)
+        if (data >= file->data() && data < file->data() + file->size()) return file.get();
+    return nullptr;
+}
+
+void WeightStore::Impl::advise(const ggml_tensor * tensor, PageAdvice advice) const {
+    const MappedFile * file = file_of(tensor);
+    if (!file) return;
+    const uint64_t offset = static_cast<uint64_t>(static_cast<const uint8_t *>(tensor->data) - file->data());
+    file->advise(offset, ggml_nbytes(tensor), advice);
+}
+
+bool WeightStore::is_mapped(const ggml_tensor * tensor) const { return impl_->file_of(tensor) != nullptr; }
+
+void WeightStore::prefetch(const ggml_tensor * tensor) const { impl_->advise(tensor, PageAdvice::WillNeed); }
+
+void WeightStore::give_back(const ggml_tensor * tensor) const { impl_->advise(tensor, PageAdvice::DontNeed); }
+
+void WeightStore::give_back() const {
+    for (const auto & file : impl_->files) file->advise(0, file->size(), PageAdvice::DontNeed);
 }
 
 Shape WeightStore::shape(const std::string & name) const {

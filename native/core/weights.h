@@ -82,6 +82,15 @@ public:
     /// Throws WEIGHTS_UNREADABLE when a mapped file has shrunk; call it before each run.
     void check_files() const;
 
+    /// Mapped weights whose pages are wanted soon (read ahead in the background), or not for a while (given
+    /// back: resident memory shrinks, a later use reads them again). Other tensors are left alone.
+    void prefetch(const ggml_tensor * tensor) const;
+    void give_back(const ggml_tensor * tensor) const;
+    /// The pages of all files.
+    void give_back() const;
+    /// True when the tensor's bytes are those of a mapped file.
+    bool is_mapped(const ggml_tensor * tensor) const;
+
     /// The shape of a row of the table; WEIGHTS_INVALID when there is none of this name.
     Shape shape(const std::string & name) const;
     /// The declared tensor of this full name, or nullptr.

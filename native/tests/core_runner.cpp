@@ -5,8 +5,10 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "core/device.h"
 #include "core/error.h"
@@ -48,6 +50,57 @@ std::string write_values(size_t count) {
     }
     std::fclose(file);
     return path;
+}
+
+/// Resident bytes of mapped files.
+uint64_t resident_file_bytes() {
+    std::ifstream status("/proc/self/status");
+    std::string word;
+    uint64_t kibibytes = 0;
+    while (status >> word)
+        if (word == "RssFile:" && status >> kibibytes) return kibibytes * 1024;
+    return 0;
+}
+
+/// Eight matrices of 4 MiB in a row, once with all their pages and once in stretches of one matrix.
+void check_stream(Device & device) {
+    constexpr int64_t width = 1024;
+    constexpr int layers = 8;
+    constexpr uint64_t matrix = width * width * sizeof(float);
+    const std::string path = write_values(layers * width * width);
+    WeightTable table;
+    table.files = {path};
+    for (int i = 0; i < layers; ++i)
+        table.tensors.push_back({std::to_string(i) + ".weight", 0, i * matrix, "f32", {width, width}});
+    WeightStore store(device, table);
+    std::vector<Tensor> weights;
+    for (int i = 0; i < layers; ++i) weights.push_back((store.root() / i).get("weight", {width, width}));
+    store.load();
+    const Build chain = [&](GraphBuilder & graph) {
+        ggml_context * g = graph.ctx().graph;
+        Tensor x = graph.input("x", {width});
+        for (Tensor weight : weights) x = ggml_rms_norm(g, ggml_mul_mat(g, weight, x), 1e-6f);
+        graph.output("y", x);
+    };
+    const HostTensor x = {{width}, std::vector<float>(width, 1)};
+    const auto run = [&](Runner & runner) { return runner.run("chain", chain, {{"x", x}}).at("y").data; };
+
+    Runner whole(device, true), streamed(device, true);
+    streamed.stream_from(store, matrix);
+    const uint64_t before = resident_file_bytes();
+    const std::vector<float> expected = run(whole);
+    const uint64_t all = resident_file_bytes();
+    store.give_back();
+    const uint64_t none = resident_file_bytes();
+    const std::vector<float> found = run(streamed);
+    const uint64_t after = resident_file_bytes();
+    check(found == expected, "a streamed graph gives the same values");
+    if (before > 0 && device.is_cpu()) {
+        check(all >= before + layers * matrix * 9 / 10, "a graph leaves its weights resident");
+        check(none < before + matrix, "which are given back when asked");
+        check(after < before + matrix, "and by themselves when they are streamed");
+    }
+    std::remove(path.c_str());
 }
 
 }  // namespace
@@ -133,6 +186,7 @@ int main() {
     check(run().data == expected, "the next run is not aborted");
 
     std::remove(path.c_str());
+    if (device.is_cpu()) check_stream(device);
     std::printf("%d failed\n", failures);
     return failures ? 1 : 0;
 }

@@ -4,14 +4,11 @@ import type { Memory } from '../native/addon.js';
 import type { PipelineRequest, PipelineResult, Progress } from '../pipeline/types.js';
 import type { SerializedError } from '../shared/errors.js';
 
-export type Residency = 'device' | 'offload' | 'stream';
-
 /** How the host makes its engine; fixed for the life of a host. */
 export interface HostOptions {
   /** An id or a kind from devices(); default: the first GPU, else 'cpu'. */
   device?: string;
   threads?: number;
-  residency?: Residency;
   flashAttention?: boolean;
   /** URL of a module whose loadAddon() gives the addon; default: the package's own. */
   binding?: string;

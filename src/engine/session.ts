@@ -71,12 +71,11 @@ export class Session {
 
   #ensureEngine(): Engine {
     if (this.#engine) return this.#engine;
-    const { threads, residency, flashAttention } = this.#options;
+    const { threads, flashAttention } = this.#options;
     const device = this.#chooseDevice(this.#options.device);
     this.#engine = new this.#addon.Engine({
       device,
       ...(threads !== undefined && { threads }),
-      ...(residency !== undefined && { residency }),
       ...(flashAttention !== undefined && { flashAttention }),
       onLog: this.#log,
     });

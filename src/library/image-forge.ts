@@ -1,6 +1,5 @@
 // The library's front door: one engine, one model, three ways to make a picture.
 import { EngineClient } from '../engine/client.js';
-import type { Residency } from '../engine/protocol.js';
 import type { ModelFiles, ModelPlan } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
 import { resolveRequest } from '../pipeline/resolve.js';
@@ -26,8 +25,6 @@ export interface ImageForgeOptions {
   device?: string;
   /** CPU threads. Default: the machine's cores. */
   threads?: number;
-  /** Which weights stay on a GPU: all, those of one network at a time, or one layer's. Default: by free memory. */
-  residency?: Residency;
   /**
    * 'process' (default): the networks run in a child process, whose death rejects the run with ENGINE_CRASHED.
    * 'thread': in a worker thread of this process.

@@ -90,8 +90,12 @@ export interface EngineOptions {
   device: string;
   threads?: number;
   flashAttention?: boolean;
-  residency?: 'device' | 'offload' | 'stream';
   onLog?: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
+}
+
+export interface LoadOptions {
+  /** Weights are brought in while they are computed with, and given back after; CPU only. */
+  stream?: boolean;
 }
 
 export interface Module {
@@ -147,9 +151,19 @@ export interface Autoencoder extends Module {
 
 export declare class Engine {
   constructor(options: EngineOptions);
-  loadTextEncoder(kind: string, config: object, weights: Weights): Promise<TextEncoder>;
-  loadDenoiser(kind: string, config: object, weights: Weights): Promise<Denoiser>;
-  loadAutoencoder(kind: string, config: object, weights: Weights): Promise<Autoencoder>;
+  loadTextEncoder(
+    kind: string,
+    config: object,
+    weights: Weights,
+    options?: LoadOptions,
+  ): Promise<TextEncoder>;
+  loadDenoiser(kind: string, config: object, weights: Weights, options?: LoadOptions): Promise<Denoiser>;
+  loadAutoencoder(
+    kind: string,
+    config: object,
+    weights: Weights,
+    options?: LoadOptions,
+  ): Promise<Autoencoder>;
   /** Stops what runs: its promise rejects with ABORTED. */
   abort(): void;
   memory(): Memory;

@@ -346,12 +346,10 @@ function describePicture(
   };
 }
 
-function createClient({ device, threads, memoryMode }: Config, logger: Logger): EngineClient {
-  const residency = { full: 'device', offload: 'offload', stream: 'stream', auto: undefined } as const;
+function createClient({ device, threads }: Config, logger: Logger): EngineClient {
   return new EngineClient({
     ...(device !== 'auto' && { device }),
     ...(threads > 0 && { threads }),
-    ...(residency[memoryMode] && { residency: residency[memoryMode] }),
     onLog: (level, message) => logger[level]({ from: 'engine' }, message),
   });
 }

@@ -42,7 +42,6 @@ describe('devices', () => {
     const invalid = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
     expect(make({ threads: 0 })).toThrow(invalid);
     expect(make({ threads: 1e9 })).toThrow(invalid);
-    expect(make({ residency: 'nowhere' })).toThrow(invalid);
     expect(make({ onLog: 'console' })).toThrow(invalid);
     expect(make({ device: 3 })).toThrow(invalid);
   });

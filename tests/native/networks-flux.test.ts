@@ -163,6 +163,26 @@ describe.skipIf(!schnell.present)(`what FLUX is given ${schnell.reason}`, () => 
       await expect(flux.predict(zeros(15, 6, 4), 1, [conditioning])).rejects.toMatchObject(refused);
     }));
 
+  test('a streamed network predicts the same', () =>
+    withEngine(operations[0]!, async (engine) => {
+      const golden = goldenCase('flux1-dev');
+      const tensors = fluxLayouts[0]!.rename(
+        viewTensors(await readWeightFile(golden.path('model.safetensors'))),
+      );
+      const config = readFluxConfig(tensors, '');
+      const inputs = golden.tensors('inputs.safetensors');
+      const predict = async (stream: boolean) => {
+        const flux = await engine.loadDenoiser('flux', config, toWeights(tensors), { stream });
+        const latent = element(inputs.get('b1.latent')!, 0);
+        const conditioning = await flux.condition(inputsOf(inputs, 'b1.', 0));
+        const [out] = await flux.predict(latent, 0.5, [conditioning]);
+        conditioning.close();
+        await flux.close();
+        return out!.data;
+      };
+      expect(await predict(true)).toEqual(await predict(false));
+    }));
+
   test('references change the prediction, and each of them counts', () =>
     withEngine(operations[0]!, async (engine) => {
       const { flux } = await loadFlux(engine, schnell.path('model.safetensors'), 'model.diffusion_model.');
