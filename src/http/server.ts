@@ -1,10 +1,12 @@
 // The HTTP server's life: binds, serves, and ends in order.
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { createAdaptorServer } from '@hono/node-server';
 import type { ImageService } from '../service/image-service.js';
 import type { JobStore } from '../service/jobs.js';
+import { resumeJobs, suspendJobs } from '../service/restart.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { type Logger, silentLogger } from '../shared/log.js';
 import { createApp } from './app.js';
@@ -17,7 +19,10 @@ export interface HttpServer {
   /** http://127.0.0.1:8765 */
   url: string;
   jobs: JobStore;
-  /** Takes no more requests, lets what runs end within `graceMs`, refuses what waits, ends the engine. */
+  /**
+   * Takes no more requests, lets what runs end within `graceMs`, refuses what waits, ends the engine. Jobs of /jobs that
+   * have not ended go on at the next start.
+   */
   close(graceMs?: number): Promise<void>;
 }
 
@@ -34,6 +39,8 @@ export async function startServer({
   const app = createApp({ service, logger });
   const server = createAdaptorServer({ fetch: app.fetch, hostname: config.host }) as Server;
   await listen(server, config.port, config.host.replace(/^\[(.*)\]$/, '$1'));
+  const restart = { folder: path.join(config.cacheDir, 'jobs'), logger };
+  await resumeJobs(app.jobs, restart);
   const { address, port, family } = server.address() as AddressInfo;
   const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   if (config.warmup) {
@@ -46,12 +53,14 @@ export async function startServer({
     close: async (graceMs = 0) => {
       const deadline = performance.now() + graceMs + ENDING_MS;
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const leave = await suspendJobs(app.jobs, restart);
       const ended = Promise.all(app.jobs.active().map((job) => job.ended));
       await service.close(graceMs);
       // what has left the engine is still to be written and sent; keep-alive connections are not waited for
       const sweep = setInterval(() => server.closeIdleConnections(), 20);
       await Promise.race([ended.then(() => closed), wait(Math.max(500, deadline - performance.now()))]);
       clearInterval(sweep);
+      await leave();
       await app.close();
       server.closeAllConnections();
       await closed;

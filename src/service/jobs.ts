@@ -3,9 +3,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Phase, Progress } from '../pipeline/types.js';
 import { ImageForgeError, type SerializedError } from '../shared/errors.js';
-import type { ImageService, SaveTarget } from './image-service.js';
+import type { ImageService, RunControls, SaveTarget } from './image-service.js';
 import { makePreview } from './pictures.js';
 import type { ImageRequest } from './requests.js';
+import { readResult, type SavedJob } from './restart.js';
 import type { ImageResult } from './results.js';
 
 export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
@@ -49,11 +50,14 @@ export interface JobTotals {
   seconds: number;
 }
 
+/** What a job does: the service's run, or, after a restart, the result that it had. */
+type Work = (controls: RunControls) => Promise<ImageResult>;
+
 const PREVIEW = { side: 512, bytes: 100_000 };
 
 export class Job {
-  readonly id = randomUUID();
-  readonly createdAt = new Date();
+  readonly id: string;
+  readonly createdAt: Date;
   readonly request: ImageRequest;
   /** Settles when the job has ended in any way; never rejects. */
   readonly ended: Promise<void>;
@@ -70,21 +74,24 @@ export class Job {
   error: ImageForgeError | null = null;
   readonly #controller = new AbortController();
   readonly #listeners = new Set<(event: NumberedEvent) => void>();
-  #nextId = 1;
+  #nextId: number;
+  #suspended = false;
 
-  constructor(service: ImageService, request: ImageRequest, { signal, priority, save }: JobOptions) {
+  constructor(work: Work, request: ImageRequest, { signal, priority, save }: JobOptions, before?: SavedJob) {
     this.request = request;
+    this.id = before?.id ?? randomUUID();
+    this.createdAt = before ? new Date(before.createdAt) : new Date();
+    this.#nextId = (before?.lastEvent ?? 0) + 1;
     const cancel = () => this.cancel();
     signal?.addEventListener('abort', cancel, { once: true });
     this.#emit({ type: 'queued', position: null });
-    this.ended = service
-      .run(request, {
-        signal: this.#controller.signal,
-        onPosition: (position) => this.#onPosition(position),
-        onProgress: (progress) => this.#onProgress(progress),
-        ...(priority !== undefined && { priority }),
-        ...(save && { save }),
-      })
+    this.ended = work({
+      signal: this.#controller.signal,
+      onPosition: (position) => this.#onPosition(position),
+      onProgress: (progress) => this.#onProgress(progress),
+      ...(priority !== undefined && { priority }),
+      ...(save && { save }),
+    })
       .then(
         (result) => this.#succeed(result),
         (error) => this.#fail(ImageForgeError.from(error)),
@@ -100,6 +107,11 @@ export class Job {
   /** Takes effect within a step; nothing happens to a job that has ended. */
   cancel(): void {
     this.#controller.abort();
+  }
+
+  /** It goes on after a restart: the program's end does not fail it from now on. */
+  suspend(): void {
+    this.#suspended = true;
   }
 
   /** @throws ImageForgeError that the job failed with. */
@@ -153,6 +165,14 @@ export class Job {
   }
 
   #fail(error: ImageForgeError): void {
+    if (this.#suspended && error.code === 'CLOSED') {
+      this.#end('queued');
+      this.error = new ImageForgeError('CLOSED', 'The server is ending; the job goes on at its next start.', {
+        hint: `Ask for job ${this.id} then.`,
+      });
+      this.#emit({ type: 'queued', position: null });
+      return;
+    }
     this.#end(error.code === 'ABORTED' ? 'cancelled' : 'failed');
     this.error = error;
     this.#emit({ type: 'failed', error: error.toJSON() });
@@ -193,18 +213,9 @@ export class JobStore {
 
   /** @throws ImageForgeError QUEUE_FULL before anything is read for the request. */
   start(request: ImageRequest, options: JobOptions = {}): Job {
-    const { limit } = this.#service.queue;
-    // what is being prepared counts too: pictures are decoded before a request joins the line
-    if (this.countActive() > limit) {
-      throw new ImageForgeError('QUEUE_FULL', `${limit} requests are waiting already, as many as may.`, {
-        hint: 'Try again in a while, or raise QUEUE_LIMIT.',
-        details: { limit },
-      });
-    }
-    const job = new Job(this.#service, request, options);
-    if (options.keep) this.#jobs.set(job.id, job);
-    else this.#unlisted.add(job);
-    void job.ended.then(() => this.#settle(job));
+    this.#requireRoom();
+    const job = new Job((controls) => this.#service.run(request, controls), request, options);
+    this.#add(job, options.keep === true);
     return job;
   }
 
@@ -214,12 +225,24 @@ export class JobStore {
     this.#jobs.set(job.id, job);
   }
 
+  isKept({ id }: Job): boolean {
+    return this.#jobs.has(id);
+  }
+
+  /** Goes on with a job of the last run. @throws ImageForgeError QUEUE_FULL. */
+  resume(saved: SavedJob): void {
+    const { request, result } = saved;
+    this.#requireRoom();
+    const work: Work = (controls) => (result ? readResult(result) : this.#service.run(request, controls));
+    this.#add(new Job(work, request, {}, saved), true);
+  }
+
   /** @throws ImageForgeError NOT_FOUND. */
   get(id: string): Job {
     const job = this.#jobs.get(id);
     if (job) return job;
     throw new ImageForgeError('NOT_FOUND', `There is no job ${id.slice(0, 64)}.`, {
-      hint: `The last ${this.#maxKept} jobs are kept, until the server ends.`,
+      hint: `The last ${this.#maxKept} jobs are kept.`,
     });
   }
 
@@ -239,6 +262,22 @@ export class JobStore {
   /** Mean seconds of a job: when a place in a full line is likely to become free. */
   meanSeconds(): number {
     return this.totals.done === 0 ? 1 : this.totals.seconds / this.totals.done;
+  }
+
+  /** What is being prepared counts too: pictures are decoded before a request joins the line. */
+  #requireRoom(): void {
+    const { limit } = this.#service.queue;
+    if (this.countActive() <= limit) return;
+    throw new ImageForgeError('QUEUE_FULL', `${limit} requests are waiting already, as many as may.`, {
+      hint: 'Try again in a while, or raise QUEUE_LIMIT.',
+      details: { limit },
+    });
+  }
+
+  #add(job: Job, keep: boolean): void {
+    if (keep) this.#jobs.set(job.id, job);
+    else this.#unlisted.add(job);
+    void job.ended.then(() => this.#settle(job));
   }
 
   #settle(job: Job): void {

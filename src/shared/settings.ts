@@ -44,7 +44,13 @@ export const settings = {
   ),
   threads: integer({ names: ['THREADS'], about: 'CPU threads; 0 = one per core.' }, 0, 0, 1024),
   outputDir: folder({ names: ['OUTPUT_DIR', 'FLUX_OUTPUT_DIR'], about: 'Where images land.' }, 'outputs'),
-  cacheDir: folder({ names: ['CACHE_DIR'], about: 'Images of seeded requests, returned at once.' }, 'cache'),
+  cacheDir: folder(
+    {
+      names: ['CACHE_DIR'],
+      about: "Images of seeded requests, returned at once; jobs that wait for the server's next start.",
+    },
+    'cache',
+  ),
   cacheMaxBytes: bytes(
     { names: ['CACHE_MAX_BYTES'], about: 'Size at which the least recently used images go; 0 = no cache.' },
     2 ** 30,

@@ -1,12 +1,13 @@
 // The server as a process of its own: under load, ended by signals, and after its engine was killed.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import sharp from 'sharp';
 import { afterEach, describe, expect, it } from 'vitest';
 import { testModel } from '../test-model.js';
-import { fox } from './open-server.js';
+import { fox, readEvents } from './open-server.js';
 
 const open: { child: ChildProcess; folder: string }[] = [];
 afterEach(() => {
@@ -16,8 +17,13 @@ afterEach(() => {
   }
 });
 
-async function start(behaviour: string, env: Record<string, string> = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'imageforge-process-'));
+interface StartOptions {
+  env?: Record<string, string>;
+  /** Default: a new one. */
+  folder?: string;
+}
+
+async function start(behaviour: string, { env = {}, folder = makeFolder() }: StartOptions = {}) {
   const script = join(import.meta.dirname, 'fake-server.mjs');
   const child = spawn(process.execPath, [script, folder, testModel.model, behaviour], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -31,7 +37,11 @@ async function start(behaviour: string, env: Record<string, string> = {}) {
   const post = (path: string, body: object) =>
     fetch(`${url}${path}`, { method: 'POST', body: JSON.stringify(body) });
   const status = async () => (await fetch(`${url}/status`)).json();
-  return { child, url, exited, post, status };
+  return { child, url, folder, exited, post, status };
+}
+
+function makeFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'imageforge-process-'));
 }
 
 const isAlive = (pid: number) => {
@@ -104,6 +114,63 @@ describe('SIGTERM', () => {
     expect((await running).status).toBe(503);
     expect(await exited).toBe(0);
     expect(performance.now() - begun).toBeLessThan(10_000);
+  });
+});
+
+describe('SIGTERM in the middle of jobs', () => {
+  it('keeps them for the next start, under their ids', async () => {
+    const first = await start('step=1000');
+    const picture = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#a03040' } })
+      .png()
+      .toBuffer();
+    const bodies = [
+      { ...fox, steps: 200 },
+      { prompt: 'winter', init_image: picture.toString('base64'), steps: 4, seed: 3 },
+      { ...fox, seed: 2, batch: 2 },
+      { ...fox, seed: 4 },
+    ];
+    const jobs: { id: string; events_url: string }[] = [];
+    for (const body of bodies) jobs.push(await (await first.post('/jobs', body)).json());
+    while ((await first.status()).queue.waiting !== 3) await sleep(20);
+    await fetch(`${first.url}/jobs/${jobs[3]!.id}`, { method: 'DELETE' });
+    const watching = fetch(`${first.url}${jobs[0]!.events_url}`).then((stream) => readEvents(stream));
+    const begun = performance.now();
+    first.child.kill('SIGTERM');
+    const seen = (await watching).at(-1)!;
+    expect(seen.event).toBe('queued');
+    expect(await first.exited).toBe(0);
+    expect(performance.now() - begun).toBeLessThan(10_000);
+
+    const second = await start('step=0', { folder: first.folder });
+    const get = (path: string, init?: RequestInit) => fetch(`${second.url}${path}`, init);
+    const tasks = ['text2img', 'img2img', 'text2img'];
+    for (const [i, { id, events_url }] of jobs.slice(0, 3).entries()) {
+      const events = await readEvents(
+        await get(events_url, i === 0 ? { headers: { 'Last-Event-ID': String(seen.id) } } : {}),
+      );
+      expect(events.at(-1)).toMatchObject({ event: 'done', data: { task: tasks[i] } });
+      if (i === 0) expect(events[0]!.id).toBe(seen.id + 1);
+      const job = await (await get(`/jobs/${id}`)).json();
+      expect(job).toMatchObject({ id, status: 'done' });
+      expect(existsSync(job.result.output_path)).toBe(true);
+    }
+    expect((await get(`/jobs/${jobs[3]!.id}`)).status).toBe(404);
+    expect(readdirSync(join(first.folder, 'cache', 'jobs'))).toEqual([]);
+  });
+
+  it('keeps the result of one that ended meanwhile', async () => {
+    const first = await start('step=200');
+    const job = await (await first.post('/jobs', { ...fox, seed: null, steps: 8 })).json();
+    while ((await first.status()).state !== 'busy') await sleep(20);
+    first.child.kill('SIGTERM');
+    expect(await first.exited).toBe(0);
+    const [image] = readdirSync(join(first.folder, 'outputs')).filter((name) => name.endsWith('.png'));
+
+    const second = await start('step=1000', { folder: first.folder });
+    const events = await readEvents(await fetch(`${second.url}${job.events_url}`));
+    const { data } = events.at(-1)!;
+    expect(data.output_path).toBe(join(first.folder, 'outputs', image!));
+    expect(Buffer.from(data.image_base64, 'base64')).toEqual(readFileSync(data.output_path));
   });
 });
 
