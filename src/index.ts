@@ -2,7 +2,13 @@
 
 export type { ModelFiles, Part } from './families/types.js';
 export { ImageForge, type ImageForgeOptions } from './library/image-forge.js';
-export type { EditOptions, GenerateOptions, InpaintOptions, PictureInput } from './library/options.js';
+export type {
+  EditOptions,
+  GenerateOptions,
+  InpaintOptions,
+  PictureInput,
+  TextToImageOptions,
+} from './library/options.js';
 export { GeneratedImage, type GenerationResult } from './library/result.js';
 export type { GenerationRun } from './library/run.js';
 export type { Device, Pixels } from './native/addon.js';

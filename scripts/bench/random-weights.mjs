@@ -1,25 +1,30 @@
-// Writes a full-size Stable Diffusion 1.5 checkpoint with random weights as GGUF, for the benchmark: the values don't
+// Writes full-size Stable Diffusion checkpoints with random weights as GGUF, for the benchmark: the values don't
 // matter for speed, but they are scaled so that activations stay finite. Quantised types apply to the matrices, and
 // to convolutions only where the type's block divides a kernel row; the rest stays F16 as published files have it.
 import { randomWeightStream } from './random-values.mjs';
-import { listTensors } from './sd15-layout.mjs';
+import { listTensors } from './sd-layout.mjs';
 
 const blocks = { f32: [1, 4], f16: [1, 2], q8_0: [32, 34], q4_0: [32, 18] };
 
+const titles = { sd15: ['sd1', 'SD 1.5'], sdxl: ['sdxl', 'SDXL'] };
+
 /**
+ * Streams: memory stays at a chunk of a tensor.
+ * @param {'sd15' | 'sdxl'} model
  * @param {string} path where the file goes
  * @param {'f16' | 'q8_0' | 'q4_0'} type of the matrices
  */
-export async function writeStableDiffusion15(path, type) {
+export async function writeStableDiffusion(model, path, type) {
   const { writeGguf } = await import('../../dist/weights/write-gguf.js');
-  const tensors = listTensors().map(({ name, shape }) => {
+  const tensors = listTensors(model).map(({ name, shape }) => {
     const own = chooseType(name, shape, type);
     const [values, bytes] = blocks[own];
     return { name, type: own, shape, bytes: (shape.reduce((a, b) => a * b, 1) / values) * bytes };
   });
+  const [architecture, title] = titles[model];
   const metadata = new Map([
-    ['general.architecture', { type: 'string', value: 'sd1' }],
-    ['general.name', { type: 'string', value: `SD 1.5 layout, random ${type.toUpperCase()} weights` }],
+    ['general.architecture', { type: 'string', value: architecture }],
+    ['general.name', { type: 'string', value: `${title} layout, random ${type.toUpperCase()} weights` }],
   ]);
   await writeGguf(path, metadata, tensors, (tensor) => randomWeightStream(tensor));
 }

@@ -1,6 +1,7 @@
 // `npm run bench`: what a generation costs on this machine, cold: prints a table and JSON.
 //   npm run bench                          pocket, then SD 1.5 (random weights) at 512 and 256 in F16, Q8_0 and Q4_0
 //   npm run bench -- --models pocket       only the embedded model
+//   npm run bench -- --models sdxl --types q8_0 --sizes 1024 --steps 2   SDXL, 3.9 GB of random weights
 //   npm run bench -- --types q8_0 --sizes 256 --steps 3 --threads 2 --json result.json
 // Seconds to ready: from an empty process to the first denoising step (start, load, text). Peaks are the engine
 // process's resident memory, files in use included. One step is two passes of the denoiser where guidance is above 1.
@@ -29,7 +30,7 @@ if (spawnSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit' }).status 
 const { EngineClient } = await import('../../dist/engine/client.js');
 const { planModel } = await import('../../dist/families/index.js');
 const { resolveRequest } = await import('../../dist/pipeline/resolve.js');
-const { writeStableDiffusion15 } = await import('./random-weights.mjs');
+const { writeStableDiffusion } = await import('./random-weights.mjs');
 
 const results = [];
 for (const scenario of await listScenarios()) {
@@ -63,11 +64,12 @@ async function listScenarios() {
       });
       continue;
     }
-    if (model !== 'sd15') throw new Error(`unknown model "${model}"; possible are pocket, sd15`);
+    if (!['sd15', 'sdxl'].includes(model))
+      throw new Error(`unknown model "${model}"; possible are pocket, sd15, sdxl`);
     for (const type of options.types.split(',')) {
-      const file = await makeWeights(type);
+      const file = await makeWeights(model, type);
       for (const size of options.sizes.split(',').map(Number)) {
-        scenarios.push({ name: `sd15 ${type}`, file, size, steps: Number(options.steps), guidance: 7 });
+        scenarios.push({ name: `${model} ${type}`, file, size, steps: Number(options.steps), guidance: 7 });
       }
     }
   }
@@ -75,9 +77,9 @@ async function listScenarios() {
 }
 
 /** The random checkpoint of this type, made on first use. */
-async function makeWeights(type) {
+async function makeWeights(model, type) {
   const folder = path.join(root, '.cache', 'bench');
-  const file = path.join(folder, `sd15-${type}.gguf`);
+  const file = path.join(folder, `${model}-${type}.gguf`);
   const exists = await access(file).then(
     () => true,
     () => false,
@@ -85,7 +87,7 @@ async function makeWeights(type) {
   if (!exists) {
     process.stderr.write(`writing ${path.relative(root, file)} …\n`);
     await mkdir(folder, { recursive: true });
-    await writeStableDiffusion15(file, type);
+    await writeStableDiffusion(model, file, type);
   }
   return file;
 }

@@ -27,6 +27,10 @@ export interface ImageOptions {
   batch?: string;
   clipSkip?: string;
   strength?: string;
+  hiresScale?: string;
+  hiresStrength?: string;
+  hiresSteps?: string;
+  hiresUpscaler?: string;
   assist?: true;
   cache: boolean;
 }
@@ -68,6 +72,20 @@ export function addImageOptions(command: Command): Command {
     .option('-v, --verbose', 'log what happens');
 }
 
+/** Those of `generate` alone. */
+export function addHiresOptions(command: Command): Command {
+  return command
+    .option('--hires-scale <n>', 'hires fix: enlarge the finished image so much and go over it once more')
+    .option('--hires-strength <n>', 'how much that second pass may change, 0 to 1 (default: 0.6)')
+    .option('--hires-steps <n>', 'steps of the second pass (default: as many as the first)')
+    .addOption(
+      new Option('--hires-upscaler <kind>', 'what is enlarged (default: latent)').choices([
+        'latent',
+        'pixel',
+      ]),
+    );
+}
+
 function collect(value: string, before: string[] = []): string[] {
   return [...before, value];
 }
@@ -95,6 +113,10 @@ export function toFields(prompt: string | undefined, options: ImageOptions): Rec
     batch: toNumber(options.batch),
     clip_skip: toNumber(options.clipSkip),
     strength: toNumber(options.strength),
+    hires_scale: toNumber(options.hiresScale),
+    hires_strength: toNumber(options.hiresStrength),
+    hires_steps: toNumber(options.hiresSteps),
+    hires_upscaler: options.hiresUpscaler,
     assist_prompt: options.assist,
     use_cache: options.cache,
   };

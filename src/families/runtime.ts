@@ -34,6 +34,8 @@ export interface EncodedPrompts {
 }
 
 export interface FamilyRuntime {
+  /** Prompts are encoded together with the picture's size: another size, other states. */
+  readonly readsSize?: boolean;
   /** `encoders` are in the order of plan.textEncoders. */
   encodePrompts(encoders: TextEncoder[], plan: ModelPlan, request: PromptRequest): Promise<EncodedPrompts>;
   noiseLevels(plan: ModelPlan, request: { width: number; height: number; steps: number }): NoiseLevels;

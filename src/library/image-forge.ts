@@ -2,7 +2,7 @@
 import { EngineClient } from '../engine/client.js';
 import type { ModelFiles, ModelPlan } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
-import { resolveRequest } from '../pipeline/resolve.js';
+import { finalSize, resolveRequest } from '../pipeline/resolve.js';
 import type { PipelineRequest, Progress } from '../pipeline/types.js';
 import { POCKET } from '../registry/catalog.js';
 import { resolveLoras } from '../registry/loras.js';
@@ -10,7 +10,7 @@ import { resolveModel } from '../registry/resolve-model.js';
 import { readConfig } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { takeLoraTags } from '../text/lora-tags.js';
-import type { EditOptions, GenerateOptions, InpaintOptions } from './options.js';
+import type { EditOptions, GenerateOptions, InpaintOptions, TextToImageOptions } from './options.js';
 import { readMask, readPicture } from './pictures.js';
 import { GeneratedImage, type GenerationResult } from './result.js';
 import { GenerationRun } from './run.js';
@@ -67,7 +67,7 @@ export class ImageForge implements AsyncDisposable {
    *   WEIGHTS_UNREADABLE, WEIGHTS_INVALID, UNSUPPORTED, OUT_OF_MEMORY, DEVICE_UNAVAILABLE, BAD_IMAGE, ABORTED,
    *   ENGINE_CRASHED, ADDON_MISSING, CLOSED.
    */
-  generate(options: GenerateOptions): GenerationRun {
+  generate(options: TextToImageOptions): GenerationRun {
     return this.#start(options, async () => ({}));
   }
 
@@ -146,11 +146,12 @@ export class ImageForge implements AsyncDisposable {
 }
 
 function describe(
-  { width, height, steps, guidance, sampler, schedule }: PipelineRequest,
+  request: PipelineRequest,
   { images, seconds, family }: Awaited<ReturnType<EngineClient['run']>>,
 ): GenerationResult {
   const [image, ...others] = images.map(({ pixels, seed }) => new GeneratedImage(pixels, seed));
   if (!image) throw new ImageForgeError('INTERNAL', 'The engine gave no picture.');
-  const settings = { width, height, steps, guidance, sampler, schedule };
+  const { steps, guidance, sampler, schedule } = request;
+  const settings = { ...finalSize(request), steps, guidance, sampler, schedule };
   return { image, images: [image, ...others], seconds, family, settings };
 }

@@ -37,6 +37,14 @@ export interface GenerateOptions {
   signal?: AbortSignal;
 }
 
+export interface TextToImageOptions extends GenerateOptions {
+  /**
+   * Hires fix: the finished picture is enlarged and gone over once more. `scale` 1 … 8 (default 2), `strength` 0 … 1
+   * (default 0.6), `steps` (default: as many as the first pass), `upscaler` 'latent' (default) or 'pixel'.
+   */
+  hires?: { scale?: number; strength?: number; steps?: number; upscaler?: 'latent' | 'pixel' };
+}
+
 export interface EditOptions extends GenerateOptions {
   /**
    * The picture to start from, stretched to width x height where both are given. Otherwise the size is the picture's

@@ -38,6 +38,7 @@ const COMMON = {
   loras: true,
   use_cache: true,
 } as const;
+const HIRES = { hires_scale: true, hires_strength: true, hires_steps: true, hires_upscaler: true } as const;
 const SOURCE = { image_path: true, init_image: true, strength: true } as const;
 const MASK = { mask_path: true, mask_image: true } as const;
 
@@ -49,7 +50,7 @@ export function addImageTools(server: McpServer, service: ImageService, jobs: Jo
       operation: 'generate',
       title: 'Generate an image',
       description: 'Generate an image from a text prompt, on this machine.',
-      schema: generate.pick(COMMON),
+      schema: generate.pick({ ...COMMON, ...HIRES }),
     },
     {
       name: 'edit_image',

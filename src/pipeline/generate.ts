@@ -12,6 +12,7 @@ import {
 import { throwIfAborted, withAbort } from './abort.js';
 import { requirePicture } from './check.js';
 import { createDenoise } from './denoise.js';
+import { countScheduleSteps, enlargeLatent, takeSecondPass } from './hires.js';
 import { encodePicture, encodePictures, takeTail } from './img2img.js';
 import { blend, holdOutside, makeMaskChannels, pasteBack, shrinkMask } from './inpaint.js';
 import type { LoadedModel } from './loaded-model.js';
@@ -44,7 +45,7 @@ async function run(
   { signal, onProgress, ...inspection }: RunOptions & Inspection,
 ): Promise<PipelineResult> {
   const { plan, runtime } = model;
-  const { prompt, negativePrompt, guidance, clipSkip, width, height, init, mask } = request;
+  const { prompt, negativePrompt, guidance, clipSkip, width, height, init, mask, hires } = request;
   const clock = new PhaseClock(onProgress);
 
   // 1. The networks, as many as fit beside each other, with the low-rank updates on them
@@ -54,8 +55,11 @@ async function run(
 
   // 2. Prompts -> text states, remembered from an earlier request where they are the same
   clock.enter('encode');
-  const words = { prompt, negativePrompt, guidance, clipSkip, width, height };
-  const prompts = await model.encodePrompts(words, signal);
+  const words = { prompt, negativePrompt, guidance, clipSkip };
+  const encode = (size: Size) => model.encodePrompts({ ...words, ...size }, signal);
+  const prompts = await encode({ width, height });
+  const largePrompts =
+    hires && runtime.readsSize ? await encode({ width: hires.width, height: hires.height }) : prompts;
 
   // 3. The picture and its mask -> latents
   const source = await encodeSource(model, request, signal);
@@ -67,12 +71,28 @@ async function run(
   const sigmas = init ? takeTail(whole, request.strength) : whole;
 
   // 5. Noise -> latents, one picture after the other under the same conditioning
-  const latents = await sampleBatch({
-    ...{ model, request, prompts, source, levels, sigmas, colours, clock, signal },
-    ...inspection,
-  });
+  const sampling = { model, request, colours, clock, signal, ...inspection };
+  const starts = Array.from({ length: request.batch }, () => source.latent);
+  let latents = await sampleBatch({ ...sampling, prompts, source, levels, sigmas, width, height, starts });
 
-  // 6. Latents -> pixels; what was not to be repainted comes from the picture itself
+  // 6. The same once more over the enlarged latents, where that was asked for
+  if (hires) {
+    const enlarged: Float32Array[] = [];
+    for (const [image, latent] of latents.entries()) {
+      clock.enter(hires.upscaler === 'pixel' ? 'decode' : 'encode', image);
+      enlarged.push(await enlargeLatent(model, latent, hires, signal));
+    }
+    const size = { width: hires.width, height: hires.height };
+    const steps = countScheduleSteps(hires);
+    const levels = runtime.noiseLevels(plan, { ...size, steps });
+    const sigmas = takeSecondPass(findSchedule(request.schedule, levels.kind).schedule(steps, levels), hires);
+    latents = await sampleBatch({
+      ...{ ...sampling, ...size, levels, sigmas, prompts: largePrompts, starts: enlarged },
+      source: plan.inpaint ? await encodeSource(model, { ...request, ...size }, signal) : source,
+    });
+  }
+
+  // 7. Latents -> pixels; what was not to be repainted comes from the picture itself
   const images: { pixels: Pixels; seed: number }[] = [];
   for (const [image, latent] of latents.entries()) {
     clock.enter('decode', image);
@@ -114,11 +134,18 @@ async function encodeSource(
   };
 }
 
-interface Sampling extends Inspection {
+interface Size {
+  width: number;
+  height: number;
+}
+
+interface Sampling extends Inspection, Size {
   model: LoadedModel;
   request: PipelineRequest;
   prompts: EncodedPrompts;
   source: Source;
+  /** By picture: the latent that it begins from, besides noise. */
+  starts: readonly (Float32Array | undefined)[];
   levels: NoiseLevels;
   sigmas: Float32Array;
   colours: LatentColours | undefined;
@@ -129,7 +156,7 @@ interface Sampling extends Inspection {
 async function sampleBatch(sampling: Sampling): Promise<Tensor[]> {
   const { model, request, prompts, source, levels, signal } = sampling;
   const { channels, factor } = model.plan.latent;
-  const shape = [channels, request.height / factor, request.width / factor];
+  const shape = [channels, sampling.height / factor, sampling.width / factor];
   const denoiser = await model.loadDenoiser(signal);
   const conditionings: Conditioning[] = [];
   try {
@@ -155,14 +182,15 @@ async function sample(
   denoise: Denoise,
   image: number,
   [channels, rows, columns]: number[],
-  { request, source, levels, sigmas, colours, clock, onStep, onLatent }: Sampling,
+  { request, source, starts, levels, sigmas, colours, clock, onStep, onLatent }: Sampling,
 ): Promise<Float32Array> {
   clock.enter('denoise', image, sigmas.length - 1);
   const draw = createNoise(request.noise, request.seed + image);
   const length = channels! * rows! * columns!;
   const noise = draw(length);
-  const noisy = (sigma: number) => addNoise(source.latent, noise, sigma, levels.kind);
-  const held = source.mask && source.latent && { mask: source.mask, latent: source.latent, noisy };
+  const start = starts[image];
+  const noisy = (sigma: number) => addNoise(start, noise, sigma, levels.kind);
+  const held = source.mask && start && { mask: source.mask, latent: start, noisy };
 
   const { sampler } = findSampler(request.sampler).entry;
   const sampled = await sampler(held ? holdOutside(denoise, held) : denoise, noisy(sigmas[0]!), sigmas, {

@@ -4,7 +4,7 @@ import type { ModelFiles, ModelPlan } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
 import { findSampler, findSchedule } from '../sampling/index.js';
 import { ImageForgeError } from '../shared/errors.js';
-import type { PipelineRequest, Task } from './types.js';
+import type { HiresPass, HiresUpscaler, PipelineRequest, Task } from './types.js';
 
 /** What a caller may leave open. Sizes in pixels; undefined means the default. */
 export interface GenerationOptions {
@@ -40,6 +40,19 @@ export interface GenerationOptions {
   /** Send a preview with every n-th step. Default: 0, never. */
   previewEvery?: number | undefined;
   loras?: { path: string; strength: number }[] | undefined;
+  /** A second pass over the enlarged picture; not over an initial picture. Default: none. */
+  hires?: HiresOptions | undefined;
+}
+
+export interface HiresOptions {
+  /** 1 … 8. Default: 2. */
+  scale?: number | undefined;
+  /** How much the second pass may change, 0 … 1. Default: 0.6. */
+  strength?: number | undefined;
+  /** Steps of the second pass. Default: as many as the first. */
+  steps?: number | undefined;
+  /** Default: 'latent', which needs a strength from 0.5 up; 'pixel' keeps what is there at lower ones. */
+  upscaler?: HiresUpscaler | undefined;
 }
 
 const MAX_BATCH = 64;
@@ -96,6 +109,8 @@ export function resolveRequest(
   if (init) requirePixels(init, width, height);
   if (mask) requireMask(mask, init, width, height);
 
+  if (options.hires && init) refuse('hires', 'a second pass over an initial picture', 'it without one');
+  const hires = options.hires && resolveHires(options.hires, { width, height, steps, multiple });
   const task: Task = mask ? 'inpaint' : init ? 'img2img' : 'txt2img';
   return {
     ...{ task, model, prompt, negativePrompt, width, height, steps, guidance, seed },
@@ -104,7 +119,31 @@ export function resolveRequest(
     ...(mask && { mask }),
     ...(references && references.length > 0 && { references }),
     ...(loras && loras.length > 0 && { loras }),
+    ...(hires && { hires }),
   };
+}
+
+/** Size of the finished pictures. */
+export function finalSize({ hires, width, height }: Pick<PipelineRequest, 'hires' | 'width' | 'height'>): {
+  width: number;
+  height: number;
+} {
+  return { width: hires?.width ?? width, height: hires?.height ?? height };
+}
+
+function resolveHires(
+  { scale = 2, strength = 0.6, steps, upscaler = 'latent' }: HiresOptions,
+  first: { width: number; height: number; steps: number; multiple: number },
+): HiresPass {
+  requireNumber('hires.scale', scale, 1, 8);
+  requireNumber('hires.strength', strength, 0, 1);
+  requireInteger('hires.steps', steps ?? first.steps, 1, MAX_STEPS);
+  if (upscaler !== 'latent' && upscaler !== 'pixel') refuse('hires.upscaler', upscaler, 'latent or pixel');
+  const grow = (side: number) => Math.round((side * scale) / first.multiple) * first.multiple;
+  const [width, height] = [grow(first.width), grow(first.height)];
+  requireSide('hires width', width, first.multiple);
+  requireSide('hires height', height, first.multiple);
+  return { width, height, scale, strength, steps: steps ?? first.steps, upscaler };
 }
 
 function requireSide(name: string, value: number, multiple: number): void {

@@ -33,6 +33,24 @@ export interface PipelineRequest {
   /** Send a preview with every n-th step; 0 = never. */
   previewEvery: number;
   loras?: { path: string; strength: number }[];
+  /** The picture is enlarged and gone over once more. */
+  hires?: HiresPass;
+}
+
+/** How a finished latent grows before the second pass: itself, or as the picture it stands for. */
+export type HiresUpscaler = 'latent' | 'pixel';
+
+export interface HiresPass {
+  /** Of the result. */
+  width: number;
+  height: number;
+  /** What was asked for; the sides are rounded to what the model can do. */
+  scale: number;
+  /** Steps that really run, over the last share `strength` of a schedule. */
+  steps: number;
+  /** 0 … 1 */
+  strength: number;
+  upscaler: HiresUpscaler;
 }
 
 export type Phase = 'load' | 'encode' | 'denoise' | 'decode';

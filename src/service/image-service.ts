@@ -2,7 +2,8 @@
 // this, and formats the answer.
 import path from 'node:path';
 import { EngineClient } from '../engine/client.js';
-import type { PipelineResult, Progress } from '../pipeline/types.js';
+import { finalSize } from '../pipeline/resolve.js';
+import type { HiresPass, PipelineResult, Progress } from '../pipeline/types.js';
 import { nameDefault, requireDefault, resolveModel } from '../registry/resolve-model.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
@@ -12,11 +13,18 @@ import { PromptAssistant } from './assist.js';
 import { type CachedPicture, cacheKey, PictureCache } from './cache.js';
 import { Lifecycle, type LifecycleStatus } from './lifecycle.js';
 import { limitConcurrency } from './limit.js';
-import { formatFileTime, formatLocalTime, formatUtcTime, type ImageMetadata, nameTask } from './metadata.js';
+import {
+  formatFileTime,
+  formatLocalTime,
+  formatUtcTime,
+  type HiresFacts,
+  type ImageMetadata,
+  nameTask,
+} from './metadata.js';
 import { ModelMemory } from './model-memory.js';
 import { prepareFolder, saveOutput } from './outputs.js';
 import { formatParameters } from './parameters.js';
-import { encodePng } from './pictures.js';
+import { encodePng, type Size } from './pictures.js';
 import { insertPngText } from './png-text.js';
 import { type PreparedRequest, prepareRequest } from './prepare.js';
 import { JobQueue } from './queue.js';
@@ -124,7 +132,8 @@ export class ImageService {
     const prepared = await this.#preparing(() => this.#prepare(wanted));
     const { request } = prepared;
     const folder = save.file ? path.dirname(save.file) : (save.folder ?? this.config.outputDir);
-    const needed = request.batch * (request.width * request.height * 4 + 2 ** 16);
+    const size = finalSize(request);
+    const needed = request.batch * (size.width * size.height * 4 + 2 ** 16);
     if (save.enabled !== false) await prepareFolder(folder, needed);
     signal?.throwIfAborted();
     controls.onPrompt?.(request.prompt);
@@ -151,8 +160,7 @@ export class ImageService {
       seed: request.seed,
       steps: request.steps,
       guidance: request.guidance,
-      width: request.width,
-      height: request.height,
+      ...size,
       elapsedSeconds,
       prompt: request.prompt,
       negativePrompt: request.negativePrompt,
@@ -319,8 +327,7 @@ function describePicture(
     steps: request.steps,
     guidance: request.guidance,
     guidance_scale: request.guidance,
-    width: request.width,
-    height: request.height,
+    ...finalSize(request),
     model: model.key,
     model_id: model.entry?.hubId ?? plan.name,
     family: plan.family,
@@ -330,6 +337,7 @@ function describePicture(
     noise: request.noise,
     clip_skip: request.clipSkip,
     strength: request.init ? request.strength : null,
+    hires: request.hires ? describeHires(request, request.hires) : null,
     loras: (request.loras ?? []).map((lora) => ({
       name: path.parse(lora.path).name,
       strength: lora.strength,
@@ -344,6 +352,10 @@ function describePicture(
     filename: '',
     software: `imageforge ${readVersion()}`,
   };
+}
+
+function describeHires({ width, height }: Size, { scale, steps, strength, upscaler }: HiresPass): HiresFacts {
+  return { first_width: width, first_height: height, scale, steps, strength, upscaler };
 }
 
 function createClient({ device, threads }: Config, logger: Logger): EngineClient {

@@ -1,5 +1,5 @@
 // What is written about a picture: the sidecar's fields (those of both replaced programs) and the times in their forms.
-import type { Task } from '../pipeline/types.js';
+import type { HiresUpscaler, Task } from '../pipeline/types.js';
 
 /** One picture's sidecar. Fields that both programs have under different names appear under both. */
 export interface ImageMetadata {
@@ -21,6 +21,8 @@ export interface ImageMetadata {
   noise: string;
   clip_skip: number;
   strength: number | null;
+  /** The second pass; width and height above are those of its result. */
+  hires: HiresFacts | null;
   loras: { name: string; strength: number }[];
   /** The prompt was expanded; `original_prompt` is what was asked. */
   assisted: boolean;
@@ -33,6 +35,15 @@ export interface ImageMetadata {
   saved_at_iso: string;
   filename: string;
   software: string;
+}
+
+export interface HiresFacts {
+  first_width: number;
+  first_height: number;
+  scale: number;
+  steps: number;
+  strength: number;
+  upscaler: HiresUpscaler;
 }
 
 /** The tasks' names in answers and sidecars. */

@@ -1,21 +1,30 @@
 // The Stable Diffusion WebUI's "parameters" text, which other tools read out of PNG files: prompt lines, negative
 // prompt lines, then one line "Steps: 20, Sampler: Euler a, …". Written for, and read like, the WebUI's own parser.
+import type { HiresUpscaler } from '../pipeline/types.js';
 import { samplerEntries, scheduleEntries } from '../sampling/index.js';
 import type { ImageMetadata } from './metadata.js';
 
 export type ParameterSource = Omit<ImageMetadata, 'filename' | 'timestamp' | 'saved_at_iso' | 'cached'>;
 
+/** The WebUI's names; its "Lanczos" enlarges pictures. */
+const UPSCALERS: Record<HiresUpscaler, string> = { latent: 'Latent', pixel: 'Lanczos' };
+
 /** The text of one picture. */
 export function formatParameters(meta: ParameterSource): string {
+  const { hires } = meta;
   const settings: [string, string | number | null][] = [
     ['Steps', meta.steps],
     ['Sampler', findLabel(samplerEntries, meta.sampler)],
     ['Schedule type', findLabel(scheduleEntries, meta.schedule)],
     ['CFG scale', meta.guidance],
     ['Seed', meta.seed],
-    ['Size', `${meta.width}x${meta.height}`],
+    // the WebUI writes the size of the first pass, which it needs to make the picture again
+    ['Size', `${hires?.first_width ?? meta.width}x${hires?.first_height ?? meta.height}`],
     ['Model', meta.model],
-    ['Denoising strength', meta.strength],
+    ['Denoising strength', hires?.strength ?? meta.strength],
+    ['Hires upscale', hires?.scale ?? null],
+    ['Hires steps', hires && hires.steps !== meta.steps ? hires.steps : null],
+    ['Hires upscaler', hires && UPSCALERS[hires.upscaler]],
     ['Clip skip', meta.clip_skip > 1 ? meta.clip_skip : null],
     ['RNG', meta.noise === 'torch' ? 'CPU' : null],
     ['Lora', meta.loras.map(({ name, strength }) => `${name}: ${strength}`).join(', ') || null],

@@ -1,7 +1,7 @@
 // From a door's request to one that the pipeline runs: the model and its plan, the size, the pictures, every default.
 // All that can be refused is refused here, before anything waits or is loaded.
 import type { ModelPlan } from '../families/types.js';
-import { resolveRequest } from '../pipeline/resolve.js';
+import { finalSize, resolveRequest } from '../pipeline/resolve.js';
 import type { PipelineRequest } from '../pipeline/types.js';
 import { POCKET } from '../registry/catalog.js';
 import { findLora, missingLora, resolveLoras } from '../registry/loras.js';
@@ -63,11 +63,13 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
       mask: mask && (await decodeMask(mask, size, 'mask_image')),
       previewEvery: safe.previewEvery,
       loras,
+      hires: safe.hires,
     },
     model.files,
     { ...plan, defaults },
   );
-  requireMemory(model.key, plan, size, config);
+  requireSides(finalSize(request), model);
+  requireMemory(model.key, plan, finalSize(request), config);
   const files = [...listWeightFiles(plan), ...loras.map(({ path }) => path)];
   const identities = await Promise.all(files.map((file) => identifyExisting(file, context)));
   return {

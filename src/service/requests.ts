@@ -2,6 +2,7 @@
 // Fields keep the names of both replaced programs; where those differ, both spellings work.
 import { z } from 'zod';
 import type { Part } from '../families/types.js';
+import type { HiresOptions } from '../pipeline/resolve.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { takeLoraTags } from '../text/lora-tags.js';
 
@@ -28,6 +29,8 @@ export interface ImageRequest {
   strength?: number | undefined;
   init?: PictureSource | undefined;
   mask?: PictureSource | undefined;
+  /** A second pass over the enlarged picture. */
+  hires?: HiresOptions | undefined;
   /** Expand the prompt with Ollama first. */
   assist: boolean;
   useCache: boolean;
@@ -152,8 +155,32 @@ export function createRequestSchemas(limits: RequestLimits) {
     image_path: path.nullish().describe('The same as init_image_path'),
     strength: z.number().min(0).max(1).nullish().describe('0 keeps the original, 1 regenerates it'),
   };
+  const hires = {
+    hires_scale: z
+      .number()
+      .min(1)
+      .max(8)
+      .nullish()
+      .describe('Hires fix: enlarge the finished picture by this and go over it once more; default: not'),
+    hires_strength: z
+      .number()
+      .min(0)
+      .max(1)
+      .nullish()
+      .describe('How much that second pass may change; default 0.6'),
+    hires_steps: z
+      .int()
+      .min(1)
+      .max(LIMITS.steps)
+      .nullish()
+      .describe('Steps of the second pass; default: as many as the first'),
+    hires_upscaler: z
+      .enum(['latent', 'pixel'])
+      .nullish()
+      .describe('What is enlarged: the latent (default; needs a strength from 0.5 up) or the picture'),
+  };
   return {
-    generate: z.object(common).describe('Text to image'),
+    generate: z.object({ ...common, ...hires }).describe('Text to image'),
     edit: z.object({ ...common, ...source }).describe('Image to image; strength is 0.6 by default'),
     inpaint: z
       .object({
@@ -178,7 +205,7 @@ const DEFAULT_STRENGTH = { generate: undefined, edit: 0.6, inpaint: 0.85 } as co
 export function parseRequest(operation: Operation, input: unknown, schemas: RequestSchemas): ImageRequest {
   const parsed = schemas[operation].safeParse(input);
   if (!parsed.success) throw describeProblems(parsed.error, input);
-  const fields = parsed.data as z.infer<RequestSchemas['inpaint']>;
+  const fields = parsed.data as z.infer<RequestSchemas['inpaint'] & RequestSchemas['generate']>;
   const pick = <T>(...names: (keyof typeof fields)[]): T | undefined => pickOne<T>(fields, names);
   const init =
     operation === 'generate'
@@ -213,11 +240,33 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     strength: init ? (fields.strength ?? DEFAULT_STRENGTH[operation]) : undefined,
     init,
     mask,
+    hires: readHires(fields),
     assist: pick<boolean>('assist_prompt', 'assist') ?? false,
     useCache: fields.use_cache ?? true,
     returnMode: fields.return_mode ?? 'both',
     previewEvery: fields.preview_every ?? 0,
   };
+}
+
+function readHires({
+  hires_scale: scale,
+  hires_strength: strength,
+  hires_steps: steps,
+  hires_upscaler: upscaler,
+}: Partial<z.infer<RequestSchemas['generate']>>): HiresOptions | undefined {
+  if (typeof scale === 'number')
+    return {
+      scale,
+      strength: strength ?? undefined,
+      steps: steps ?? undefined,
+      upscaler: upscaler ?? undefined,
+    };
+  const given = Object.entries({ hires_strength: strength, hires_steps: steps, hires_upscaler: upscaler })
+    .filter(([, value]) => value !== undefined && value !== null)
+    .map(([name]) => name);
+  if (given.length > 0)
+    throw invalid(`${given.join(', ')}: expected hires_scale beside it, found none`, { fields: given });
+  return undefined;
 }
 
 /** The value of a field that has several names; two that disagree are refused. */

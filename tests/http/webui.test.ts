@@ -47,6 +47,22 @@ const full = {
 };
 
 describe('txt2img', () => {
+  it('enlarges and goes over the image once more with enable_hr', async () => {
+    const hires = { enable_hr: true, hr_scale: 1.5, hr_upscaler: 'Latent', hr_second_pass_steps: 2 };
+    const response = await post('txt2img', { ...full, ...hires });
+    expect(response.status).toBe(200);
+    const { images, info } = await response.json();
+    expect(await sharp(Buffer.from(images[0], 'base64')).metadata()).toMatchObject({ width: 96, height: 96 });
+    const facts = JSON.parse(info);
+    expect(facts).toMatchObject({ width: 96, height: 96, denoising_strength: 0.6 });
+    expect(facts.infotexts[0]).toMatch(
+      /Size: 64x64, .*Denoising strength: 0\.6, Hires upscale: 1\.5, Hires steps: 2, Hires upscaler: Latent/,
+    );
+    const unknown = await post('txt2img', { ...full, ...hires, hr_upscaler: 'Magic' });
+    expect(unknown.status).toBe(400);
+    expect(await unknown.text()).toContain('hr_upscaler');
+  });
+
   it('answers with images, the request and infotexts', async () => {
     const response = await post('txt2img', { ...full, batch_size: 2 });
     expect(response.status).toBe(200);

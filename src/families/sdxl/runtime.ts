@@ -4,6 +4,7 @@ import type { FamilyRuntime } from '../runtime.js';
 import { encodeSdxlPrompts } from './text.js';
 
 export const sdxlRuntime: FamilyRuntime = {
+  readsSize: true,
   encodePrompts: encodeSdxlPrompts,
   noiseLevels: () => diffusionLevels('sdxl'),
 };

@@ -24,6 +24,28 @@ export function toFields(body: Fields, checkpoint: string | undefined): Fields {
   };
 }
 
+/** Upscalers by the WebUI's names. */
+const UPSCALERS: Record<string, string> = { latent: 'latent', lanczos: 'pixel' };
+
+export function readHires(body: Fields): Fields {
+  if (body.enable_hr !== true) return {};
+  for (const side of ['hr_resize_x', 'hr_resize_y'])
+    if (typeof body[side] === 'number' && body[side] > 0)
+      refuseField(
+        side,
+        `${side}: expected 0, found ${body[side]}; the size of the second pass follows hr_scale`,
+      );
+  const name = body.hr_upscaler ?? 'Latent';
+  const upscaler = UPSCALERS[String(name).toLowerCase()];
+  if (!upscaler) refuseField('hr_upscaler', `hr_upscaler: expected Latent or Lanczos, found ${name}`);
+  return {
+    hires_scale: body.hr_scale ?? 2,
+    hires_strength: body.denoising_strength ?? 0.75,
+    hires_steps: body.hr_second_pass_steps === 0 ? undefined : body.hr_second_pass_steps,
+    hires_upscaler: upscaler,
+  };
+}
+
 function choose(name: unknown): unknown {
   return typeof name === 'string' && AUTOMATIC.test(name) ? undefined : name;
 }

@@ -11,7 +11,7 @@ import type { Doors } from '../context.js';
 import { refuseField } from '../errors.js';
 import type { Routes } from '../routes.js';
 import type { WebUiState } from './webui.js';
-import { type Fields, readBase64, toFields } from './webui-fields.js';
+import { type Fields, readBase64, readHires, toFields } from './webui-fields.js';
 
 /** Enough for a picture that grows, few enough to cost nothing. */
 const PREVIEW_EVERY = 2;
@@ -37,7 +37,14 @@ const common = {
   send_images: z.boolean().nullish().describe('Default true'),
   save_images: z.boolean().nullish().describe('Write them to the output folder; default false'),
 };
-const txt2img = z.looseObject(common);
+const txt2img = z.looseObject({
+  ...common,
+  enable_hr: z.boolean().nullish().describe('Hires fix: a second pass over the enlarged image'),
+  hr_scale: z.number().nullish().describe('Default 2'),
+  hr_upscaler: z.string().nullish().describe('Latent (default) or Lanczos, which enlarges the picture'),
+  hr_second_pass_steps: z.int().nullish().describe('Default 0: as many as the first pass'),
+  denoising_strength: z.number().nullish().describe('Of the second pass; default 0.75'),
+});
 const img2img = z.looseObject({
   ...common,
   init_images: z.array(z.string()).describe('base64 or data URLs; the first one is used'),
@@ -67,7 +74,8 @@ export function addWebUiImageRoutes(routes: Routes, doors: Doors, state: WebUiSt
     },
     async (c) => {
       const body = await readJson(c);
-      return run(c, 'generate', body, toFields(body, state.checkpoint), doors, state);
+      const fields = { ...toFields(body, state.checkpoint), ...readHires(body) };
+      return run(c, 'generate', body, fields, doors, state);
     },
   );
   routes.add(
@@ -141,7 +149,7 @@ function describe({ images, ...result }: ImageResult): Fields {
     batch_size: images.length,
     sd_model_name: result.model,
     sd_model_hash: null,
-    denoising_strength: metadata.strength,
+    denoising_strength: metadata.hires?.strength ?? metadata.strength,
     clip_skip: metadata.clip_skip,
     index_of_first_image: 0,
     infotexts,

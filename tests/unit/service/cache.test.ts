@@ -79,6 +79,7 @@ describe('cacheKey', () => {
   };
   const weights = { identities: ['w'], device: 'cpu' };
   const init = { rgb: new Uint8Array(192), width: 8, height: 8 };
+  const hires = { width: 16, height: 16, scale: 2, steps: 4, strength: 0.6, upscaler: 'latent' } as const;
   const of = (change: Partial<PipelineRequest> = {}, seed = 1) =>
     cacheKey({ ...request, ...change }, seed, weights);
 
@@ -104,6 +105,9 @@ describe('cacheKey', () => {
       of({ task: 'inpaint', init, mask: new Uint8Array(64).fill(255) }),
       of({ loras: [{ path: '/l', strength: 1 }] }),
       of({ loras: [{ path: '/l', strength: 0.5 }] }),
+      of({ hires }),
+      of({ hires: { ...hires, strength: 0.4 } }),
+      of({ hires: { ...hires, upscaler: 'pixel' } }),
       cacheKey(request, 1, { identities: ['w2'], device: 'cpu' }),
       cacheKey(request, 1, { identities: ['w'], device: 'cuda' }),
     ];

@@ -19,6 +19,7 @@ const base: ParameterSource = {
   noise: 'philox',
   clip_skip: 1,
   strength: null,
+  hires: null,
   loras: [],
   assisted: false,
   original_prompt: null,
@@ -46,6 +47,23 @@ describe('formatParameters', () => {
     });
     expect(text).toContain('Denoising strength: 0.6, Clip skip: 2, RNG: CPU, Lora: "lcm: 1"');
     expect(formatParameters(base)).not.toMatch(/Denoising|Clip skip|RNG|Lora|Negative/);
+  });
+
+  it('writes a second pass as the WebUI does: the size is the first one’s', () => {
+    const hires = { first_width: 512, first_height: 768, scale: 2, steps: 10, strength: 0.4 };
+    const large = { ...base, width: 1024, height: 1536 };
+    const text = formatParameters({ ...large, hires: { ...hires, upscaler: 'latent' } });
+    expect(parseParameters(text)).toMatchObject({
+      Size: '512x768',
+      'Denoising strength': '0.4',
+      'Hires upscale': '2',
+      'Hires steps': '10',
+      'Hires upscaler': 'Latent',
+    });
+    const same = formatParameters({ ...large, hires: { ...hires, steps: 20, upscaler: 'pixel' } });
+    expect(same).toContain('Hires upscaler: Lanczos');
+    expect(same).not.toContain('Hires steps');
+    expect(formatParameters(base)).not.toContain('Hires');
   });
 
   it.each([

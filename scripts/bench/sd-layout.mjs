@@ -1,16 +1,32 @@
-// The tensors of Stable Diffusion 1.5 in the original single-file layout: names and shapes (PyTorch order), derived
-// from the published configuration. The benchmark fills them with random values.
+// The tensors of Stable Diffusion 1.5 and XL in single-file layouts: names and shapes (PyTorch order), derived from the
+// published configurations. The benchmark fills them with random values.
 
-const unetChannels = [320, 640, 1280, 1280];
 const autoencoderChannels = [128, 256, 512, 512];
-const contextWidth = 768;
 const timeWidth = 1280;
 
 /** @typedef {{ name: string, shape: number[] }} Entry */
 
-/** @returns {Entry[]} about 1130 tensors, 1.07 billion values */
-export function listTensors() {
-  return [...listText(), ...listUnet(), ...listAutoencoder()];
+const layouts = {
+  sd15: {
+    text: [{ root: 'cond_stage_model.transformer', width: 768, layers: 12, projection: 0 }],
+    unet: { channels: [320, 640, 1280, 1280], depth: [1, 1, 1, 0], middle: 1, context: 768, vector: 0 },
+  },
+  sdxl: {
+    text: [
+      { root: 'cond_stage_model.transformer', width: 768, layers: 12, projection: 0 },
+      { root: 'cond_stage_model.1.transformer', width: 1280, layers: 32, projection: 1280 },
+    ],
+    unet: { channels: [320, 640, 1280], depth: [0, 2, 10], middle: 10, context: 2048, vector: 2816 },
+  },
+};
+
+/**
+ * @param {'sd15' | 'sdxl'} model
+ * @returns {Entry[]} sd15: about 1130 tensors, 1.07 billion values; sdxl: about 2640 and 3.47 billion
+ */
+export function listTensors(model) {
+  const { text, unet } = layouts[model];
+  return [...text.flatMap(listText), ...listUnet(unet), ...listAutoencoder()];
 }
 
 function linear(name, input, output, bias = true) {
@@ -32,15 +48,14 @@ function norm(name, channels) {
   ];
 }
 
-function listText() {
-  const root = 'cond_stage_model.transformer.text_model';
-  const width = 768;
+function listText({ root, width, layers, projection }) {
+  const model = `${root}.text_model`;
   const entries = [
-    { name: `${root}.embeddings.token_embedding.weight`, shape: [49408, width] },
-    { name: `${root}.embeddings.position_embedding.weight`, shape: [77, width] },
+    { name: `${model}.embeddings.token_embedding.weight`, shape: [49408, width] },
+    { name: `${model}.embeddings.position_embedding.weight`, shape: [77, width] },
   ];
-  for (let i = 0; i < 12; i++) {
-    const layer = `${root}.encoder.layers.${i}`;
+  for (let i = 0; i < layers; i++) {
+    const layer = `${model}.encoder.layers.${i}`;
     for (const part of ['q_proj', 'k_proj', 'v_proj', 'out_proj']) {
       entries.push(...linear(`${layer}.self_attn.${part}`, width, width));
     }
@@ -50,7 +65,8 @@ function listText() {
       ...linear(`${layer}.mlp.fc2`, 4 * width, width),
     );
   }
-  return [...entries, ...norm(`${root}.final_layer_norm`, width)];
+  entries.push(...norm(`${model}.final_layer_norm`, width));
+  return projection ? [...entries, ...linear(`${root}.text_projection`, width, projection, false)] : entries;
 }
 
 function unetResBlock(name, input, output) {
@@ -64,64 +80,76 @@ function unetResBlock(name, input, output) {
   ];
 }
 
-function spatialTransformer(name, channels) {
-  const block = `${name}.transformer_blocks.0`;
-  const attention = (part, context) => [
+/** XL's transformers stand between matrices, 1.5's between convolutions. */
+function spatialTransformer(name, channels, depth, { context, vector }) {
+  const project = (part) =>
+    vector ? linear(`${name}.${part}`, channels, channels) : conv(`${name}.${part}`, channels, channels, 1);
+  const entries = [...norm(`${name}.norm`, channels), ...project('proj_in')];
+  for (let i = 0; i < depth; i++)
+    entries.push(...transformerBlock(`${name}.transformer_blocks.${i}`, channels, context));
+  return [...entries, ...project('proj_out')];
+}
+
+function transformerBlock(block, channels, context) {
+  const attention = (part, keys) => [
     ...linear(`${block}.${part}.to_q`, channels, channels, false),
-    ...linear(`${block}.${part}.to_k`, context, channels, false),
-    ...linear(`${block}.${part}.to_v`, context, channels, false),
+    ...linear(`${block}.${part}.to_k`, keys, channels, false),
+    ...linear(`${block}.${part}.to_v`, keys, channels, false),
     ...linear(`${block}.${part}.to_out.0`, channels, channels),
   ];
   return [
-    ...norm(`${name}.norm`, channels),
-    ...conv(`${name}.proj_in`, channels, channels, 1),
     ...attention('attn1', channels),
-    ...attention('attn2', contextWidth),
+    ...attention('attn2', context),
     ...linear(`${block}.ff.net.0.proj`, channels, 8 * channels),
     ...linear(`${block}.ff.net.2`, 4 * channels, channels),
-    ...norm(`${block}.norm1`, channels),
-    ...norm(`${block}.norm2`, channels),
-    ...norm(`${block}.norm3`, channels),
-    ...conv(`${name}.proj_out`, channels, channels, 1),
+    ...['norm1', 'norm2', 'norm3'].flatMap((part) => norm(`${block}.${part}`, channels)),
   ];
 }
 
-function listUnet() {
+function listUnet(unet) {
   const root = 'model.diffusion_model';
+  const last = unet.channels.length - 1;
+  const widest = unet.channels[last];
   const entries = [
     ...linear(`${root}.time_embed.0`, 320, timeWidth),
     ...linear(`${root}.time_embed.2`, timeWidth, timeWidth),
     ...conv(`${root}.input_blocks.0.0`, 4, 320, 3),
   ];
+  if (unet.vector) {
+    entries.push(...linear(`${root}.label_emb.0.0`, unet.vector, timeWidth));
+    entries.push(...linear(`${root}.label_emb.0.2`, timeWidth, timeWidth));
+  }
+  const attend = (name, level) =>
+    unet.depth[level] ? spatialTransformer(name, unet.channels[level], unet.depth[level], unet) : [];
   const skips = [320];
   let channels = 320;
   let index = 1;
-  unetChannels.forEach((output, level) => {
+  unet.channels.forEach((output, level) => {
     for (let i = 0; i < 2; i++, index++) {
       entries.push(...unetResBlock(`${root}.input_blocks.${index}.0`, channels, output));
-      if (level < 3) entries.push(...spatialTransformer(`${root}.input_blocks.${index}.1`, output));
+      entries.push(...attend(`${root}.input_blocks.${index}.1`, level));
       channels = output;
       skips.push(channels);
     }
-    if (level < 3) {
+    if (level < last) {
       entries.push(...conv(`${root}.input_blocks.${index}.0.op`, channels, channels, 3));
       skips.push(channels);
       index++;
     }
   });
-  entries.push(...unetResBlock(`${root}.middle_block.0`, 1280, 1280));
-  entries.push(...spatialTransformer(`${root}.middle_block.1`, 1280));
-  entries.push(...unetResBlock(`${root}.middle_block.2`, 1280, 1280));
+  entries.push(...unetResBlock(`${root}.middle_block.0`, widest, widest));
+  entries.push(...spatialTransformer(`${root}.middle_block.1`, widest, unet.middle, unet));
+  entries.push(...unetResBlock(`${root}.middle_block.2`, widest, widest));
   index = 0;
-  for (let level = 3; level >= 0; level--) {
-    const output = unetChannels[level];
+  for (let level = last; level >= 0; level--) {
+    const output = unet.channels[level];
     for (let i = 0; i < 3; i++, index++) {
       const block = `${root}.output_blocks.${index}`;
       entries.push(...unetResBlock(`${block}.0`, channels + skips.pop(), output));
       channels = output;
-      if (level < 3) entries.push(...spatialTransformer(`${block}.1`, output));
+      entries.push(...attend(`${block}.1`, level));
       if (i === 2 && level > 0)
-        entries.push(...conv(`${block}.${level < 3 ? 2 : 1}.conv`, output, output, 3));
+        entries.push(...conv(`${block}.${unet.depth[level] ? 2 : 1}.conv`, output, output, 3));
     }
   }
   return [...entries, ...norm(`${root}.out.0`, 320), ...conv(`${root}.out.2`, 320, 4, 3)];
