@@ -2,11 +2,26 @@
 #include "addon/engine_state.h"
 
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 #include "core/log.h"
 #include "core/profile.h"
 
 namespace imageforge::addon {
+
+/// To a person (IMAGEFORGE_PROFILE=1), or to the end of the file that the variable names, for a program.
+static void report_profile(const std::string & network, const Profile & profile) {
+    const char * target = std::getenv("IMAGEFORGE_PROFILE");
+    if (!target || std::strcmp(target, "1") == 0) {
+        std::fprintf(stderr, "profile of %s\n%s", network.c_str(), format_profile(profile, 30).c_str());
+        return;
+    }
+    std::FILE * file = std::fopen(target, "a");
+    if (!file || std::fputs(profile_json(network, profile).c_str(), file) < 0)
+        log_line(LogLevel::Warn, std::string("The profile can't be written to ") + target + ".");
+    if (file) std::fclose(file);
+}
 
 void ModuleState::profile_as(const std::string & name) {
     profiled_as_ = name;
@@ -14,9 +29,7 @@ void ModuleState::profile_as(const std::string & name) {
 }
 
 void ModuleState::release() {
-    if (runner && !profiled_as_.empty())
-        std::fprintf(stderr, "profile of %s\n%s", profiled_as_.c_str(),
-                     format_profile(runner->stop_profile(), 30).c_str());
+    if (runner && !profiled_as_.empty()) report_profile(profiled_as_, runner->stop_profile());
     runner.reset();
     loras = {};
     store.reset();

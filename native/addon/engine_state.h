@@ -24,7 +24,8 @@ struct ModuleState {
     std::unique_ptr<Runner> runner;
     bool closed = false;
 
-    /// IMAGEFORGE_PROFILE=1: times every operation, and prints a table to stderr when the network is closed.
+    /// IMAGEFORGE_PROFILE: times every operation. When the network is closed a table goes to stderr (1), or a
+    /// line of JSON to the end of the file of that name (anything else).
     void profile_as(const std::string & name);
     /// Frees everything that was loaded.
     virtual void release();

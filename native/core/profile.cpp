@@ -39,6 +39,47 @@ double count_flop(const ggml_tensor * node) {
     }
 }
 
+/// The kind of work, for sums over a network. Our own kernels are told by the names that they give their
+/// nodes.
+const char * kind_of(const ggml_tensor * node) {
+    switch (node->op) {
+        case GGML_OP_CONV_2D:
+        case GGML_OP_IM2COL:
+            return "convolution";
+        case GGML_OP_MUL_MAT:
+        case GGML_OP_OUT_PROD:
+            return "product";
+        case GGML_OP_FLASH_ATTN_EXT:
+        case GGML_OP_SOFT_MAX:
+            return "attention";
+        case GGML_OP_NORM:
+        case GGML_OP_RMS_NORM:
+        case GGML_OP_GROUP_NORM:
+            return "norm";
+        case GGML_OP_UNARY:
+        case GGML_OP_GLU:
+            return "activation";
+        case GGML_OP_CUSTOM:
+            break;
+        default:
+            return "rest";
+    }
+    const auto named = [&](const char * part) { return std::strstr(node->name, part) != nullptr; };
+    if (named("conv")) return "convolution";
+    if (named("linear")) return "product";
+    if (named("attention")) return "attention";
+    if (named("norm")) return "norm";
+    if (named("glu") || named("silu")) return "activation";
+    return "rest";
+}
+
+double count_bytes(const ggml_tensor * node) {
+    double bytes = static_cast<double>(ggml_nbytes(node));
+    for (const ggml_tensor * source : node->src)
+        if (source) bytes += static_cast<double>(ggml_nbytes(source));
+    return bytes;
+}
+
 std::string shape_text(const ggml_tensor * tensor) {
     std::string text = std::string(ggml_type_name(tensor->type)) + " [";
     for (int i = 0; i < ggml_n_dims(tensor); ++i) text += (i ? ", " : "") + std::to_string(tensor->ne[i]);
@@ -67,7 +108,16 @@ bool computes(const ggml_tensor * node) {
 
 }  // namespace
 
-std::string format_profile(const std::vector<ProfileEntry> & entries, size_t lines) {
+std::vector<ProfileEntry> Profile::by_time() const {
+    std::vector<ProfileEntry> entries;
+    for (const auto & entry : operations) entries.push_back(entry.second);
+    std::sort(entries.begin(), entries.end(),
+              [](const auto & a, const auto & b) { return a.seconds > b.seconds; });
+    return entries;
+}
+
+std::string format_profile(const Profile & profile, size_t lines) {
+    const auto entries = profile.by_time();
     double seconds = 0, flop = 0;
     for (const ProfileEntry & entry : entries) {
         seconds += entry.seconds;
@@ -81,10 +131,31 @@ std::string format_profile(const std::vector<ProfileEntry> & entries, size_t lin
                       took > 0 ? count / took / 1e9 : 0.0, operation.c_str());
         text += line;
     };
-    add("in all", 0, seconds, flop);
+    add("in all", profile.runs, seconds, flop);
     for (size_t i = 0; i < std::min(lines, entries.size()); ++i)
         add(entries[i].operation, entries[i].calls, entries[i].seconds, entries[i].flop);
     return text;
+}
+
+std::string profile_json(const std::string & network, const Profile & profile) {
+    // Names are our own and ggml's: none has a character that JSON escapes.
+    char text[512];
+    std::snprintf(text, sizeof text,
+                  "{\"network\":\"%s\",\"runs\":%llu,\"builds\":%llu,\"seconds\":%.9g,\"operations\":[",
+                  network.c_str(), static_cast<unsigned long long>(profile.runs),
+                  static_cast<unsigned long long>(profile.builds), profile.seconds);
+    std::string json = text;
+    const char * separator = "";
+    for (const ProfileEntry & entry : profile.by_time()) {
+        std::snprintf(text, sizeof text,
+                      "%s{\"operation\":\"%s\",\"kind\":\"%s\",\"calls\":%llu,\"seconds\":%.9g,"
+                      "\"flop\":%.9g,\"bytes\":%.9g}",
+                      separator, entry.operation.c_str(), entry.kind.c_str(),
+                      static_cast<unsigned long long>(entry.calls), entry.seconds, entry.flop, entry.bytes);
+        json += text;
+        separator = ",";
+    }
+    return json + "]}\n";
 }
 
 ggml_status compute_profiled(ggml_backend_t backend, ggml_cgraph * graph, Profile & profile) {
@@ -103,11 +174,13 @@ ggml_status compute_profiled(ggml_backend_t backend, ggml_cgraph * graph, Profil
         ggml_free(context);
         if (status != GGML_STATUS_SUCCESS) return status;
         const std::string name = label(node);
-        ProfileEntry & entry = profile[name];
+        ProfileEntry & entry = profile.operations[name];
         entry.operation = name;
+        entry.kind = kind_of(node);
         entry.calls += 1;
         entry.seconds += took.count();
         entry.flop += count_flop(node);
+        entry.bytes += count_bytes(node);
     }
     return GGML_STATUS_SUCCESS;
 }

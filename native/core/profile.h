@@ -9,18 +9,31 @@
 
 namespace imageforge {
 
-/// One kind of operation's share of a graph's time.
+/// One operation's share of a network's time: what runs on tensors of the same shapes counts together.
 struct ProfileEntry {
     std::string operation;  // "MUL_MAT f16 [320, 2560] x [320, 4096]"
+    std::string kind;       // "convolution", "product", "attention", "norm", "activation" or "rest"
     uint64_t calls = 0;
     double seconds = 0;
-    double flop = 0;
+    double flop = 0;   // of the heavy kinds; a convolution counts the plain method's
+    double bytes = 0;  // sources and result, each once
 };
 
-using Profile = std::map<std::string, ProfileEntry>;
+struct Profile {
+    std::map<std::string, ProfileEntry> operations;
+    uint64_t runs = 0;    // graphs computed
+    uint64_t builds = 0;  // of which were built first
+    double seconds = 0;   // wall clock of the runs: building, laying out and filling included
 
-/// A table of the first `lines` entries and their sum.
-std::string format_profile(const std::vector<ProfileEntry> & entries, size_t lines);
+    /// The most expensive first.
+    std::vector<ProfileEntry> by_time() const;
+};
+
+/// A table of the first `lines` operations and their sum.
+std::string format_profile(const Profile & profile, size_t lines);
+
+/// The whole profile as one line of JSON: {network, runs, builds, seconds, operations: [ProfileEntry…]}.
+std::string profile_json(const std::string & network, const Profile & profile);
 
 /// Computes the nodes of a placed graph one after the other and adds their times to `profile`.
 ggml_status compute_profiled(ggml_backend_t backend, ggml_cgraph * graph, Profile & profile);

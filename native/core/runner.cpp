@@ -6,6 +6,7 @@
 #include <ggml-alloc.h>
 
 #include <algorithm>
+#include <chrono>
 #include <new>
 
 #include "core/error.h"
@@ -174,6 +175,7 @@ Runner::Graph & Runner::find_or_build(const std::string & key, const Build & bui
         graphs_.erase(found);
     }
 
+    if (profile_) ++profile_->builds;
     graphs_.push_front(build_graph(key, build));
     if (graphs_.size() > max_cached) {
         if (device_.active_ == graphs_.back().get()) device_.active_ = nullptr;
@@ -270,6 +272,7 @@ Runner::Graph & Runner::compute(const std::string & key, const Build & build, co
         if (device_.abort_flag()) fail(ErrorCode::Aborted, "Aborted while computing \"%s\".", key.c_str());
     };
     check_abort();
+    const auto start = std::chrono::steady_clock::now();
     try {
         Graph & graph = find_or_build(key, build);
         place(graph, build);
@@ -289,6 +292,11 @@ Runner::Graph & Runner::compute(const std::string & key, const Build & build, co
         if (status != GGML_STATUS_SUCCESS)
             fail(ErrorCode::Internal, "Computing \"%s\" failed on %s (%s).", key.c_str(),
                  device_.info().id.c_str(), ggml_status_to_string(status));
+        if (profile_) {
+            const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+            profile_->seconds += took.count();
+            profile_->runs += 1;
+        }
         return graph;
     } catch (const std::bad_alloc &) {
         fail(ErrorCode::OutOfMemory, "Host memory ran out while computing \"%s\".", key.c_str());
@@ -335,14 +343,11 @@ DeviceTensors Runner::keep(const std::map<std::string, const HostTensor *> & ten
 
 void Runner::start_profile() { profile_ = std::make_unique<Profile>(); }
 
-std::vector<ProfileEntry> Runner::stop_profile() {
-    std::vector<ProfileEntry> entries;
-    if (profile_)
-        for (auto & entry : *profile_) entries.push_back(entry.second);
+Profile Runner::stop_profile() {
+    Profile profile;
+    if (profile_) profile = std::move(*profile_);
     profile_.reset();
-    std::sort(entries.begin(), entries.end(),
-              [](const auto & a, const auto & b) { return a.seconds > b.seconds; });
-    return entries;
+    return profile;
 }
 
 }  // namespace imageforge

@@ -115,7 +115,7 @@ public:
 
     /// Times every operation of the following runs (slower: each waits for the last) until stopped.
     void start_profile();
-    std::vector<ProfileEntry> stop_profile();
+    Profile stop_profile();
 
     Device & device() { return device_; }
 

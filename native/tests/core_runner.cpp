@@ -164,9 +164,19 @@ int main() {
     runner.start_profile();
     run();
     const auto profile = runner.stop_profile();
-    double flop = 0;
-    for (const ProfileEntry & entry : profile) flop += entry.flop;
-    check(profile.size() == 2 && flop == 2 * 3 * 2 * 2, "the profile counts calls and operations");
+    double flop = 0, bytes = 0;
+    for (const ProfileEntry & entry : profile.by_time()) {
+        if (entry.kind == "product") flop += entry.flop;
+        if (entry.kind == "rest") bytes += entry.bytes;
+    }
+    check(profile.operations.size() == 2 && flop == 2 * 3 * 2 * 2 && bytes == (4 + 2 + 4) * sizeof(float),
+          "the profile counts operations and bytes by kind");
+    check(profile.runs == 1 && profile.builds == 0 && profile.seconds >= profile.by_time()[0].seconds,
+          "the profile counts runs, not builds of a cached graph");
+    const std::string json = profile_json("layer", profile);
+    check(json.find("{\"network\":\"layer\",\"runs\":1,\"builds\":0,") == 0 &&
+              json.find("\"kind\":\"product\",\"calls\":1,") != std::string::npos,
+          "the profile as JSON");
 
     const Build enormous = [](GraphBuilder & graph) {
         ggml_context * g = graph.ctx().graph;

@@ -2,13 +2,14 @@
 // tile reaches on data in L1, both on the given threads. Convolutions count the multiplications of the plain
 // method.
 //   cmake -S . -B build -DIMAGEFORGE_TESTS=ON && cmake --build build --target kernels_bench
-//   build/Release/kernels_bench [threads] [part of a name]
+//   build/Release/kernels_bench [threads] [part of a name, "machine" for the machine's own limits only]
 #include "kernels/kernels.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <string>
 
@@ -73,6 +74,27 @@ void report(const std::string & name, ggml_tensor * node, double flops) {
 }
 
 bool skipped(const std::string & name) { return name.find(wanted) == std::string::npos; }
+
+/// What the machine gives at best: a large product of matrices in F32, and copying between arrays far larger
+/// than its caches (bytes read and bytes written).
+void measure_machine() {
+    constexpr int64_t side = 2048;
+    Context context(side * side * 4 * 4);
+    ggml_tensor * w = make(context, GGML_TYPE_F32, {side, side}, random_source);
+    ggml_tensor * x = make(context, GGML_TYPE_F32, {side, side}, random_source);
+    report("machine: product f32 2048^3", kernels::linear(context, env, w, x, nullptr), 2.0 * side * side * side);
+
+    constexpr size_t bytes = 256u << 20;
+    std::vector<std::vector<char>> from(threads, std::vector<char>(bytes / threads, 1)), to = from;
+    const double time = time_of([&] {
+        std::vector<std::thread> others;
+        const auto copy = [&](int i) { std::memcpy(to[i].data(), from[i].data(), from[i].size()); };
+        for (int i = 1; i < threads; i++) others.emplace_back(copy, i);
+        copy(0);
+        for (std::thread & thread : others) thread.join();
+    });
+    std::printf("%-46s %9.3f ms %8.1f GB/s\n", "machine: copy 256 MiB", time * 1e3, 2e-9 * bytes / time);
+}
 
 void linear(ggml_type type, int64_t in, int64_t out, int64_t tokens) {
     const std::string name = std::string("linear ") + ggml_type_name(type) + " " + std::to_string(in) + "->" +
@@ -148,6 +170,7 @@ int main(int argc, char ** argv) {
     }
     measure_peak();
     std::printf("%s, %d threads, register tile in L1: %.0f GFLOP/s\n", kernels::name(), threads, peak);
+    if (!skipped("machine")) measure_machine();
     for (ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K}) {
         if (type != GGML_TYPE_Q4_K) linear(type, 320, 320, 4096);
         if (type != GGML_TYPE_Q4_K) linear(type, 320, 2560, 4096);

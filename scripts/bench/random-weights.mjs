@@ -1,6 +1,8 @@
 // Writes full-size Stable Diffusion checkpoints with random weights as GGUF, for the benchmark: the values don't
 // matter for speed, but they are scaled so that activations stay finite. Quantised types apply to the matrices, and
 // to convolutions only where the type's block divides a kernel row; the rest stays F16 as published files have it.
+import { access, mkdir } from 'node:fs/promises';
+import path from 'node:path';
 import { randomWeightStream } from './random-values.mjs';
 import { listTensors } from './sd-layout.mjs';
 
@@ -9,12 +11,27 @@ const blocks = { f32: [1, 4], f16: [1, 2], q8_0: [32, 34], q4_0: [32, 18] };
 const titles = { sd15: ['sd1', 'SD 1.5'], sdxl: ['sdxl', 'SDXL'] };
 
 /**
- * Streams: memory stays at a chunk of a tensor.
+ * The checkpoint of this model and type, made on first use; returns its path.
  * @param {'sd15' | 'sdxl'} model
- * @param {string} path where the file goes
  * @param {'f16' | 'q8_0' | 'q4_0'} type of the matrices
  */
-export async function writeStableDiffusion(model, path, type) {
+export async function makeOnce(model, type) {
+  const folder = path.resolve(import.meta.dirname, '../../.cache/bench');
+  const file = path.join(folder, `${model}-${type}.gguf`);
+  const exists = await access(file).then(
+    () => true,
+    () => false,
+  );
+  if (!exists) {
+    process.stderr.write(`writing ${path.basename(file)} …\n`);
+    await mkdir(folder, { recursive: true });
+    await writeStableDiffusion(model, file, type);
+  }
+  return file;
+}
+
+/** Streams: memory stays at a chunk of a tensor. */
+async function writeStableDiffusion(model, file, type) {
   const { writeGguf } = await import('../../dist/weights/write-gguf.js');
   const tensors = listTensors(model).map(({ name, shape }) => {
     const own = chooseType(name, shape, type);
@@ -26,7 +43,7 @@ export async function writeStableDiffusion(model, path, type) {
     ['general.architecture', { type: 'string', value: architecture }],
     ['general.name', { type: 'string', value: `${title} layout, random ${type.toUpperCase()} weights` }],
   ]);
-  await writeGguf(path, metadata, tensors, (tensor) => randomWeightStream(tensor));
+  await writeGguf(file, metadata, tensors, (tensor) => randomWeightStream(tensor));
 }
 
 function chooseType(name, shape, type) {
