@@ -7,7 +7,7 @@ import { format, formatTable, mebibytes } from './table.mjs';
 
 const generations = 50;
 const warmUp = 5;
-/** Share by which resident memory may grow between the first generations after the warm-up and the last ones. */
+/** Share by which resident memory may grow between the first ten generations after the warm-up and the last ten. */
 const growthLimit = 0.02;
 
 export async function run(options) {
@@ -48,8 +48,8 @@ export async function run(options) {
   const growth = memory.last / memory.first - 1;
   const flat = growth <= growthLimit;
   console.log(
-    `pocket, ${generations} generations: ${mebibytes(memory.first)} MiB after ${warmUp}, ${mebibytes(memory.last)} MiB ` +
-      `after ${generations} (${format(100 * growth, 1)} %, at most ${100 * growthLimit} % allowed)` +
+    `pocket, ${generations} generations: ${mebibytes(memory.first)} MiB at first, ${mebibytes(memory.last)} MiB ` +
+      `at last (${format(100 * growth, 1)} %, at most ${100 * growthLimit} % allowed)` +
       `${flat ? '' : ': MEMORY GROWS'}`,
   );
   if (!flat) process.exitCode = 1;
@@ -85,7 +85,7 @@ async function measureSeries(variants, options) {
   return results;
 }
 
-/** Resident bytes of the engine after each generation; first and last are medians of five. */
+/** Resident bytes of the engine after each generation; first and last are medians of ten: garbage comes and goes. */
 async function measureMemory(options) {
   const [pocket] = findModels(['pocket']);
   const [row] = await pocket.listRows(options);
@@ -100,5 +100,5 @@ async function measureMemory(options) {
   } finally {
     await client.close();
   }
-  return { resident, first: median(resident.slice(warmUp, warmUp + 5)), last: median(resident.slice(-5)) };
+  return { resident, first: median(resident.slice(warmUp, warmUp + 10)), last: median(resident.slice(-10)) };
 }
