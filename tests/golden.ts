@@ -17,7 +17,6 @@ export interface GoldenCase {
   reason: string;
   path(file: string): string;
   json<T>(file: string): T;
-  /** All tensors of a safetensors file, as F32 (integers too). */
   tensors(file: string): Map<string, GoldenTensor>;
 }
 
@@ -98,7 +97,8 @@ export function relativeDifference(found: ArrayLike<number>, expected: ArrayLike
   return Number.isNaN(relative) ? Infinity : relative;
 }
 
-function readTensors(path: string): Map<string, GoldenTensor> {
+/** All tensors of a safetensors file, as F32 (integers too). */
+export function readTensors(path: string): Map<string, GoldenTensor> {
   const file = readFileSync(path);
   const headerBytes = Number(file.readBigUInt64LE(0));
   const header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> =

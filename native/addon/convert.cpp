@@ -132,7 +132,8 @@ EncodeOptions read_encode_options(const Napi::Value & value) {
     if (is_missing(value)) return options;
     const Napi::Object object = read_object(value, "options");
     const Napi::Value layers = object.Get("layers"), norm = object.Get("norm"),
-                      project = object.Get("project"), mask = object.Get("mask");
+                      project = object.Get("project"), mask = object.Get("mask"),
+                      embeddings = object.Get("embeddings");
     if (!is_missing(layers)) {
         const Napi::Array list = read_array(layers, "options.layers");
         for (uint32_t i = 0; i < list.Length(); ++i)
@@ -146,6 +147,7 @@ EncodeOptions read_encode_options(const Napi::Value & value) {
             read_typed_array<Napi::Uint8Array>(mask, napi_uint8_array, "options.mask", "a Uint8Array");
         options.mask.assign(array.Data(), array.Data() + array.ElementLength());
     }
+    if (!is_missing(embeddings)) options.embeddings = read_tensor(embeddings, "options.embeddings");
     return options;
 }
 

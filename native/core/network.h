@@ -21,6 +21,8 @@ struct EncodeOptions {
     bool norm = true;           // the final norm on each state
     bool project = true;        // the pooled state through the text projection, where there is one
     std::vector<uint8_t> mask;  // one per token, 0 = padding; empty: all count
+    // [width, n], textual inversion: what token `vocab + i` stands for (CLIP)
+    std::optional<HostTensor> embeddings;
 };
 
 struct Encoding {

@@ -20,6 +20,13 @@ inline void require_tokens(const std::vector<int32_t> & tokens, int64_t vocab, s
     }
 }
 
+/// INVALID_ARGUMENT where vectors of textual inversion come to a network that takes none.
+inline void refuse_embeddings(const EncodeOptions & options, const char * network) {
+    if (options.embeddings)
+        fail(ErrorCode::InvalidArgument, "%s: this network takes no embeddings of textual inversion",
+             network);
+}
+
 /// The layers that were asked for, by default the last.
 inline std::vector<int> requested_layers(const EncodeOptions & options, int64_t last, const char * network) {
     if (options.layers.empty()) return {static_cast<int>(last)};

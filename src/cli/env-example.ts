@@ -10,6 +10,7 @@ const GROUPS: Record<string, readonly SettingName[]> = {
     'hubEndpoint',
     'hubToken',
     'loraDir',
+    'embeddingDir',
     'portraitLora',
     'allowFlux',
     'allowKlein',

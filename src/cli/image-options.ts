@@ -21,6 +21,7 @@ export interface ImageOptions {
   t5xxl?: string;
   llm?: string;
   lora?: string[];
+  embedding?: string[];
   sampler?: string;
   schedule?: string;
   noise?: string;
@@ -52,6 +53,11 @@ export function addImageOptions(command: Command): Command {
     .option(
       '--lora <file[:strength]>',
       'LoRA file, with its strength after a colon; may be repeated',
+      collect,
+    )
+    .option(
+      '--embedding <file>',
+      'textual inversion whose name the prompt uses; those in EMBEDDING_DIR need no option; may be repeated',
       collect,
     )
     .option('--sampler <name>', 'sampler, e.g. euler_a or "DPM++ 2M Karras"')
@@ -102,6 +108,7 @@ export function toFields(prompt: string | undefined, options: ImageOptions): Rec
     t5xxl: options.t5xxl,
     llm: options.llm,
     loras: options.lora?.map(parseLora),
+    embeddings: options.embedding,
     steps: toNumber(options.steps),
     guidance: toNumber(options.guidance),
     width: toNumber(options.width),

@@ -12,17 +12,21 @@ export interface EncodedRows {
   pooled?: Tensor;
 }
 
-/** States after `layer` blocks, through the final norm or not. */
+/** States after `layer` blocks, through the final norm or not; `embeddings` are what ids beyond the vocabulary mean. */
 export async function encodeRows(
   encoder: TextEncoder,
   chunks: Chunk[],
-  { layer, norm }: { layer: number; norm: boolean },
+  { layer, norm, embeddings }: { layer: number; norm: boolean; embeddings?: Tensor | undefined },
 ): Promise<EncodedRows> {
   const rows: Float32Array[] = [];
   let width = 0;
   let first: Tensor | undefined;
   for (const { ids, weights } of chunks) {
-    const { hidden, pooled } = await encoder.encode(ids, { layers: [layer], norm });
+    const { hidden, pooled } = await encoder.encode(ids, {
+      layers: [layer],
+      norm,
+      ...(embeddings && { embeddings }),
+    });
     first ??= pooled;
     width = hidden[0]!.shape[1]!;
     rows.push(applyEmphasis(hidden[0]!.data, weights));

@@ -1,9 +1,10 @@
 // What a file is: read off its header in well under a second, whatever its size.
 import { ImageForgeError } from '../shared/errors.js';
+import { findVectors } from './embeddings.js';
 import { findPart, type PartNeed } from './family.js';
 import { describeNetworks, type FoundNetwork, findNetworks, isLora } from './find-networks.js';
 import { familyOf, findDenoiser, planModel } from './index.js';
-import { pairKeys } from './lora-keys.js';
+import { nameKinds, pairKeys } from './lora-keys.js';
 import type { NetworkKind } from './networks/layout.js';
 import { nameModel, openSources, type Source } from './sources.js';
 import type { Tensors } from './tensors.js';
@@ -127,6 +128,14 @@ function describe(
     );
     const range = ranks.length > 1 ? `${ranks[0]} to ${ranks.at(-1)}` : String(ranks[0]);
     return `LoRA of ${pairs.size} modules, rank ${range}`;
+  }
+  const kinds = nameKinds([...tensors.keys()]);
+  if (networks.length === 0 && kinds.length > 0)
+    return `${kinds.join(' and ')}, which ImageForge doesn't apply`;
+  const embedding = networks.length === 0 ? findVectors(tensors) : undefined;
+  if (embedding) {
+    const sizes = embedding.found.map(({ name, view }) => `${name} [${view.shape}]`);
+    return `embedding (textual inversion): ${sizes.join(', ')}`;
   }
   return `no denoiser; ${describeNetworks(networks)}`;
 }

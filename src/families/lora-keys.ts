@@ -26,6 +26,21 @@ const suffixes: [RegExp, Role][] = [
   [/\.alpha$/, 'alpha'],
 ];
 
+/** Updates of other forms than two factors, by what only their keys hold. */
+const otherKinds: [RegExp, string][] = [
+  [/\.hada_/, 'LoHa'],
+  [/\.lokr_/, 'LoKr'],
+  [/\.(dora_scale|lora_magnitude_vector)\b/, 'DoRA'],
+  [/\.oft_(blocks|diag)\b/, 'OFT'],
+  [/\.lora_mid\./, 'LoCon with a Tucker core'],
+  [/\.(diff|diff_b)$/, 'whole differences'],
+];
+
+/** The kinds of updates that are named and not supported. */
+export function nameKinds(keys: readonly string[]): string[] {
+  return otherKinds.filter(([pattern]) => keys.some((key) => pattern.test(key))).map(([, name]) => name);
+}
+
 /** The pairs by module name, and the keys that are no part of a low-rank pair (LoHa, LoKr, DoRA, biases …). */
 export function pairKeys(tensors: Tensors): { pairs: Map<string, LoraPair>; others: string[] } {
   const pairs = new Map<string, LoraPair>();

@@ -3,7 +3,7 @@
 import type { Lora, LoraUpdate } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { readFloats } from '../weights/read-floats.js';
-import { type LoraPair, pairKeys } from './lora-keys.js';
+import { type LoraPair, nameKinds, pairKeys } from './lora-keys.js';
 import { type LoraTarget, listLoraTargets } from './lora-targets.js';
 import { openSources, type Source } from './sources.js';
 import { sliceRows, type TensorView, toWeights } from './tensors.js';
@@ -19,6 +19,8 @@ export interface ResolvedLora {
   matched: number;
   /** Keys of the file that have no place in this model or no known form. */
   unknown: string[];
+  /** Kinds of updates among them that are known and not supported: "LoHa", "DoRA" … */
+  unsupported: string[];
 }
 
 /**
@@ -28,18 +30,22 @@ export interface ResolvedLora {
 export async function resolveLora(path: string, plan: ModelPlan, strength: number): Promise<ResolvedLora> {
   const [source] = await openSources({ model: path });
   const { pairs, others } = pairKeys(source!.tensors);
+  const unsupported = nameKinds(others);
   if (pairs.size === 0) {
     throw new ImageForgeError(
       'WEIGHTS_INVALID',
       `${path} is not a LoRA: it has no pairs of low-rank factors`,
       {
-        hint: others.some((key) => /hada_|lokr_/.test(key))
-          ? 'It is a LoHa or LoKr; LoRA and LoCon are supported.'
-          : '`imageforge models inspect FILE` shows what it is.',
+        hint:
+          unsupported.length > 0
+            ? `It is a ${unsupported.join(' and ')}; LoRA and LoCon are supported.`
+            : `\`imageforge models inspect ${path}\` shows what it is.`,
         details: { file: path },
       },
     );
   }
+  // without its core a Tucker update is another one
+  const tucker = new Set(others.flatMap((key) => key.match(/^(.*)\.lora_mid\./)?.[1] ?? []));
   const targets = listLoraTargets(plan);
   const shapes = listShapes(plan);
   const unknown = [...others];
@@ -47,7 +53,7 @@ export async function resolveLora(path: string, plan: ModelPlan, strength: numbe
   let matched = 0;
   for (const [module, pair] of pairs) {
     const target = targets.get(module);
-    if (!target || !pair.up || !pair.down) {
+    if (!target || !pair.up || !pair.down || tucker.has(module)) {
       unknown.push(...pair.keys);
       continue;
     }
@@ -75,6 +81,7 @@ export async function resolveLora(path: string, plan: ModelPlan, strength: numbe
     textEncoders: plan.textEncoders.map((_, index) => toLora(index)),
     matched,
     unknown,
+    unsupported,
   };
 }
 

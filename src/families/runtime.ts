@@ -3,6 +3,7 @@
 import type { Tensor, TextEncoder } from '../native/addon.js';
 import type { NoiseLevels } from '../sampling/noise-levels.js';
 import { ImageForgeError } from '../shared/errors.js';
+import type { LearnedVectors } from './embeddings.js';
 import { fluxRuntime } from './flux/runtime.js';
 import { flux2Runtime } from './flux2/runtime.js';
 import { sd1Runtime, sd2Runtime } from './sd/runtime.js';
@@ -16,6 +17,8 @@ export interface PromptRequest {
   guidance: number;
   /** 1 = last layer. */
   clipSkip: number;
+  /** Words of the prompts that stand for learned vectors, and the files that hold them. */
+  embeddings?: readonly { word: string; path: string }[];
   width: number;
   height: number;
 }
@@ -36,8 +39,13 @@ export interface EncodedPrompts {
 export interface FamilyRuntime {
   /** Prompts are encoded together with the picture's size: another size, other states. */
   readonly readsSize?: boolean;
-  /** `encoders` are in the order of plan.textEncoders. */
-  encodePrompts(encoders: TextEncoder[], plan: ModelPlan, request: PromptRequest): Promise<EncodedPrompts>;
+  /** `encoders` are in the order of plan.textEncoders; `learned` only comes to families of CLIP encoders alone. */
+  encodePrompts(
+    encoders: TextEncoder[],
+    plan: ModelPlan,
+    request: PromptRequest,
+    learned: LearnedVectors,
+  ): Promise<EncodedPrompts>;
   noiseLevels(plan: ModelPlan, request: { width: number; height: number; steps: number }): NoiseLevels;
 }
 

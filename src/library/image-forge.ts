@@ -5,6 +5,7 @@ import type { Pixels } from '../native/addon.js';
 import { finalSize, resolveRequest } from '../pipeline/resolve.js';
 import type { PipelineRequest, Progress } from '../pipeline/types.js';
 import { POCKET } from '../registry/catalog.js';
+import { resolveEmbeddings } from '../registry/embeddings.js';
 import { resolveLoras } from '../registry/loras.js';
 import { resolveModel } from '../registry/resolve-model.js';
 import { readConfig } from '../shared/config.js';
@@ -37,7 +38,7 @@ export interface ImageForgeOptions {
 interface Model {
   files: ModelFiles;
   loras: { path: string; strength: number }[];
-  plan: Pick<ModelPlan, 'defaults' | 'latent' | 'prediction'>;
+  plan: ModelPlan;
 }
 
 /**
@@ -119,10 +120,12 @@ export class ImageForge implements AsyncDisposable {
       const { prompt, loras: tagged } = takeLoraTags(options.prompt);
       const wanted = [...model.loras, ...(options.loras ?? []), ...tagged];
       const loras = wanted.length > 0 ? resolveLoras(wanted, readConfig()) : [];
-      const given = { ...options, ...sizes, ...pictures, prompt, loras };
+      const prompts = [prompt, options.negativePrompt ?? ''];
+      const embeddings = await resolveEmbeddings(prompts, options.embeddings ?? [], model.plan, readConfig());
+      const given = { ...options, ...sizes, ...pictures, prompt, loras, embeddings: embeddings.used };
       const request = resolveRequest(given, model.files, model.plan);
       const result = await this.#engine.run(request, { onProgress, ...(signal && { signal }) });
-      return describe(request, result);
+      return describe(request, result, embeddings.notes);
     });
   }
 
@@ -147,11 +150,12 @@ export class ImageForge implements AsyncDisposable {
 
 function describe(
   request: PipelineRequest,
-  { images, seconds, family }: Awaited<ReturnType<EngineClient['run']>>,
+  { images, seconds, family, notes }: Awaited<ReturnType<EngineClient['run']>>,
+  before: string[],
 ): GenerationResult {
   const [image, ...others] = images.map(({ pixels, seed }) => new GeneratedImage(pixels, seed));
   if (!image) throw new ImageForgeError('INTERNAL', 'The engine gave no picture.');
   const { steps, guidance, sampler, schedule } = request;
   const settings = { ...finalSize(request), steps, guidance, sampler, schedule };
-  return { image, images: [image, ...others], seconds, family, settings };
+  return { image, images: [image, ...others], seconds, family, settings, notes: [...before, ...notes] };
 }

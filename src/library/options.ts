@@ -33,6 +33,11 @@ export interface GenerateOptions {
   previewEvery?: number;
   /** Low-rank adaptations: a path or a name in LORA_DIR, and the strength, usually 0 … 1. Default: none. */
   loras?: { path: string; strength: number }[];
+  /**
+   * Embeddings (textual inversion) whose names the prompts use: paths or names. Those in EMBEDDING_DIR need no list.
+   * Default: none.
+   */
+  embeddings?: string[];
   /** Cancels within a step; the run rejects with ABORTED. */
   signal?: AbortSignal;
 }

@@ -52,6 +52,8 @@ export interface GenerationResult {
   seconds: Record<Phase, number>;
   /** Family of the model: 'sd1', 'sdxl', … */
   family: string;
+  /** For people: what of the request had no effect, and why. */
+  notes: string[];
   /** What was left open, as it was filled in. */
   settings: {
     width: number;

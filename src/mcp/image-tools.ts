@@ -36,6 +36,7 @@ const COMMON = {
   batch: true,
   clip_skip: true,
   loras: true,
+  embeddings: true,
   use_cache: true,
 } as const;
 const HIRES = { hires_scale: true, hires_strength: true, hires_steps: true, hires_upscaler: true } as const;

@@ -109,11 +109,18 @@ export interface TextEncoder extends Module {
   /**
    * One row of token ids -> hidden states [tokens, width]. `layers` counts transformer blocks that have run: n blocks
    * in all means the last. `norm` applies the final norm to each state. Pooled is the final-norm state at the end
-   * token (CLIP), through the text projection where the network has one and `project` isn't false.
+   * token (CLIP), through the text projection where the network has one and `project` isn't false. `embeddings`
+   * [n, width] are vectors of textual inversion (CLIP): token `vocab + i` stands for row i.
    */
   encode(
     tokens: Int32Array,
-    options?: { layers?: number[]; norm?: boolean; project?: boolean; mask?: Uint8Array },
+    options?: {
+      layers?: number[];
+      norm?: boolean;
+      project?: boolean;
+      mask?: Uint8Array;
+      embeddings?: Tensor;
+    },
   ): Promise<{ hidden: Tensor[]; pooled?: Tensor }>;
 }
 

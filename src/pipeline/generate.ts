@@ -55,7 +55,8 @@ async function run(
 
   // 2. Prompts -> text states, remembered from an earlier request where they are the same
   clock.enter('encode');
-  const words = { prompt, negativePrompt, guidance, clipSkip };
+  const { embeddings } = request;
+  const words = { prompt, negativePrompt, guidance, clipSkip, ...(embeddings && { embeddings }) };
   const encode = (size: Size) => model.encodePrompts({ ...words, ...size }, signal);
   const prompts = await encode({ width, height });
   const largePrompts =
@@ -102,7 +103,7 @@ async function run(
     const pixels = init && mask ? pasteBack(decoded, init, mask) : decoded;
     images.push({ pixels, seed: request.seed + image });
   }
-  return { images, seconds: clock.finish(), family: plan.family };
+  return { images, seconds: clock.finish(), family: plan.family, notes: model.notes };
 }
 
 /** What a run starts from, besides noise. */

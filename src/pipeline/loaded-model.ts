@@ -1,4 +1,5 @@
 // A model's networks in an engine: loaded when a phase needs them, freed when memory is short, prompts remembered.
+import { readVectors } from '../families/embeddings.js';
 import {
   type EncodedPrompts,
   type FamilyRuntime,
@@ -61,7 +62,8 @@ export class LoadedModel {
   /** The updates of this request; networks that are loaded already get them now. */
   async useLoras(wanted: NonNullable<PipelineRequest['loras']>): Promise<void> {
     if (this.#loras.matches(wanted)) return;
-    const loras = await LoraSet.resolve(wanted, this.plan, this.#warn);
+    const loras = await LoraSet.resolve(wanted, this.plan);
+    for (const note of loras.notes) this.#warn(note);
     // half applied updates would be taken for whole ones by the next request
     this.#loras = LoraSet.none;
     try {
@@ -74,16 +76,25 @@ export class LoadedModel {
     this.#loras = loras;
   }
 
+  /** For people: what of the updates found no place. */
+  get notes(): string[] {
+    return this.#loras.notes;
+  }
+
   /** Conditioning of these prompts; the text encoders are loaded only when it isn't remembered. */
   async encodePrompts(request: PromptRequest, signal: AbortSignal | undefined): Promise<EncodedPrompts> {
     const key = JSON.stringify([request, this.#loras.key]);
     const known = this.#prompts.get(key);
-    const encoded =
-      known ?? (await this.runtime.encodePrompts(await this.#loadTextEncoders(signal), this.plan, request));
+    const encoded = known ?? (await this.#encode(request, signal));
     this.#prompts.delete(key);
     this.#prompts.set(key, encoded);
     if (this.#prompts.size > REMEMBERED_PROMPTS) this.#prompts.delete(this.#prompts.keys().next().value!);
     return encoded;
+  }
+
+  async #encode(request: PromptRequest, signal: AbortSignal | undefined): Promise<EncodedPrompts> {
+    const learned = await readVectors(request.embeddings ?? [], this.plan);
+    return this.runtime.encodePrompts(await this.#loadTextEncoders(signal), this.plan, request, learned);
   }
 
   async loadDenoiser(signal?: AbortSignal): Promise<Denoiser> {

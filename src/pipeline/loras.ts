@@ -12,23 +12,22 @@ export type LoraTarget = 'denoiser' | number;
 export class LoraSet {
   /** Equal for equal updates. */
   readonly key: string;
+  /** For people: what of the files found no place in the model. */
+  readonly notes: string[];
   readonly #resolved: ResolvedLora[];
 
   private constructor(key: string, resolved: ResolvedLora[]) {
     this.key = key;
+    this.notes = resolved.flatMap((lora) => (lora.unknown.length > 0 ? describeUnknown(lora) : []));
     this.#resolved = resolved;
   }
 
   static readonly none = new LoraSet(keyOf([]), []);
 
   /** @throws ImageForgeError where a file cannot be read or was made for another family. */
-  static async resolve(wanted: Wanted, plan: ModelPlan, warn: (message: string) => void): Promise<LoraSet> {
+  static async resolve(wanted: Wanted, plan: ModelPlan): Promise<LoraSet> {
     const resolved: ResolvedLora[] = [];
-    for (const { path, strength } of wanted) {
-      const lora = await resolveLora(path, plan, strength);
-      if (lora.unknown.length > 0) warn(`${path}: ${describeUnknown(lora)}`);
-      resolved.push(lora);
-    }
+    for (const { path, strength } of wanted) resolved.push(await resolveLora(path, plan, strength));
     return new LoraSet(keyOf(wanted), resolved);
   }
 
@@ -47,9 +46,13 @@ export class LoraSet {
 
 const namedKeys = 5;
 
-function describeUnknown({ unknown, matched }: ResolvedLora): string {
+function describeUnknown({ path, unknown, unsupported, matched }: ResolvedLora): string {
+  const kinds = unsupported.length > 0 ? `; ${unsupported.join(' and ')} is not supported` : '';
   const names = unknown.slice(0, namedKeys).join(', ') + (unknown.length > namedKeys ? ', …' : '');
-  return `${unknown.length} keys have no place in this model (${names}); ${matched} modules have`;
+  return (
+    `The LoRA ${path} was applied in part: ${unknown.length} keys have no place in this model (${names})${kinds}; ` +
+    `${matched} modules have.`
+  );
 }
 
 function pick({ denoiser, textEncoders }: ResolvedLora, target: LoraTarget): Lora | undefined {

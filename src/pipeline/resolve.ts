@@ -40,6 +40,7 @@ export interface GenerationOptions {
   /** Send a preview with every n-th step. Default: 0, never. */
   previewEvery?: number | undefined;
   loras?: { path: string; strength: number }[] | undefined;
+  embeddings?: { word: string; path: string }[] | undefined;
   /** A second pass over the enlarged picture; not over an initial picture. Default: none. */
   hires?: HiresOptions | undefined;
 }
@@ -119,6 +120,7 @@ export function resolveRequest(
     ...(mask && { mask }),
     ...(references && references.length > 0 && { references }),
     ...(loras && loras.length > 0 && { loras }),
+    ...(options.embeddings && options.embeddings.length > 0 && { embeddings: options.embeddings }),
     ...(hires && { hires }),
   };
 }

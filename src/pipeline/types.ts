@@ -33,6 +33,8 @@ export interface PipelineRequest {
   /** Send a preview with every n-th step; 0 = never. */
   previewEvery: number;
   loras?: { path: string; strength: number }[];
+  /** Words of the prompts that stand for learned vectors, and the files that hold them. */
+  embeddings?: { word: string; path: string }[];
   /** The picture is enlarged and gone over once more. */
   hires?: HiresPass;
 }
@@ -71,6 +73,8 @@ export interface PipelineResult {
   /** Seconds by phase. */
   seconds: Record<Phase, number>;
   family: string;
+  /** For people: what of the request had no effect, and why. */
+  notes: string[];
 }
 
 export interface RunOptions {

@@ -103,7 +103,7 @@ export class PictureCache {
   }
 }
 
-/** Key of the one picture that `seed` makes; `weights` and `loras` are identities from `identifyFile`. */
+/** Key of the one picture that `seed` makes; `weights.identities` are from `identifyFile`, LoRAs and embeddings among them. */
 export function cacheKey(
   request: PipelineRequest,
   seed: number,
@@ -114,6 +114,7 @@ export function cacheKey(
     mask,
     model: _files,
     loras,
+    embeddings,
     batch: _batch,
     previewEvery: _preview,
     seed: _first,
@@ -127,6 +128,7 @@ export function cacheKey(
     init: init ? [init.width, init.height, hash(init.rgb)] : null,
     mask: mask ? hash(mask) : null,
     loraStrengths: loras?.map(({ strength }) => strength) ?? [],
+    words: embeddings?.map(({ word }) => word) ?? [],
     ...weights,
   };
   return hash(JSON.stringify(Object.entries(shape).sort(([a], [b]) => (a < b ? -1 : 1))));

@@ -342,6 +342,7 @@ function describePicture(
       name: path.parse(lora.path).name,
       strength: lora.strength,
     })),
+    embeddings: [...new Set((request.embeddings ?? []).map(({ path: file }) => path.parse(file).name))],
     assisted: originalPrompt !== null,
     original_prompt: originalPrompt,
     cached,

@@ -24,6 +24,8 @@ export interface ImageMetadata {
   /** The second pass; width and height above are those of its result. */
   hires: HiresFacts | null;
   loras: { name: string; strength: number }[];
+  /** Names of the embeddings that the prompts used. */
+  embeddings: string[];
   /** The prompt was expanded; `original_prompt` is what was asked. */
   assisted: boolean;
   original_prompt: string | null;

@@ -4,6 +4,7 @@ import type { ModelPlan } from '../families/types.js';
 import { finalSize, resolveRequest } from '../pipeline/resolve.js';
 import type { PipelineRequest } from '../pipeline/types.js';
 import { POCKET } from '../registry/catalog.js';
+import { findEmbedding, resolveEmbeddings } from '../registry/embeddings.js';
 import { findLora, missingLora, resolveLoras } from '../registry/loras.js';
 import { type ResolvedModel, resolveModel } from '../registry/resolve-model.js';
 import type { Config } from '../shared/config.js';
@@ -45,6 +46,8 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   });
   requireSides(size, model);
   const loras = resolveLoras([...model.loras, ...safe.loras], config);
+  const prompts = [safe.prompt, safe.negativePrompt];
+  const embeddings = await resolveEmbeddings(prompts, safe.embeddings, plan, config);
   const request = resolveRequest(
     {
       prompt: safe.prompt,
@@ -63,6 +66,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
       mask: mask && (await decodeMask(mask, size, 'mask_image')),
       previewEvery: safe.previewEvery,
       loras,
+      embeddings: embeddings.used,
       hires: safe.hires,
     },
     model.files,
@@ -70,14 +74,14 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   );
   requireSides(finalSize(request), model);
   requireMemory(model.key, plan, finalSize(request), config);
-  const files = [...listWeightFiles(plan), ...loras.map(({ path }) => path)];
+  const files = [...listWeightFiles(plan), ...[...loras, ...embeddings.used].map(({ path }) => path)];
   const identities = await Promise.all(files.map((file) => identifyExisting(file, context)));
   return {
     request,
     model,
     plan,
     identities,
-    notes: model.chosenByUs && model.key === POCKET ? [biggerModels(config)] : [],
+    notes: [...embeddings.notes, ...(model.chosenByUs && model.key === POCKET ? [biggerModels(config)] : [])],
   };
 }
 
@@ -119,7 +123,8 @@ function requireSides(size: Size, { key, maxSide, entry }: ResolvedModel): void 
 /** Replaces every path of a client's request by the checked one. */
 function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
   const pictures = [config.outputDir, ...config.allowedPaths];
-  const models = [config.modelDir, ...(config.loraDir ? [config.loraDir] : []), ...config.allowedPaths];
+  const own = [config.loraDir, config.embeddingDir].filter((folder) => folder !== '');
+  const models = [config.modelDir, ...own, ...config.allowedPaths];
   const picture = (source: PictureSource | undefined) =>
     source && 'path' in source ? { path: confinePath(source.path, pictures, config) } : source;
   // a key has no separator and is not confined: it can only mean the catalogue or the model folder; nor is what the
@@ -133,6 +138,7 @@ function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
     if (found === undefined && !/[\\/]/.test(name)) throw missingLora(name, config);
     return found ?? confinePath(name, models, config);
   };
+  const embedding = (name: string) => findEmbedding(name, config)?.file ?? confinePath(name, models, config);
   return {
     ...asked,
     model: asked.model === undefined ? undefined : model(asked.model),
@@ -140,6 +146,7 @@ function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
       Object.entries(asked.parts).map(([part, name]) => [part, confinePath(name, models, config)]),
     ),
     loras: asked.loras.map(({ path, strength }) => ({ path: lora(path), strength })),
+    embeddings: asked.embeddings.map(embedding),
     init: picture(asked.init),
     mask: picture(asked.mask),
   };

@@ -15,6 +15,8 @@ export interface ImageRequest {
   model?: string | undefined;
   parts: Partial<Record<Exclude<Part, 'model'>, string>>;
   loras: { path: string; strength: number }[];
+  /** Files or names that the prompts may use besides those of the embedding folder. */
+  embeddings: string[];
   steps?: number | undefined;
   guidance?: number | undefined;
   width?: number | undefined;
@@ -127,6 +129,13 @@ export function createRequestSchemas(limits: RequestLimits) {
       .max(16)
       .nullish()
       .describe('LoRA files, or names in the LoRA folder, and their strengths'),
+    embeddings: z
+      .array(path)
+      .max(16)
+      .nullish()
+      .describe(
+        'Embedding files (textual inversion) whose names the prompts use; those in the folder need no list',
+      ),
     vae: path.nullish().describe('Autoencoder file, where the model file has none'),
     clip_l: path.nullish().describe('CLIP-L text encoder file'),
     clip_g: path.nullish().describe('OpenCLIP bigG text encoder file'),
@@ -227,6 +236,7 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     model: fields.model ?? undefined,
     parts,
     loras: [...(fields.loras ?? []), ...loras],
+    embeddings: fields.embeddings ?? [],
     steps: fields.steps ?? undefined,
     guidance: pick<number>('guidance', 'guidance_scale'),
     width: fields.width ?? undefined,

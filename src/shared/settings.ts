@@ -115,6 +115,14 @@ export const settings = {
     },
     '',
   ),
+  embeddingDir: folder(
+    {
+      names: ['EMBEDDING_DIR'],
+      about:
+        'Where the embeddings (textual inversion) lie that prompts use by name, before embeddings/ in IMAGEFORGE_MODEL_DIR.',
+    },
+    '',
+  ),
   portraitLora: folder(
     { names: ['IMAGEFORGE_LORA_PORTRAIT'], about: 'LoRA file of the model sdxl-portrait.' },
     '',

@@ -11,8 +11,8 @@ export interface Chunk {
 }
 
 export interface ChunkOptions {
-  /** Ids of a text, without begin and end. */
-  encode: (text: string) => number[];
+  /** Ids of a text, without begin and end; those in a list stay in one row. */
+  encode: (text: string) => (number | number[])[];
   /** 49407 for CLIP-L, 0 for OpenCLIP. */
   padding: number;
 }
@@ -22,7 +22,8 @@ interface WeightedToken {
   weight: number;
 }
 
-const capacity = clipRowLength - 2;
+/** Tokens of a row between begin and end. */
+export const rowCapacity = clipRowLength - 2;
 const comma = 267;
 /** A row that overflows within this many tokens of its last comma ends there instead (the WebUI's default). */
 const commaReach = 20;
@@ -37,8 +38,14 @@ export function chunkPrompt(pieces: readonly WeightedText[], options: ChunkOptio
     }
     for (const id of options.encode(piece.text)) {
       const row = rows.at(-1)!;
+      if (typeof id !== 'number') {
+        const tokens = id.map((id) => ({ id, weight: piece.weight }));
+        if (row.length + tokens.length <= rowCapacity) row.push(...tokens);
+        else rows.push(tokens);
+        continue;
+      }
       const token = { id, weight: piece.weight };
-      if (row.length < capacity) row.push(token);
+      if (row.length < rowCapacity) row.push(token);
       else rows.push([...(id === comma ? [] : takeAfterComma(row)), token]);
     }
   }

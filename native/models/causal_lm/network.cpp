@@ -70,6 +70,7 @@ private:
 
     void check(const std::vector<int32_t> & tokens, const EncodeOptions & options) const {
         require_tokens(tokens, model_.settings.vocab, max_tokens, "causal_lm");
+        refuse_embeddings(options, "causal_lm");
         if (options.norm)
             fail(ErrorCode::InvalidArgument,
                  "causal_lm: this network has no final norm; ask for norm: false");

@@ -89,9 +89,12 @@ TextEncoder::TextEncoder(Settings given, Weights w)
     if (settings.projection) projection.emplace(w / "text_projection", settings);
 }
 
-std::vector<Tensor> TextEncoder::forward(const Ctx & ctx, Tensor ids, Tensor places) const {
-    Tensor x = add(ctx, ggml_get_rows(ctx.graph, token_embedding, ids),
-                   ggml_get_rows(ctx.graph, position_embedding, places));
+Tensor TextEncoder::embed(const Ctx & ctx, Tensor ids) const {
+    return ggml_get_rows(ctx.graph, token_embedding, ids);
+}
+
+std::vector<Tensor> TextEncoder::forward(const Ctx & ctx, Tensor vectors, Tensor places) const {
+    Tensor x = add(ctx, vectors, ggml_get_rows(ctx.graph, position_embedding, places));
     std::vector<Tensor> states = {x};
     for (const Layer & layer : layers) states.push_back(layer.forward(ctx, states.back()));
     return states;

@@ -65,9 +65,12 @@ struct TextEncoder {
 
     TextEncoder(Settings settings, Weights w);
 
-    /// Token ids and their places, I32 [tokens] each -> the states before the first layer and after each one,
-    /// [width, tokens, 1], without the final norm.
-    std::vector<Tensor> forward(const Ctx & ctx, Tensor ids, Tensor places) const;
+    /// Token ids, I32 [tokens] -> their vectors, [width, tokens].
+    Tensor embed(const Ctx & ctx, Tensor ids) const;
+
+    /// Vectors of tokens and their places, I32 [tokens] -> the states before the first layer and after each
+    /// one, [width, tokens, 1], without the final norm.
+    std::vector<Tensor> forward(const Ctx & ctx, Tensor vectors, Tensor places) const;
 };
 
 std::unique_ptr<TextEncoderNetwork> make(const Config & config, Weights weights);

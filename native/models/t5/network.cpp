@@ -21,6 +21,7 @@ public:
         const Settings & s = encoder_.settings;
         const std::vector<int> layers = requested_layers(options, s.layers, "t5");
         require_tokens(tokens, s.vocab, max_tokens, "t5");
+        refuse_embeddings(options, "t5");
         if (!options.mask.empty()) fail(ErrorCode::InvalidArgument, "t5: this network takes no mask");
         const int64_t length = static_cast<int64_t>(tokens.size());
         const int last = *std::max_element(layers.begin(), layers.end());

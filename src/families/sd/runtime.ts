@@ -10,7 +10,8 @@ export const sd2Runtime = createRuntime({ padding: 0, cleaning: 'openclip' });
 
 function createRuntime(tokenizer: SdTokenizer): FamilyRuntime {
   return {
-    encodePrompts: (encoders, plan, request) => encodeSdPrompts(tokenizer, encoders, plan, request),
+    encodePrompts: (encoders, plan, request, learned) =>
+      encodeSdPrompts(tokenizer, encoders, plan, request, learned),
     noiseLevels: () => diffusionLevels('sd1'),
   };
 }

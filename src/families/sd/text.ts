@@ -2,8 +2,10 @@
 import type { TextEncoder } from '../../native/addon.js';
 import { type Chunk, chunkPrompt, padChunks } from '../../text/chunks.js';
 import { type ClipCleaning, encodeClip } from '../../text/clip-tokenizer.js';
+import type { LearnedWords } from '../../text/learned-words.js';
 import { parsePromptWeights } from '../../text/prompt-weights.js';
 import { encodeRows, needsNegative, skipLayers } from '../clip-rows.js';
+import { type LearnedVectors, noVectors, vocabularyOf } from '../embeddings.js';
 import type { EncodedPrompts, PromptRequest } from '../runtime.js';
 import type { ModelPlan } from '../types.js';
 
@@ -18,15 +20,19 @@ export async function encodeSdPrompts(
   [encoder]: TextEncoder[],
   plan: ModelPlan,
   request: PromptRequest,
+  learned: LearnedVectors = noVectors,
 ): Promise<EncodedPrompts> {
+  const embeddings = learned.rows[0];
+  const chunk = (text: string) =>
+    chunkSdPrompt(text, tokenizer, learned.words, vocabularyOf(plan.textEncoders[0]!));
   const layer = skipLayers(plan.textEncoders[0]!, request.clipSkip);
   const encode = async (chunks: Chunk[]) => ({
-    context: (await encodeRows(encoder!, chunks, { layer, norm: true })).states,
+    context: (await encodeRows(encoder!, chunks, { layer, norm: true, embeddings })).states,
   });
 
-  const positive = chunkSdPrompt(request.prompt, tokenizer);
+  const positive = chunk(request.prompt);
   if (!needsNegative(request.guidance)) return { positive: await encode(positive) };
-  const negative = chunkSdPrompt(request.negativePrompt, tokenizer);
+  const negative = chunk(request.negativePrompt);
   const rows = Math.max(positive.length, negative.length);
   return {
     positive: await encode(padChunks(positive, rows, tokenizer.padding)),
@@ -34,6 +40,14 @@ export async function encodeSdPrompts(
   };
 }
 
-export function chunkSdPrompt(prompt: string, { padding, cleaning }: SdTokenizer): Chunk[] {
-  return chunkPrompt(parsePromptWeights(prompt), { encode: (text) => encodeClip(text, cleaning), padding });
+/** Ids from `vocabulary` on are those of `words`. */
+export function chunkSdPrompt(
+  prompt: string,
+  { padding, cleaning }: SdTokenizer,
+  words: LearnedWords = noVectors.words,
+  vocabulary = 0,
+): Chunk[] {
+  const plain = (text: string) => encodeClip(text, cleaning);
+  const encode = (text: string) => words.encode(text, plain, vocabulary);
+  return chunkPrompt(parsePromptWeights(prompt), { encode, padding });
 }

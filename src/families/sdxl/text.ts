@@ -4,6 +4,7 @@ import type { Tensor, TextEncoder } from '../../native/addon.js';
 import { padChunks } from '../../text/chunks.js';
 import { clipEnd } from '../../text/clip-tokenizer.js';
 import { encodeRows, needsNegative, skipLayers } from '../clip-rows.js';
+import { type LearnedVectors, noVectors, vocabularyOf } from '../embeddings.js';
 import type { EncodedPrompts, PromptConditioning, PromptRequest } from '../runtime.js';
 import { chunkSdPrompt, type SdTokenizer } from '../sd/text.js';
 import type { ModelPlan } from '../types.js';
@@ -20,10 +21,13 @@ export async function encodeSdxlPrompts(
   encoders: TextEncoder[],
   plan: ModelPlan,
   request: PromptRequest,
+  learned: LearnedVectors = noVectors,
 ): Promise<EncodedPrompts> {
   const { prompt, negativePrompt, guidance, width, height } = request;
   const guided = needsNegative(guidance);
-  const count = (text: string) => chunkSdPrompt(text, tokenizers[0]!).length;
+  const chunk = (text: string, i: number) =>
+    chunkSdPrompt(text, tokenizers[i]!, learned.words, vocabularyOf(plan.textEncoders[i]!));
+  const count = (text: string) => chunk(text, 0).length;
   const rows = Math.max(count(prompt), guided ? count(negativePrompt) : 0);
   // the whole picture, not cropped, at its own size
   const sizes = [height, width, 0, 0, height, width];
@@ -32,9 +36,9 @@ export async function encodeSdxlPrompts(
     const encoded = [];
     for (const [i, encoder] of encoders.entries()) {
       const { padding } = tokenizers[i]!;
-      const chunks = padChunks(chunkSdPrompt(text, tokenizers[i]!), rows, padding);
+      const chunks = padChunks(chunk(text, i), rows, padding);
       const layer = skipLayers(plan.textEncoders[i]!, request.clipSkip);
-      encoded.push(await encodeRows(encoder, chunks, { layer, norm: false }));
+      encoded.push(await encodeRows(encoder, chunks, { layer, norm: false, embeddings: learned.rows[i] }));
     }
     const [l, g] = encoded;
     return { context: joinWidths(l!.states, g!.states), vector: appendSizes(g!.pooled!, sizes) };

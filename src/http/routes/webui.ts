@@ -2,6 +2,7 @@
 // are made in webui-images.ts.
 import path from 'node:path';
 import { z } from 'zod';
+import { listEmbeddings } from '../../registry/embeddings.js';
 import { listLoras } from '../../registry/loras.js';
 import { samplerEntries, scheduleEntries } from '../../sampling/index.js';
 import type { Job } from '../../service/jobs.js';
@@ -79,6 +80,12 @@ export function addWebUiRoutes(routes: Routes, doors: Doors): void {
       config: null,
     })),
   );
+  get('embeddings', 'Embeddings (textual inversion) of the model folder', () => ({
+    loaded: Object.fromEntries(
+      listEmbeddings(config).map(({ name }) => [name, { sd_checkpoint_name: null }]),
+    ),
+    skipped: {},
+  }));
   get('loras', 'LoRA files of the model folder', () =>
     listLoras(config).map(({ name, file }) => ({ name, alias: name, path: file, metadata: {} })),
   );

@@ -89,6 +89,7 @@ test.skipIf(!sd1.present)(
     );
     const lora = await resolveLora(path, await planFlux1(), 1);
     expect(lora.unknown).toEqual(['lora_unet_x.dora_scale', 'transformer.nowhere.lora_A.weight']);
+    expect(lora.unsupported).toEqual(['DoRA']);
     expect(lora.matched).toBe(1);
     const offsets = new Map(lora.denoiser!.weights.tensors.map(({ name, offset }) => [name, offset]));
     const [first, second] = lora.denoiser!.updates;

@@ -21,6 +21,7 @@ const base: ParameterSource = {
   strength: null,
   hires: null,
   loras: [],
+  embeddings: [],
   assisted: false,
   original_prompt: null,
   generation_time_seconds: 1,

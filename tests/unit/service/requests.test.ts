@@ -26,6 +26,7 @@ describe('parseRequest', () => {
       negativePrompt: '',
       parts: {},
       loras: [],
+      embeddings: [],
       batch: 1,
       assist: false,
       useCache: true,

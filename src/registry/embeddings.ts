@@ -1,0 +1,151 @@
+// Embeddings by name: which words of a prompt mean a file of the embedding folders, or one that the request names.
+import { readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { isPickled, readEmbedding, takesEmbeddings } from '../families/embeddings.js';
+import type { ModelPlan } from '../families/types.js';
+import type { Config } from '../shared/config.js';
+import { ImageForgeError } from '../shared/errors.js';
+import { matchWords } from '../text/learned-words.js';
+
+export type EmbeddingFolders = Pick<Config, 'embeddingDir' | 'modelDir'>;
+
+/** A word of the prompts and the file that it stands for. */
+export interface UsedEmbedding {
+  word: string;
+  path: string;
+}
+
+interface Candidate {
+  name: string;
+  file: string;
+}
+
+/** Where names are looked for, in this order. */
+export function listEmbeddingFolders({ embeddingDir, modelDir }: EmbeddingFolders): string[] {
+  return [...new Set([...(embeddingDir ? [embeddingDir] : []), path.join(modelDir, 'embeddings')])];
+}
+
+/** Files of the folders and of folders in them, by their names without ending; the first of a name counts. */
+export function listEmbeddings(folders: EmbeddingFolders): Candidate[] {
+  const found = new Map<string, Candidate>();
+  for (const folder of listEmbeddingFolders(folders)) {
+    for (const file of listFiles(folder)) {
+      const name = nameOf(file);
+      if (!found.has(name.toLowerCase())) found.set(name.toLowerCase(), { name, file });
+    }
+  }
+  return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/**
+ * The embeddings that prompts use: by name as in the WebUI, as "embedding:name" as in ComfyUI, and by the token that a
+ * diffusers file has ("<cat-toy>"). `named` are files or names that the request adds. A bare word whose file doesn't
+ * fit the model stays a word, and a note says so; one that was asked for by more than that is refused.
+ * @throws ImageForgeError NOT_FOUND that names the folders; those of readEmbedding.
+ */
+export async function resolveEmbeddings(
+  prompts: readonly string[],
+  named: readonly string[],
+  plan: ModelPlan,
+  config: Config,
+): Promise<{ used: UsedEmbedding[]; notes: string[] }> {
+  const given = named.map((name) => findNamed(name, config));
+  for (const { file } of given) await readEmbedding(file, plan);
+  const used = new Map<string, UsedEmbedding>();
+  const use = (word: string, file: string) => used.set(word.toLowerCase(), { word, path: file });
+
+  const text = prompts.join('\n');
+  const folder = /[<\p{L}\p{N}]/u.test(text) ? listEmbeddings(config) : [];
+  const all = [...given, ...folder];
+  let rest = text;
+  for (const [word, name] of listMentions(text)) {
+    rest = rest.replaceAll(word, ' ');
+    const file = all.find((candidate) => isCalled(candidate, name))?.file;
+    if (file === undefined) throw missingEmbedding(name, config);
+    await readEmbedding(file, plan);
+    use(word, file);
+  }
+
+  const notes: string[] = [];
+  if (takesEmbeddings(plan)) {
+    const tagged = /<[^<>\s]+>/.test(text);
+    for (const { name, file } of all) {
+      const bare = matchWords([name]).test(rest);
+      const asked = given.some((candidate) => candidate.file === file);
+      if (!bare && !tagged && !asked) continue;
+      const read = await readEmbedding(file, plan).catch((error) => ImageForgeError.from(error));
+      if (read instanceof ImageForgeError) {
+        if (bare) notes.push(`${name} was taken as plain words: ${read.message}. ${read.hint ?? ''}`.trim());
+        continue;
+      }
+      if (bare && !used.has(name.toLowerCase())) use(name, file);
+      if (read.token && text.toLowerCase().includes(read.token.toLowerCase())) use(read.token, file);
+    }
+  }
+  for (const { name, file } of given)
+    if (![...used.values()].some((embedding) => embedding.path === file))
+      notes.push(`The embedding ${name} was not used: its name is in neither prompt.`);
+  return { used: [...used.values()], notes };
+}
+
+/** "embedding:name" of the prompts, and the name; a number behind the colon is a weight. */
+function listMentions(text: string): [word: string, name: string][] {
+  const found = text.matchAll(/(?<![\p{L}\p{N}_])embedding:([^\s,:()[\]<>|]*[^\s,:()[\]<>|.])/giu);
+  return [...found].filter(([, name]) => !/^[+-]?[\d.]+$/.test(name!)).map(([word, name]) => [word, name!]);
+}
+
+function isCalled({ name, file }: Candidate, wanted: string): boolean {
+  const plain = stripEnding(wanted).toLowerCase();
+  if (name.toLowerCase() === plain) return true;
+  // ComfyUI's names may hold folders
+  const whole = stripEnding(file).replaceAll(path.sep, '/').toLowerCase();
+  return plain.includes('/') && whole.endsWith(`/${plain}`);
+}
+
+function findNamed(name: string, config: Config): Candidate {
+  const direct = path.resolve(config.workingDir, name);
+  if (isFile(direct)) return { name: nameOf(direct), file: direct };
+  const found = findEmbedding(name, config);
+  if (found) return found;
+  throw missingEmbedding(name, config);
+}
+
+/** A file of the embedding folders; names don't lead out of them. */
+export function findEmbedding(name: string, folders: EmbeddingFolders): Candidate | undefined {
+  return listEmbeddings(folders).find((candidate) => isCalled(candidate, name));
+}
+
+function missingEmbedding(name: string, folders: EmbeddingFolders): ImageForgeError {
+  const places = listEmbeddingFolders(folders);
+  return new ImageForgeError(
+    'NOT_FOUND',
+    `There is no embedding ${name}, neither as a file nor in ${places.join(', ')}.`,
+    {
+      hint: `Put ${nameOf(name)}.safetensors into ${places[0]}, or name its file with --embedding.`,
+      details: { embedding: name, folders: places },
+    },
+  );
+}
+
+function listFiles(folder: string): string[] {
+  try {
+    return (readdirSync(folder, { recursive: true }) as string[])
+      .filter((name) => name.endsWith('.safetensors') || isPickled(name))
+      .sort((a, b) => Number(isPickled(a)) - Number(isPickled(b)) || (a < b ? -1 : 1))
+      .map((name) => path.join(folder, name));
+  } catch {
+    return [];
+  }
+}
+
+function nameOf(file: string): string {
+  return path.basename(stripEnding(file));
+}
+
+function stripEnding(file: string): string {
+  return file.replace(/\.(safetensors|pt|pth|bin|ckpt)$/i, '');
+}
+
+function isFile(file: string): boolean {
+  return statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
+}
