@@ -8,6 +8,7 @@ const columns = [
   ['model', (r) => r.name],
   ['size', (r) => `${r.size}`],
   ['ready s', (r) => format(r.readySeconds)],
+  ['text s', (r) => format(r.textSeconds)],
   ['step s', (r) => format(r.stepSeconds)],
   ['decode s', (r) => format(r.decodeSeconds)],
   ['peak while sampling MiB', (r) => mebibytes(r.samplingPeakBytes)],

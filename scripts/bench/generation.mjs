@@ -13,9 +13,10 @@ export function openClient({ device, threads }) {
 }
 
 /** @param {Row} row */
-export async function createRequest({ model, size, steps, guidance, batch = 1 }, seed = 1) {
+export async function createRequest({ model, size, steps, guidance, batch = 1 }, seed = 1, memoryMode = 'auto') {
+  const sides = { width: size, height: size };
   return resolveRequest(
-    { prompt: 'a photograph of an astronaut', seed, width: size, height: size, steps, guidance, batch },
+    { prompt: 'a photograph of an astronaut', seed, ...sides, steps, guidance, batch, memoryMode },
     model,
     await planModel(model),
   );
@@ -28,7 +29,7 @@ export async function createRequest({ model, size, steps, guidance, batch = 1 },
  */
 export async function measureGeneration(row, options) {
   for (const file of Object.values(row.model)) await readThrough(file);
-  const request = await createRequest(row);
+  const request = await createRequest(row, 1, options.memoryMode);
   const client = openClient(options);
   const begin = performance.now();
   const stepEnds = [];
@@ -46,6 +47,7 @@ export async function measureGeneration(row, options) {
       name: row.name,
       size: row.size,
       steps: row.steps,
+      textSeconds: result.seconds.encode,
       readySeconds: (stepEnds[0] - begin) / 1000,
       // the first step also reads the mapped weights for the first time
       stepSeconds: median(stepEnds.slice(1).map((end, i) => (end - stepEnds[i]) / 1000)),

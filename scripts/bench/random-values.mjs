@@ -1,5 +1,5 @@
 // Random tensor bytes for benchmark weights: seeded, streamed in chunks, normal with standard deviation
-// 1 / sqrt(fan in) for matrices and kernels, 1 for the weights of norms and 0 for biases.
+// 1 / sqrt(fan in) for matrices and kernels, 1 for the weights of norms and for variances, 0 for biases and means.
 
 const chunkValues = 1 << 20;
 const normals = makeNormals(1 << 16, 42);
@@ -12,7 +12,9 @@ export function* randomWeightStream({ name, type, shape }) {
   for (let done = 0; done < total; done += chunkValues) {
     const count = Math.min(chunkValues, total - done);
     if (type === 'f32')
-      yield new Uint8Array(new Float32Array(count).fill(name.endsWith('.weight') ? 1 : 0).buffer);
+      yield new Uint8Array(
+        new Float32Array(count).fill(/(\.weight|\.scale|_var)$/.test(name) ? 1 : 0).buffer,
+      );
     else if (type === 'f16') yield halfChunk(count, 1 / Math.sqrt(fanIn), seed);
     else yield quantisedChunk(count, type, 1 / Math.sqrt(fanIn), seed);
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;

@@ -1,53 +1,104 @@
-// Writes full-size Stable Diffusion checkpoints with random weights as GGUF, for the benchmark: the values don't
-// matter for speed, but they are scaled so that activations stay finite. Quantised types apply to the matrices, and
-// to convolutions only where the type's block divides a kernel row; the rest stays F16 as published files have it.
-import { access, mkdir } from 'node:fs/promises';
+// Writes full-size models with random weights as GGUF, for the benchmark: the values don't matter for speed, but they
+// are scaled so that activations stay finite. Quantised types apply to the matrices, and to convolutions only where the
+// type's block divides a kernel row; the rest stays F16 as published files have it.
+import { access, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { listKlein4b, listSchnell } from './flux-layout.mjs';
 import { randomWeightStream } from './random-values.mjs';
-import { listTensors } from './sd-layout.mjs';
+import { listAutoencoder, listTensors, listText } from './sd-layout.mjs';
+import { listQwen3, listT5Xxl, makeByteTokenizer, makeUnigramTokenizer } from './text-layout.mjs';
 
 const blocks = { f32: [1, 4], f16: [1, 2], q8_0: [32, 34], q4_0: [32, 18] };
 
-const titles = { sd15: ['sd1', 'SD 1.5'], sdxl: ['sdxl', 'SDXL'] };
+const clipL = { width: 768, layers: 12, projection: 0 };
 
-/**
- * The checkpoint of this model and type, made on first use; returns its path.
- * @param {'sd15' | 'sdxl'} model
- * @param {'f16' | 'q8_0' | 'q4_0'} type of the matrices
- */
-export async function makeOnce(model, type) {
-  const folder = path.resolve(import.meta.dirname, '../../.cache/bench');
-  const file = path.join(folder, `${model}-${type}.gguf`);
-  const exists = await access(file).then(
-    () => true,
-    () => false,
-  );
-  if (!exists) {
-    process.stderr.write(`writing ${path.basename(file)} …\n`);
-    await mkdir(folder, { recursive: true });
-    await writeStableDiffusion(model, file, type);
-  }
-  return file;
+/** What each model is made of; parts that FLUX publishes in F16 stay so. */
+const models = {
+  sd15: { parts: { model: { list: () => listTensors('sd15') } } },
+  sdxl: { parts: { model: { list: () => listTensors('sdxl') } } },
+  schnell: {
+    parts: {
+      model: { list: listSchnell },
+      vae: { list: () => listAutoencoder('flux'), type: 'f16' },
+      clip_l: { list: () => listText(clipL), type: 'f16' },
+      t5xxl: { list: listT5Xxl, tokenizer: async () => makeUnigramTokenizer() },
+    },
+  },
+  // two double and four single blocks: what a block costs, without the gigabytes
+  'schnell-cut': {
+    parts: {
+      model: { list: () => listSchnell({ doubleBlocks: 2, singleBlocks: 4 }) },
+      vae: { of: 'schnell' },
+      clip_l: { of: 'schnell' },
+    },
+  },
+  'klein-4b': {
+    parts: {
+      model: { list: listKlein4b },
+      vae: { list: () => listAutoencoder('flux2'), type: 'f16' },
+      llm: { list: listQwen3, tokenizer: makeQwenTokenizer },
+    },
+  },
+};
+
+/** The one file of a full checkpoint. */
+export async function makeOnce(name, type) {
+  return (await makeParts(name, type)).model;
 }
 
-/** Streams: memory stays at a chunk of a tensor. */
-async function writeStableDiffusion(model, file, type) {
+/**
+ * The files of a model by part, those that are missing written first, as a stream: memory stays at a chunk of a tensor.
+ * @param {keyof models} name
+ * @param {'f16' | 'q8_0' | 'q4_0'} type of the matrices
+ */
+export async function makeParts(name, type) {
+  const folder = path.resolve(import.meta.dirname, '../../.cache/bench');
+  const files = {};
+  for (const [part, description] of Object.entries(models[name].parts)) {
+    const owner = description.of ?? name;
+    const { list, tokenizer, type: own = type } = models[owner].parts[part];
+    const file = path.join(folder, `${owner}${part === 'model' ? '' : `-${part}`}-${own}.gguf`);
+    files[part] = file;
+    if (await exists(file)) continue;
+    process.stderr.write(`writing ${path.basename(file)} …\n`);
+    await mkdir(folder, { recursive: true });
+    if (tokenizer) {
+      await writeFile(file.replace(/gguf$/, 'tokenizer.json'), JSON.stringify(await tokenizer()));
+    }
+    await writeRandomWeights(file, `${owner} ${part}, random ${own.toUpperCase()} weights`, list(), own);
+  }
+  return files;
+}
+
+async function writeRandomWeights(file, title, entries, type) {
   const { writeGguf } = await import('../../dist/weights/write-gguf.js');
-  const tensors = listTensors(model).map(({ name, shape }) => {
+  const tensors = entries.map(({ name, shape }) => {
     const own = chooseType(name, shape, type);
     const [values, bytes] = blocks[own];
     return { name, type: own, shape, bytes: (shape.reduce((a, b) => a * b, 1) / values) * bytes };
   });
-  const [architecture, title] = titles[model];
   const metadata = new Map([
-    ['general.architecture', { type: 'string', value: architecture }],
-    ['general.name', { type: 'string', value: `${title} layout, random ${type.toUpperCase()} weights` }],
+    ['general.architecture', { type: 'string', value: 'random' }],
+    ['general.name', { type: 'string', value: title }],
   ]);
   await writeGguf(file, metadata, tensors, (tensor) => randomWeightStream(tensor));
 }
 
 function chooseType(name, shape, type) {
   if (shape.length === 1) return 'f32';
-  if (type === 'f16' || shape.length !== 2 || name.includes('embedding')) return 'f16';
+  if (type === 'f16' || shape.length !== 2 || /embedding|attention_bias/.test(name)) return 'f16';
   return shape[1] % 32 === 0 ? type : 'f16';
+}
+
+async function makeQwenTokenizer() {
+  const { wordPatterns } = await import('../../dist/text/word-patterns.js');
+  const { byteSymbols } = await import('../../dist/text/byte-symbols.js');
+  return makeByteTokenizer(wordPatterns.qwen2.source, byteSymbols);
+}
+
+function exists(file) {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
 }

@@ -2,6 +2,8 @@
 //   npm run bench                          pocket and SD 1.5 (random weights) in F16, Q8_0 and Q4_0, then the table of targets
 //   npm run bench -- --models pocket       only the embedded model
 //   npm run bench -- --models sdxl --types q8_0 --sizes 1024 --steps 2   SDXL, 3.9 GB of random weights
+//   npm run bench -- --models schnell,klein-4b --types q4_0 --steps 1    FLUX and its text encoders, 14.5 GB of them
+//   npm run bench -- --models schnell-cut  FLUX.1 cut to 2 double and 4 single blocks
 //   npm run bench -- --models sd15 --types q8_0 --sizes 256 --steps 3 --threads 2 --json result.json
 //   npm run bench -- --profile             seconds and GFLOP/s by kind of operation, against the machine's limits
 //   npm run bench -- --scaling             cost against steps, pictures, size and threads; memory over 50 generations
@@ -24,6 +26,7 @@ const { values } = parseArgs({
     steps: { type: 'string', default: '3' },
     threads: { type: 'string' },
     device: { type: 'string', default: 'cpu' },
+    'memory-mode': { type: 'string', default: 'auto' },
     python: { type: 'string', default: process.env.PYTHON ?? 'python3' },
     json: { type: 'string' },
   },
@@ -36,6 +39,7 @@ const options = {
   steps: Number(values.steps),
   threads: Number(values.threads ?? os.availableParallelism()),
   device: values.device,
+  memoryMode: values['memory-mode'],
   python: values.python === 'none' ? null : values.python,
 };
 

@@ -48,8 +48,9 @@ function norm(name, channels) {
   ];
 }
 
-function listText({ root, width, layers, projection }) {
-  const model = `${root}.text_model`;
+/** A CLIP text encoder. @returns {Entry[]} */
+export function listText({ root, width, layers, projection }) {
+  const model = root ? `${root}.text_model` : 'text_model';
   const entries = [
     { name: `${model}.embeddings.token_embedding.weight`, shape: [49408, width] },
     { name: `${model}.embeddings.position_embedding.weight`, shape: [77, width] },
@@ -174,10 +175,12 @@ function autoencoderMiddle(name) {
   ];
 }
 
-function listAutoencoder() {
-  const root = 'first_stage_model';
-  const encoder = `${root}.encoder`;
-  const decoder = `${root}.decoder`;
+/** 'sd': SD 1.x; 'flux': FLUX.1, without the convolutions around the latent; 'flux2': with the latent's statistics. */
+export function listAutoencoder(kind = 'sd') {
+  const root = kind === 'sd' ? 'first_stage_model.' : '';
+  const latent = { sd: 4, flux: 16, flux2: 32 }[kind];
+  const encoder = `${root}encoder`;
+  const decoder = `${root}decoder`;
   const entries = conv(`${encoder}.conv_in`, 3, 128, 3);
   let channels = 128;
   autoencoderChannels.forEach((output, level) => {
@@ -188,7 +191,8 @@ function listAutoencoder() {
     if (level < 3) entries.push(...conv(`${encoder}.down.${level}.downsample.conv`, output, output, 3));
   });
   entries.push(...autoencoderMiddle(`${encoder}.mid`), ...norm(`${encoder}.norm_out`, 512));
-  entries.push(...conv(`${encoder}.conv_out`, 512, 8, 3), ...conv(`${decoder}.conv_in`, 4, 512, 3));
+  entries.push(...conv(`${encoder}.conv_out`, 512, 2 * latent, 3));
+  entries.push(...conv(`${decoder}.conv_in`, latent, 512, 3));
   entries.push(...autoencoderMiddle(`${decoder}.mid`));
   channels = 512;
   for (let level = 3; level >= 0; level--) {
@@ -200,5 +204,11 @@ function listAutoencoder() {
     if (level > 0) entries.push(...conv(`${decoder}.up.${level}.upsample.conv`, output, output, 3));
   }
   entries.push(...norm(`${decoder}.norm_out`, 128), ...conv(`${decoder}.conv_out`, 128, 3, 3));
-  return [...entries, ...conv(`${root}.quant_conv`, 8, 8, 1), ...conv(`${root}.post_quant_conv`, 4, 4, 1)];
+  if (kind === 'flux') return entries;
+  const [before, after] = kind === 'sd' ? [root, root] : [`${encoder}.`, `${decoder}.`];
+  entries.push(...conv(`${before}quant_conv`, 2 * latent, 2 * latent, 1));
+  entries.push(...conv(`${after}post_quant_conv`, latent, latent, 1));
+  if (kind === 'sd') return entries;
+  const statistics = ['mean', 'var'].map((name) => ({ name: `bn.running_${name}`, shape: [4 * latent] }));
+  return [...entries, ...statistics];
 }

@@ -3,7 +3,7 @@
 import { planModel } from '../families/index.js';
 import { resolveModel } from '../registry/resolve-model.js';
 import { listDevices } from '../service/devices.js';
-import { readFreeMemory } from '../service/estimate.js';
+import { readFreeMemory } from '../service/free-memory.js';
 import { prepareFolder } from '../service/outputs.js';
 import { type Config, readConfig } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';

@@ -33,6 +33,7 @@ export interface ImageOptions {
   hiresSteps?: string;
   hiresUpscaler?: string;
   assist?: true;
+  memoryMode?: string;
   cache: boolean;
 }
 
@@ -69,6 +70,12 @@ export function addImageOptions(command: Command): Command {
     )
     .option('-b, --batch <n>', 'images, with seeds counting up (default: 1)')
     .option('--clip-skip <n>', 'CLIP layer counted from the last (default: 1)')
+    .addOption(
+      new Option(
+        '--memory-mode <mode>',
+        'keep all networks in memory, one at a time, or stream their layers (default: MEMORY_MODE)',
+      ).choices(['auto', 'full', 'offload', 'stream']),
+    )
     .option('--assist', 'expand the prompt with Ollama first')
     .option('--no-cache', 'neither look for the image of an earlier request nor keep this one')
     .option('-o, --output <path>', 'file to write (default: a name from time and seed)')
@@ -124,6 +131,7 @@ export function toFields(prompt: string | undefined, options: ImageOptions): Rec
     hires_strength: toNumber(options.hiresStrength),
     hires_steps: toNumber(options.hiresSteps),
     hires_upscaler: options.hiresUpscaler,
+    memory_mode: options.memoryMode,
     assist_prompt: options.assist,
     use_cache: options.cache,
   };

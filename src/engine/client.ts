@@ -1,6 +1,7 @@
 // The service's side of the engine: starts the host when a job comes, runs one job at a time, outlives its death.
 import { planModel } from '../families/index.js';
 import type { ModelFiles, ModelPlan } from '../families/types.js';
+import type { MemoryWish } from '../pipeline/memory-mode.js';
 import type { PipelineRequest, PipelineResult, Progress, RunOptions } from '../pipeline/types.js';
 import { ImageForgeError } from '../shared/errors.js';
 import {
@@ -64,8 +65,12 @@ export class EngineClient {
   }
 
   /** Starts the host and loads a model, so that the next request for it begins at once. */
-  async load(model: ModelFiles, options: RunOptions = {}): Promise<void> {
-    await this.#enqueue((host) => host.call({ type: 'load', id: 0, model }, options), options.signal);
+  async load(
+    model: ModelFiles,
+    { memoryMode = 'auto', ...options }: RunOptions & { memoryMode?: MemoryWish } = {},
+  ): Promise<void> {
+    const command = { type: 'load', id: 0, model, memoryMode } as const;
+    await this.#enqueue((host) => host.call(command, options), options.signal);
   }
 
   /** What the files are, read from their headers here: no host is started. */

@@ -55,7 +55,7 @@ function serve(port: Port): (command: Command) => void {
         break;
       }
       case 'load':
-        void answer(command.id, (open, signal) => open.load(command.model, { signal }));
+        void answer(command.id, (open, signal) => open.load(command.model, command.memoryMode, { signal }));
         break;
       case 'status':
         void answer(command.id, (open) => open.status());

@@ -1,6 +1,7 @@
 // What crosses the border between the engine's client and its host. Plain data: pixels travel as Uint8Array.
 import type { ModelFiles } from '../families/types.js';
 import type { Memory } from '../native/addon.js';
+import type { MemoryWish } from '../pipeline/memory-mode.js';
 import type { PipelineRequest, PipelineResult, Progress } from '../pipeline/types.js';
 import type { SerializedError } from '../shared/errors.js';
 
@@ -28,7 +29,7 @@ export interface HostStatus {
 export type Command =
   | { type: 'start'; options: HostOptions }
   | { type: 'run'; id: number; request: PipelineRequest }
-  | { type: 'load'; id: number; model: ModelFiles }
+  | { type: 'load'; id: number; model: ModelFiles; memoryMode: MemoryWish }
   | { type: 'status'; id: number }
   | { type: 'cancel'; id: number }
   | { type: 'close' };

@@ -5,6 +5,7 @@ import type { ModelFiles } from '../families/types.js';
 import type { Addon, Engine } from '../native/addon.js';
 import { generate } from '../pipeline/generate.js';
 import { LoadedModel } from '../pipeline/loaded-model.js';
+import type { MemoryWish } from '../pipeline/memory-mode.js';
 import type { PipelineRequest, PipelineResult, RunOptions } from '../pipeline/types.js';
 import { ImageForgeError } from '../shared/errors.js';
 import type { HostOptions, HostStatus, LogLevel } from './protocol.js';
@@ -34,8 +35,9 @@ export class Session {
     }
   }
 
-  async load(files: ModelFiles, options: RunOptions): Promise<void> {
-    await (await this.#open(files)).load(options.signal);
+  async load(files: ModelFiles, memoryMode: MemoryWish, options: RunOptions): Promise<void> {
+    const model = await this.#open(files);
+    await model.load({ ...model.plan.defaults, memoryMode }, options.signal);
   }
 
   status(): HostStatus {
@@ -65,7 +67,10 @@ export class Session {
     if (this.#model && sameFiles(this.#model.files, files)) return this.#model;
     const plan = await planModel(files);
     await this.#closeModel();
-    this.#model = new LoadedModel(this.#ensureEngine(), files, plan, (message) => this.#log('warn', message));
+    this.#model = new LoadedModel(this.#ensureEngine(), files, plan, {
+      log: this.#log,
+      device: this.#device!,
+    });
     return this.#model;
   }
 

@@ -2,6 +2,7 @@
 import { EngineClient } from '../engine/client.js';
 import type { ModelFiles, ModelPlan } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
+import type { MemoryWish } from '../pipeline/memory-mode.js';
 import { finalSize, resolveRequest } from '../pipeline/resolve.js';
 import type { PipelineRequest, Progress } from '../pipeline/types.js';
 import { POCKET } from '../registry/catalog.js';
@@ -26,6 +27,11 @@ export interface ImageForgeOptions {
   device?: string;
   /** CPU threads. Default: the machine's cores. */
   threads?: number;
+  /**
+   * 'full': all networks stay in memory; 'offload': one at a time; 'stream': its layers one after the other (CPU).
+   * Default: 'auto', the roomiest that fits.
+   */
+  memoryMode?: MemoryWish;
   /**
    * 'process' (default): the networks run in a child process, whose death rejects the run with ENGINE_CRASHED.
    * 'thread': in a worker thread of this process.
@@ -55,10 +61,12 @@ interface Model {
 export class ImageForge implements AsyncDisposable {
   readonly #engine: EngineClient;
   readonly #model: string | ModelFiles;
+  readonly #memoryMode: MemoryWish;
   #found: Promise<Model> | undefined;
 
-  constructor({ model = POCKET, ...engine }: ImageForgeOptions = {}) {
+  constructor({ model = POCKET, memoryMode = 'auto', ...engine }: ImageForgeOptions = {}) {
     this.#model = model;
+    this.#memoryMode = memoryMode;
     this.#engine = new EngineClient(engine);
   }
 
@@ -90,7 +98,8 @@ export class ImageForge implements AsyncDisposable {
 
   /** Loads the model now instead of with the first run. */
   async load(options: { signal?: AbortSignal } = {}): Promise<void> {
-    await this.#engine.load((await this.#findModel()).files, options);
+    const { files } = await this.#findModel();
+    await this.#engine.load(files, { ...options, memoryMode: this.#memoryMode });
   }
 
   /** Gives the model's memory back after the runs that were asked for; the next run loads it again. */
@@ -122,7 +131,9 @@ export class ImageForge implements AsyncDisposable {
       const loras = wanted.length > 0 ? resolveLoras(wanted, readConfig()) : [];
       const prompts = [prompt, options.negativePrompt ?? ''];
       const embeddings = await resolveEmbeddings(prompts, options.embeddings ?? [], model.plan, readConfig());
-      const given = { ...options, ...sizes, ...pictures, prompt, loras, embeddings: embeddings.used };
+      const memoryMode = this.#memoryMode;
+      const made = { prompt, loras, embeddings: embeddings.used, memoryMode };
+      const given = { ...options, ...sizes, ...pictures, ...made };
       const request = resolveRequest(given, model.files, model.plan);
       const result = await this.#engine.run(request, { onProgress, ...(signal && { signal }) });
       return describe(request, result, embeddings.notes);

@@ -38,6 +38,7 @@ const COMMON = {
   loras: true,
   embeddings: true,
   use_cache: true,
+  memory_mode: true,
 } as const;
 const HIRES = { hires_scale: true, hires_strength: true, hires_steps: true, hires_upscaler: true } as const;
 const SOURCE = { image_path: true, init_image: true, strength: true } as const;

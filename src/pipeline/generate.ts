@@ -48,10 +48,10 @@ async function run(
   const { prompt, negativePrompt, guidance, clipSkip, width, height, init, mask, hires } = request;
   const clock = new PhaseClock(onProgress);
 
-  // 1. The networks, as many as fit beside each other, with the low-rank updates on them
+  // 1. The networks that stay in memory, with the low-rank updates on them
   clock.enter('load');
   await model.useLoras(request.loras ?? []);
-  await model.load(signal);
+  await model.load({ ...request, ...hires }, signal);
 
   // 2. Prompts -> text states, remembered from an earlier request where they are the same
   clock.enter('encode');
@@ -61,10 +61,12 @@ async function run(
   const prompts = await encode({ width, height });
   const largePrompts =
     hires && runtime.readsSize ? await encode({ width: hires.width, height: hires.height }) : prompts;
+  await model.finish('textEncoders');
 
   // 3. The picture and its mask -> latents
   const source = await encodeSource(model, request, signal);
   const colours = request.previewEvery > 0 ? await model.latentColours(signal) : undefined;
+  await model.finish('autoencoder');
 
   // 4. The schedule; over a picture only its tail runs
   const levels = runtime.noiseLevels(plan, request);
@@ -75,6 +77,7 @@ async function run(
   const sampling = { model, request, colours, clock, signal, ...inspection };
   const starts = Array.from({ length: request.batch }, () => source.latent);
   let latents = await sampleBatch({ ...sampling, prompts, source, levels, sigmas, width, height, starts });
+  if (hires?.upscaler !== 'latent') await model.finish('denoiser');
 
   // 6. The same once more over the enlarged latents, where that was asked for
   if (hires) {
@@ -87,11 +90,14 @@ async function run(
     const steps = countScheduleSteps(hires);
     const levels = runtime.noiseLevels(plan, { ...size, steps });
     const sigmas = takeSecondPass(findSchedule(request.schedule, levels.kind).schedule(steps, levels), hires);
+    const largeSource = plan.inpaint ? await encodeSource(model, { ...request, ...size }, signal) : source;
+    await model.finish('autoencoder');
     latents = await sampleBatch({
-      ...{ ...sampling, ...size, levels, sigmas, prompts: largePrompts, starts: enlarged },
-      source: plan.inpaint ? await encodeSource(model, { ...request, ...size }, signal) : source,
+      ...{ ...sampling, ...size, levels, sigmas },
+      ...{ prompts: largePrompts, source: largeSource, starts: enlarged },
     });
   }
+  await model.finish('denoiser');
 
   // 7. Latents -> pixels; what was not to be repainted comes from the picture itself
   const images: { pixels: Pixels; seed: number }[] = [];
@@ -103,6 +109,7 @@ async function run(
     const pixels = init && mask ? pasteBack(decoded, init, mask) : decoded;
     images.push({ pixels, seed: request.seed + image });
   }
+  await model.finish('autoencoder');
   return { images, seconds: clock.finish(), family: plan.family, notes: model.notes };
 }
 

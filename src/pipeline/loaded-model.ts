@@ -1,4 +1,5 @@
-// A model's networks in an engine: loaded when a phase needs them, freed when memory is short, prompts remembered.
+// A model's networks in an engine: loaded when a phase needs them, freed when it is over and memory is short, prompts
+// remembered.
 import { readVectors } from '../families/embeddings.js';
 import {
   type EncodedPrompts,
@@ -6,15 +7,19 @@ import {
   findRuntime,
   type PromptRequest,
 } from '../families/runtime.js';
-import type { ModelFiles, ModelPlan, NetworkPlan } from '../families/types.js';
+import type { ModelFiles, ModelPlan } from '../families/types.js';
 import type { Autoencoder, Denoiser, Engine, Module, TextEncoder } from '../native/addon.js';
 import { throwIfAborted, withAbort } from './abort.js';
 import { LoraSet } from './loras.js';
+import { chooseMemoryMode, estimateNeeds, type MemoryMode } from './memory-mode.js';
 import { LatentColours } from './preview.js';
 import type { PipelineRequest } from './types.js';
 
 /** Prompts whose states are kept: a batch of experiments with one prompt encodes it once. */
 const REMEMBERED_PROMPTS = 8;
+
+/** What decides about memory: the wish, and the pictures' sizes. */
+export type LoadWish = Pick<PipelineRequest, 'memoryMode' | 'references' | 'width' | 'height'>;
 
 export class LoadedModel {
   readonly engine: Engine;
@@ -27,43 +32,69 @@ export class LoadedModel {
   #prompts = new Map<string, EncodedPrompts>();
   #colours: LatentColours | undefined;
   #loras = LoraSet.none;
-  readonly #warn: (message: string) => void;
+  /** Of the last run; undefined before the first. */
+  #mode: MemoryMode | undefined;
+  readonly #log: (level: 'info' | 'warn', message: string) => void;
+  readonly #onCpu: boolean;
 
-  /** `warn` hears what a user should know but what stops nothing. */
+  /** `log` hears what a user should know but what stops nothing. */
   constructor(
     engine: Engine,
     files: ModelFiles,
     plan: ModelPlan,
-    warn: (message: string) => void = () => undefined,
+    {
+      log = () => undefined,
+      device = 'cpu',
+    }: { log?: (level: 'info' | 'warn', message: string) => void; device?: string } = {},
   ) {
-    this.#warn = warn;
+    this.#log = log;
+    this.#onCpu = device === 'cpu';
     this.engine = engine;
     this.files = files;
     this.plan = plan;
     this.runtime = findRuntime(plan.family);
   }
 
-  /** Loads every network that fits beside the others; the rest comes when its phase does. */
-  async load(signal?: AbortSignal): Promise<void> {
+  /**
+   * Decides how this run keeps its networks in memory, and loads all of them where they stay. What an earlier run left
+   * in another mode is freed.
+   */
+  async load({ memoryMode = 'auto', ...size }: LoadWish, signal?: AbortSignal): Promise<void> {
     await withAbort(this.engine, signal, async () => {
-      const { textEncoders, denoiser, autoencoder } = this.plan;
-      const missing = [
-        ...(this.#textEncoders ? [] : textEncoders),
-        ...(this.#denoiser ? [] : [denoiser]),
-        ...(this.#autoencoder ? [] : [autoencoder]),
-      ];
-      if (countBytes(missing) > this.engine.memory().deviceFree) return;
+      const { deviceFree, weights, compute } = this.engine.memory();
+      const needs = estimateNeeds(this.plan, size, size.references);
+      const free = deviceFree + weights + compute; // what is ours already can be had again
+      const { mode, reason } = chooseMemoryMode(memoryMode, needs, free, { canStream: this.#onCpu });
+      if (mode !== this.#mode) {
+        await this.close();
+        this.#mode = mode;
+        this.#log('info', reason);
+      }
+      if (mode !== 'full') return;
       await this.#loadTextEncoders(signal);
       await this.loadDenoiser(signal);
       await this.loadAutoencoder(signal);
     });
   }
 
+  /** A phase is over: where memory is short, its networks make room for the next one's. */
+  async finish(part: 'textEncoders' | 'denoiser' | 'autoencoder'): Promise<void> {
+    if (this.#mode === 'full' || this.#mode === undefined) return;
+    const modules =
+      part === 'textEncoders'
+        ? (this.#textEncoders ?? [])
+        : [part === 'denoiser' ? this.#denoiser : this.#autoencoder];
+    if (part === 'textEncoders') this.#textEncoders = undefined;
+    else if (part === 'denoiser') this.#denoiser = undefined;
+    else this.#autoencoder = undefined;
+    await closeAll(modules);
+  }
+
   /** The updates of this request; networks that are loaded already get them now. */
   async useLoras(wanted: NonNullable<PipelineRequest['loras']>): Promise<void> {
     if (this.#loras.matches(wanted)) return;
     const loras = await LoraSet.resolve(wanted, this.plan);
-    for (const note of loras.notes) this.#warn(note);
+    for (const note of loras.notes) this.#log('warn', note);
     // half applied updates would be taken for whole ones by the next request
     this.#loras = LoraSet.none;
     try {
@@ -100,9 +131,8 @@ export class LoadedModel {
   async loadDenoiser(signal?: AbortSignal): Promise<Denoiser> {
     if (this.#denoiser) return this.#denoiser;
     const { kind, config, weights } = this.plan.denoiser;
-    await this.#makeRoom([this.plan.denoiser]);
     throwIfAborted(signal);
-    const denoiser = await this.engine.loadDenoiser(kind, config, weights);
+    const denoiser = await this.engine.loadDenoiser(kind, config, weights, this.#loadOptions);
     try {
       if (!this.#loras.isEmpty) await this.#loras.applyTo(denoiser, 'denoiser');
     } catch (error) {
@@ -116,9 +146,8 @@ export class LoadedModel {
   async loadAutoencoder(signal?: AbortSignal): Promise<Autoencoder> {
     if (this.#autoencoder) return this.#autoencoder;
     const { kind, config, weights } = this.plan.autoencoder;
-    await this.#makeRoom([this.plan.autoencoder]);
     throwIfAborted(signal);
-    this.#autoencoder = await this.engine.loadAutoencoder(kind, config, weights);
+    this.#autoencoder = await this.engine.loadAutoencoder(kind, config, weights, this.#loadOptions);
     return this.#autoencoder;
   }
 
@@ -143,12 +172,11 @@ export class LoadedModel {
 
   async #loadTextEncoders(signal: AbortSignal | undefined): Promise<TextEncoder[]> {
     if (this.#textEncoders) return this.#textEncoders;
-    await this.#makeRoom(this.plan.textEncoders);
     const loaded: TextEncoder[] = [];
     try {
       for (const { kind, config, weights } of this.plan.textEncoders) {
         throwIfAborted(signal);
-        const encoder = await this.engine.loadTextEncoder(kind, config, weights);
+        const encoder = await this.engine.loadTextEncoder(kind, config, weights, this.#loadOptions);
         loaded.push(encoder);
         if (!this.#loras.isEmpty) await this.#loras.applyTo(encoder, loaded.length - 1);
       }
@@ -160,32 +188,11 @@ export class LoadedModel {
     return loaded;
   }
 
-  /** Before networks that don't fit: others go, first those whose work is done soonest again. */
-  async #makeRoom(networks: NetworkPlan[]): Promise<void> {
-    const bytes = countBytes(networks);
-    const fits = () => bytes <= this.engine.memory().deviceFree;
-    if (!fits() && this.#textEncoders) {
-      const encoders = this.#textEncoders;
-      this.#textEncoders = undefined;
-      await closeAll(encoders);
-    }
-    if (!fits() && this.#autoencoder) {
-      const autoencoder = this.#autoencoder;
-      this.#autoencoder = undefined;
-      await autoencoder.close();
-    }
-    if (!fits() && this.#denoiser) {
-      const denoiser = this.#denoiser;
-      this.#denoiser = undefined;
-      await denoiser.close();
-    }
+  get #loadOptions(): { stream: boolean } {
+    return { stream: this.#mode === 'stream' };
   }
 }
 
 async function closeAll(modules: (Module | undefined)[]): Promise<void> {
   for (const module of modules) await module?.close();
-}
-
-function countBytes(networks: NetworkPlan[]): number {
-  return networks.reduce((sum, { bytes }) => sum + bytes, 0);
 }

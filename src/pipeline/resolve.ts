@@ -4,6 +4,7 @@ import type { ModelFiles, ModelPlan } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
 import { findSampler, findSchedule } from '../sampling/index.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { MEMORY_MODES, type MemoryWish } from './memory-mode.js';
 import type { HiresPass, HiresUpscaler, PipelineRequest, Task } from './types.js';
 
 /** What a caller may leave open. Sizes in pixels; undefined means the default. */
@@ -41,6 +42,8 @@ export interface GenerationOptions {
   previewEvery?: number | undefined;
   loras?: { path: string; strength: number }[] | undefined;
   embeddings?: { word: string; path: string }[] | undefined;
+  /** How the networks are kept in memory. Default: 'auto', what fits. */
+  memoryMode?: MemoryWish | undefined;
   /** A second pass over the enlarged picture; not over an initial picture. Default: none. */
   hires?: HiresOptions | undefined;
 }
@@ -81,6 +84,7 @@ export function resolveRequest(
     clipSkip = 1,
     loras,
     references,
+    memoryMode,
   } = options;
   const { strength = mask ? 0.85 : 0.6, previewEvery = 0, seed = randomInt(2 ** 32) } = options;
   const width = options.width ?? init?.width ?? defaults.width;
@@ -101,6 +105,8 @@ export function resolveRequest(
   requireNumber('guidance', guidance, 0, 100);
   requireInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
   if (noise !== 'philox' && noise !== 'torch') refuse('noise', noise, 'philox or torch');
+  if (memoryMode && !['auto', ...MEMORY_MODES].includes(memoryMode))
+    refuse('memoryMode', memoryMode, `auto, ${MEMORY_MODES.join(', ')}`);
   requireInteger('batch', batch, 1, MAX_BATCH);
   requireInteger('clipSkip', clipSkip, 1, 12);
   requireNumber('strength', strength, 0, 1);
@@ -122,6 +128,7 @@ export function resolveRequest(
     ...(loras && loras.length > 0 && { loras }),
     ...(options.embeddings && options.embeddings.length > 0 && { embeddings: options.embeddings }),
     ...(hires && { hires }),
+    ...(memoryMode && memoryMode !== 'auto' && { memoryMode }),
   };
 }
 

@@ -1,6 +1,7 @@
 // What the pipeline takes and gives. Everything is resolved here: no defaults, no model keys, no paths to pictures.
 import type { ModelFiles } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
+import type { MemoryWish } from './memory-mode.js';
 
 export type Task = 'txt2img' | 'img2img' | 'inpaint';
 
@@ -32,6 +33,8 @@ export interface PipelineRequest {
   references?: Pixels[];
   /** Send a preview with every n-th step; 0 = never. */
   previewEvery: number;
+  /** Default: 'auto', what fits. */
+  memoryMode?: MemoryWish;
   loras?: { path: string; strength: number }[];
   /** Words of the prompts that stand for learned vectors, and the files that hold them. */
   embeddings?: { word: string; path: string }[];

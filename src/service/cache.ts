@@ -118,6 +118,7 @@ export function cacheKey(
     batch: _batch,
     previewEvery: _preview,
     seed: _first,
+    memoryMode: _memory,
     ...rest
   } = request;
   const shape = {

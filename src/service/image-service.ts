@@ -180,7 +180,7 @@ export class ImageService {
   /** Loads the default model, so that the first request finds it (WARMUP). */
   async warmUp(signal?: AbortSignal): Promise<void> {
     const model = resolveModel({}, this.config);
-    const options = signal ? { signal } : {};
+    const options = { memoryMode: this.config.memoryMode, ...(signal && { signal }) };
     await this.queue.add({
       affinity: JSON.stringify(model.files),
       signal,

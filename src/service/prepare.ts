@@ -48,6 +48,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   const loras = resolveLoras([...model.loras, ...safe.loras], config);
   const prompts = [safe.prompt, safe.negativePrompt];
   const embeddings = await resolveEmbeddings(prompts, safe.embeddings, plan, config);
+  const memoryMode = safe.memoryMode ?? config.memoryMode;
   const request = resolveRequest(
     {
       prompt: safe.prompt,
@@ -68,12 +69,14 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
       loras,
       embeddings: embeddings.used,
       hires: safe.hires,
+      memoryMode,
     },
     model.files,
     { ...plan, defaults },
   );
   requireSides(finalSize(request), model);
-  requireMemory(model.key, plan, finalSize(request), config);
+  const needs = { ...finalSize(request), references: request.references };
+  requireMemory(model.key, plan, needs, { device: config.device, memoryMode });
   const files = [...listWeightFiles(plan), ...[...loras, ...embeddings.used].map(({ path }) => path)];
   const identities = await Promise.all(files.map((file) => identifyExisting(file, context)));
   return {

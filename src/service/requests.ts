@@ -2,6 +2,7 @@
 // Fields keep the names of both replaced programs; where those differ, both spellings work.
 import { z } from 'zod';
 import type { Part } from '../families/types.js';
+import { MEMORY_MODES, type MemoryWish } from '../pipeline/memory-mode.js';
 import type { HiresOptions } from '../pipeline/resolve.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { takeLoraTags } from '../text/lora-tags.js';
@@ -39,6 +40,8 @@ export interface ImageRequest {
   returnMode: ReturnMode;
   /** Send a preview with every n-th step; 0 = never. */
   previewEvery: number;
+  /** undefined = as MEMORY_MODE says. */
+  memoryMode?: MemoryWish | undefined;
 }
 
 export type Operation = 'generate' | 'edit' | 'inpaint';
@@ -157,6 +160,12 @@ export function createRequestSchemas(limits: RequestLimits) {
       .max(LIMITS.steps)
       .nullish()
       .describe('Preview with every n-th step; default 0, never'),
+    memory_mode: z
+      .enum(['auto', ...MEMORY_MODES])
+      .nullish()
+      .describe(
+        'full: all networks in memory; offload: one at a time; stream: layer by layer; auto: what fits',
+      ),
   };
   const source = {
     init_image: picture.nullish().describe('Source image, base64 or a data URL'),
@@ -255,6 +264,7 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     useCache: fields.use_cache ?? true,
     returnMode: fields.return_mode ?? 'both',
     previewEvery: fields.preview_every ?? 0,
+    memoryMode: fields.memory_mode ?? undefined,
   };
 }
 

@@ -148,7 +148,9 @@ describe.skipIf(!lora.present || !t5.present)(`FLUX.1 ${lora.reason}`, () => {
     [['peft.safetensors'], 'peft.out'],
   ])('with LoRAs %j predicts %s', async (files, name) => {
     const warnings: string[] = [];
-    const model = new LoadedModel(engine, { model: '' }, plan, (message) => warnings.push(message));
+    const model = new LoadedModel(engine, { model: '' }, plan, {
+      log: (_, message) => warnings.push(message),
+    });
     await model.useLoras(files.map((file) => ({ path: lora.path(file), strength: 0.8 })));
     const inputs = lora.tensors('inputs.safetensors');
     const of = (input: string) => element(inputs.get(`b1.${input}`)!, 0);

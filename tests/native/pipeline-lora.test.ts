@@ -18,7 +18,7 @@ describe.skipIf(!golden.present || !base.present)(`lora-sd1 ${golden.reason}`, (
     const files = { model: base.path('model.safetensors') };
     const plan = await planModel(files, { textHeads: 2 });
     engine = new (loadAddon().Engine)({ device: 'cpu', threads: 2 });
-    model = new LoadedModel(engine, files, plan, (message) => warnings.push(message));
+    model = new LoadedModel(engine, files, plan, { log: (_, message) => warnings.push(message) });
   });
   afterAll(async () => {
     await model?.close();

@@ -18,11 +18,11 @@ class NativeError extends Error {
 }
 
 class Module {
-  constructor(engine, kind) {
+  constructor(engine, kind, options) {
     this.engine = engine;
     this.kind = kind;
     this.bytes = 1000;
-    engine.open(kind);
+    engine.open(kind, options?.stream);
   }
   async setLoras() {}
   async close() {
@@ -84,9 +84,9 @@ class Engine {
     if (device !== 'cpu') throw new NativeError('DEVICE_UNAVAILABLE', `There is no device ${device}.`);
     onLog('info', 'fake engine on cpu');
   }
-  open(kind) {
+  open(kind, stream) {
     this.#modules.push(kind);
-    log.push(`+${kind}`);
+    log.push(`+${kind}${stream ? '~' : ''}`);
   }
   shut(kind) {
     this.#modules = this.#modules.filter((open) => open !== kind);
@@ -101,21 +101,20 @@ class Engine {
       throw new NativeError('ABORTED', 'aborted');
     }
   }
-  async loadTextEncoder(kind) {
-    return new TextEncoder(this, kind);
+  async loadTextEncoder(kind, _config, _weights, options) {
+    return new TextEncoder(this, kind, options);
   }
-  async loadDenoiser(kind) {
-    return new Denoiser(this, kind);
+  async loadDenoiser(kind, _config, _weights, options) {
+    return new Denoiser(this, kind, options);
   }
-  async loadAutoencoder(kind) {
-    return new Autoencoder(this, kind);
+  async loadAutoencoder(kind, _config, _weights, options) {
+    return new Autoencoder(this, kind, options);
   }
   abort() {
     this.#abort?.abort();
   }
   memory() {
-    const used = this.#modules.length * 1000;
-    return { weights: used, mapped: 0, compute: 0, deviceFree: Number(options.get('free') ?? 2 ** 40) };
+    return { weights: 0, mapped: 0, compute: 0, deviceFree: Number(options.get('free') ?? 2 ** 40) };
   }
   async close() {}
 }

@@ -1,21 +1,25 @@
-// Which networks are in memory when, seen from a fake addon that keeps a diary.
+// Which networks are in memory when, seen from a fake addon that keeps a diary (~: streamed).
 import { describe, expect, it } from 'vitest';
 import { planModel } from '../../../src/families/index.js';
 import { generate } from '../../../src/pipeline/generate.js';
 import { LoadedModel } from '../../../src/pipeline/loaded-model.js';
-import { resolveRequest } from '../../../src/pipeline/resolve.js';
+import { type GenerationOptions, resolveRequest } from '../../../src/pipeline/resolve.js';
 import { testModel } from '../../test-model.js';
 import { behave, loadAddon, takeLog } from '../engine/fake-addon.mjs';
+
+const plan = await planModel(testModel);
 
 async function open(behaviour: string) {
   behave(behaviour);
   takeLog();
   const engine = new (loadAddon().Engine)({ device: 'cpu', onLog: () => undefined });
-  const plan = await planModel(testModel);
-  const model = new LoadedModel(engine, testModel, plan);
-  const run = (prompt: string) =>
-    generate(model, resolveRequest({ prompt, width: 64, height: 64, steps: 1, seed: 1 }, testModel, plan));
-  return { model, run };
+  const messages: string[] = [];
+  const model = new LoadedModel(engine, testModel, plan, { log: (_, message) => messages.push(message) });
+  const run = (prompt: string, change: Partial<GenerationOptions> = {}) => {
+    const options = { prompt, width: 64, height: 64, steps: 1, seed: 1, ...change };
+    return generate(model, resolveRequest(options, testModel, plan));
+  };
+  return { model, run, messages };
 }
 
 describe('with memory for all networks', () => {
@@ -41,16 +45,52 @@ describe('with memory for all networks', () => {
 
 describe('with memory for one network', () => {
   it('frees each one whose work is done, and gives the same pictures', async () => {
-    const { run } = await open('free=0');
+    const { run, messages } = await open('free=0');
     const { images } = await run('a fox');
-    const once = ['encode', 'encode', '-clip', '+unet', '-unet', '+autoencoder'];
-    expect(takeLog()).toEqual(['+clip', ...once]);
+    const text = ['+clip~', 'encode', 'encode', '-clip'];
+    const picture = ['+unet~', '-unet', '+autoencoder~', '-autoencoder'];
+    expect(takeLog()).toEqual([...text, ...picture]);
+    expect(messages).toEqual([expect.stringMatching(/^memory mode stream: .* 0.00 GB are free$/)]);
     const again = await run('a cat');
-    expect(takeLog()).toEqual(['-autoencoder', '+clip', ...once]);
+    expect(takeLog()).toEqual([...text, ...picture]);
     await run('a cat');
-    expect(takeLog()).toEqual(['-autoencoder', '+unet', '-unet', '+autoencoder']);
+    expect(takeLog()).toEqual(picture);
     expect(again.images).not.toEqual(images);
     const roomy = await open('free=1e12');
     expect((await roomy.run('a fox')).images).toEqual(images);
+  });
+
+  it('frees the autoencoder before the denoiser comes, where a picture is given', async () => {
+    const { run } = await open('free=0');
+    const init = { rgb: new Uint8Array(64 * 64 * 3), width: 64, height: 64 };
+    await run('a fox', { init });
+    const pictures = ['+autoencoder~', '-autoencoder', '+unet~', '-unet', '+autoencoder~', '-autoencoder'];
+    expect(takeLog()).toEqual(['+clip~', 'encode', 'encode', '-clip', ...pictures]);
+  });
+});
+
+describe('a forced mode', () => {
+  it('holds for its run', async () => {
+    const { run, messages } = await open('free=1e12');
+    await run('a fox', { memoryMode: 'offload' });
+    expect(takeLog()).toEqual([
+      ...['+clip', 'encode', 'encode', '-clip', '+unet', '-unet', '+autoencoder', '-autoencoder'],
+    ]);
+    await run('a fox');
+    expect(takeLog()).toEqual(['+clip', '+unet', '+autoencoder']);
+    await run('a fox', { memoryMode: 'stream' });
+    expect(takeLog()).toEqual([
+      ...['-clip', '-unet', '-autoencoder', '+unet~', '-unet', '+autoencoder~', '-autoencoder'],
+    ]);
+    expect(messages.map((line) => line.split(':')[0])).toEqual([
+      'memory mode offload as asked',
+      'memory mode full',
+      'memory mode stream as asked',
+    ]);
+  });
+
+  it('is one of those that exist', () => {
+    const options = { prompt: '', memoryMode: 'tiny' as 'full' };
+    expect(() => resolveRequest(options, testModel, plan)).toThrow(/memoryMode: expected auto, full/);
   });
 });

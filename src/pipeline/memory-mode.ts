@@ -1,0 +1,125 @@
+// How a run keeps a model's networks in memory: all of them, one after the other, or a network's layers one after the
+// other. Chosen before anything is loaded, from estimates of weights and compute buffers.
+import type { ModelPlan, NetworkPlan } from '../families/types.js';
+import type { AutoencoderConfig, CausalLmConfig, FluxConfig, UnetConfig } from '../native/configs.js';
+
+export const MEMORY_MODES = ['full', 'offload', 'stream'] as const;
+/** full: all networks stay; offload: one at a time; stream: of that one only the layers that compute (CPU). */
+export type MemoryMode = (typeof MEMORY_MODES)[number];
+export type MemoryWish = MemoryMode | 'auto';
+
+interface Size {
+  width: number;
+  height: number;
+}
+
+/** Bytes that one network holds while it works. */
+export interface NetworkNeed {
+  weights: number;
+  compute: number;
+}
+
+export interface MemoryNeeds {
+  text: NetworkNeed;
+  denoiser: NetworkNeed;
+  autoencoder: NetworkNeed;
+}
+
+/** Decoding holds about three feature maps of the second level at full resolution, in F32 (measured: 8 to 17 % less). */
+const DECODE_MAPS = 3;
+/** Pixels of a tile, in which larger pictures are decoded when they can't be decoded whole. */
+const TILE_PIXELS = 512 * 512;
+/** A UNet holds about so many maps of the first level at latent resolution, skip connections among them. */
+const UNET_MAPS = 40;
+/** A transformer block holds about so many states of all its tokens: projections, heads, the feed-forward's middle. */
+const FLUX_STATES = 24;
+const TEXT_STATES = 16;
+/** Of streamed weights two stretches are in memory: one computes, the next is read (see native/core/stream.h). */
+const STRETCHES = 2 * 2 ** 26;
+
+/** What is needed at least: large pictures may be decoded in tiles. `references` are pictures that the denoiser sees. */
+export function estimateNeeds(plan: ModelPlan, size: Size, references: readonly Size[] = []): MemoryNeeds {
+  const { textEncoders, denoiser, autoencoder } = plan;
+  const text = textEncoders.map((encoder) => ({
+    weights: encoder.bytes,
+    compute: textCompute(encoder, encoder.rowLength ?? 77),
+  }));
+  return {
+    text: {
+      weights: text.reduce((sum, { weights }) => sum + weights, 0),
+      compute: Math.max(0, ...text.map(({ compute }) => compute)),
+    },
+    denoiser: { weights: denoiser.bytes, compute: denoiserCompute(plan, size, references) },
+    autoencoder: { weights: autoencoder.bytes, compute: decodeCompute(autoencoder, size) },
+  };
+}
+
+export interface MemorySums {
+  weights: number;
+  compute: number;
+  /** Bytes that each mode needs. */
+  full: number;
+  offload: number;
+  stream: number;
+}
+
+export function sumNeeds(needs: MemoryNeeds): MemorySums {
+  const all: NetworkNeed[] = Object.values(needs);
+  const weights = all.reduce((sum, need) => sum + need.weights, 0);
+  const compute = Math.max(...all.map((need) => need.compute));
+  return {
+    weights,
+    compute,
+    full: weights + compute,
+    offload: Math.max(...all.map((need) => need.weights + need.compute)),
+    stream: Math.max(...all.map((need) => Math.min(need.weights, STRETCHES) + need.compute)),
+  };
+}
+
+/** The roomiest mode that fits into `free` bytes, or the forced one; the reason has the figures. */
+export function chooseMemoryMode(
+  wish: MemoryWish,
+  needs: MemoryNeeds,
+  free: number,
+  { canStream }: { canStream: boolean },
+): { mode: MemoryMode; reason: string } {
+  const sums = sumNeeds(needs);
+  const fitting = sums.full <= free ? 'full' : sums.offload <= free || !canStream ? 'offload' : 'stream';
+  const mode = wish === 'auto' ? fitting : wish;
+  const figures =
+    `all networks need about ${formatGigabytes(sums.full)} ` +
+    `(weights ${formatGigabytes(sums.weights)}, compute ${formatGigabytes(sums.compute)}), ` +
+    `the largest alone ${formatGigabytes(sums.offload)}, streamed ${formatGigabytes(sums.stream)}; ` +
+    `${formatGigabytes(free)} are free`;
+  return { mode, reason: `memory mode ${mode}${wish === 'auto' ? '' : ' as asked'}: ${figures}` };
+}
+
+export function formatGigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(bytes < 1e9 ? 2 : 1)} GB`;
+}
+
+function textCompute({ config }: NetworkPlan, tokens: number): number {
+  const { width = 0, intermediate = 4 * width } = config as Partial<CausalLmConfig>;
+  return tokens * (TEXT_STATES * width + 3 * intermediate) * 4;
+}
+
+function denoiserCompute(
+  { denoiser, latent, textEncoders }: ModelPlan,
+  size: Size,
+  references: readonly Size[],
+) {
+  const cells = (side: number) =>
+    [size, ...references].reduce((sum, s) => sum + (s.width * s.height) / side ** 2, 0);
+  if (denoiser.kind !== 'flux') {
+    const { modelChannels = 0 } = denoiser.config as Partial<UnetConfig>;
+    return cells(latent.factor) * modelChannels * 4 * UNET_MAPS;
+  }
+  const { width } = denoiser.config as FluxConfig;
+  const text = Math.max(...textEncoders.map(({ rowLength = 0 }) => rowLength));
+  return (cells(16) + text) * width * 4 * FLUX_STATES;
+}
+
+function decodeCompute({ config }: NetworkPlan, { width, height }: Size): number {
+  const [first = 64, second = first] = (config as Partial<AutoencoderConfig>).channels ?? [];
+  return Math.min(width * height, TILE_PIXELS) * second * 4 * DECODE_MAPS;
+}

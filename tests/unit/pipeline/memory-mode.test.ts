@@ -1,0 +1,63 @@
+// Full-size figures: what fits where, and what the log says about it.
+import { describe, expect, it } from 'vitest';
+import { planModel } from '../../../src/families/index.js';
+import { chooseMemoryMode, estimateNeeds, sumNeeds } from '../../../src/pipeline/memory-mode.js';
+import { goldenCase } from '../../golden.js';
+import { testModel } from '../../test-model.js';
+import { planFlux1 } from '../families/golden-plans.js';
+
+const GB = 1e9;
+const schnell = {
+  text: { weights: 5 * GB, compute: 0.1 * GB },
+  denoiser: { weights: 6.8 * GB, compute: 0.4 * GB },
+  autoencoder: { weights: 0.2 * GB, compute: 0.8 * GB },
+};
+const choose = (free: number, wish: Parameters<typeof chooseMemoryMode>[0] = 'auto', canStream = true) =>
+  chooseMemoryMode(wish, schnell, free * GB, { canStream });
+
+describe('chooseMemoryMode', () => {
+  it('takes the roomiest mode that fits', () => {
+    expect(choose(13).mode).toBe('full');
+    expect(choose(12.7).mode).toBe('offload');
+    expect(choose(7.3).mode).toBe('offload');
+    expect(choose(7.1).mode).toBe('stream');
+    expect(choose(0.1).mode).toBe('stream');
+  });
+
+  it('takes the forced one whatever fits', () => {
+    for (const wish of ['full', 'offload', 'stream'] as const) expect(choose(7.1, wish).mode).toBe(wish);
+    expect(choose(7.1, 'full').reason).toMatch(/^memory mode full as asked: /);
+  });
+
+  it('never streams where the device cannot', () => {
+    expect(choose(1, 'auto', false).mode).toBe('offload');
+  });
+
+  it('gives its figures', () => {
+    expect(choose(7.1).reason).toBe(
+      'memory mode stream: all networks need about 12.8 GB (weights 12.0 GB, compute 0.80 GB), ' +
+        'the largest alone 7.2 GB, streamed 0.93 GB; 7.1 GB are free',
+    );
+  });
+});
+
+describe('estimateNeeds', () => {
+  it('counts every weight, and more compute for more pixels', async () => {
+    const plan = await planModel(testModel);
+    const small = sumNeeds(estimateNeeds(plan, { width: 64, height: 64 }));
+    const large = sumNeeds(estimateNeeds(plan, { width: 512, height: 512 }));
+    expect(small.weights).toBe(large.weights);
+    expect(small.weights).toBeGreaterThan(1e6);
+    expect(large.compute).toBeGreaterThan(small.compute);
+  });
+
+  it.skipIf(!goldenCase('flux1-schnell').present)('counts the tokens of reference pictures', async () => {
+    const plan = await planFlux1();
+    const size = { width: 512, height: 512 };
+    const tokens = (needs: ReturnType<typeof estimateNeeds>) => needs.denoiser.compute;
+    const text = tokens(estimateNeeds(plan, { width: 0, height: 0 }));
+    expect(text).toBeGreaterThan(0);
+    const one = tokens(estimateNeeds(plan, size)) - text;
+    expect(tokens(estimateNeeds(plan, size, [size, size])) - text).toBe(3 * one);
+  });
+});
