@@ -13,7 +13,11 @@ export function openClient({ device, threads }) {
 }
 
 /** @param {Row} row */
-export async function createRequest({ model, size, steps, guidance, batch = 1 }, seed = 1, memoryMode = 'auto') {
+export async function createRequest(
+  { model, size, steps, guidance, batch = 1 },
+  seed = 1,
+  memoryMode = 'auto',
+) {
   const sides = { width: size, height: size };
   return resolveRequest(
     { prompt: 'a photograph of an astronaut', seed, ...sides, steps, guidance, batch, memoryMode },

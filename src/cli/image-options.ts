@@ -34,6 +34,7 @@ export interface ImageOptions {
   hiresUpscaler?: string;
   assist?: true;
   memoryMode?: string;
+  ref?: string[];
   cache: boolean;
 }
 
@@ -61,6 +62,7 @@ export function addImageOptions(command: Command): Command {
       'textual inversion whose name the prompt uses; those in EMBEDDING_DIR need no option; may be repeated',
       collect,
     )
+    .option('--ref <file>', 'picture to look at (FLUX.1 Kontext, FLUX.2); may be repeated', collect)
     .option('--sampler <name>', 'sampler, e.g. euler_a or "DPM++ 2M Karras"')
     .option('--schedule <name>', 'noise schedule, e.g. karras')
     .addOption(
@@ -132,6 +134,7 @@ export function toFields(prompt: string | undefined, options: ImageOptions): Rec
     hires_steps: toNumber(options.hiresSteps),
     hires_upscaler: options.hiresUpscaler,
     memory_mode: options.memoryMode,
+    reference_paths: options.ref,
     assist_prompt: options.assist,
     use_cache: options.cache,
   };

@@ -34,6 +34,16 @@ export interface Defaults {
   schedule: string;
 }
 
+/** Which reference pictures a model looks at, and how large they may be. */
+export interface ReferenceRule {
+  /** Pictures at most. */
+  most: number;
+  /** Pixels at most; larger ones are scaled down. */
+  area: number;
+  /** [width, height] that the model was trained with: the one of the nearest proportions is taken. */
+  sizes?: readonly (readonly [number, number])[];
+}
+
 export interface ModelPlan {
   /** Key of the family in families/index.ts: 'sd1', … */
   family: string;
@@ -48,4 +58,6 @@ export interface ModelPlan {
   denoiser: NetworkPlan;
   autoencoder: NetworkPlan;
   defaults: Defaults;
+  /** undefined: it takes no reference pictures. */
+  references?: ReferenceRule;
 }

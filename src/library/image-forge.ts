@@ -13,7 +13,7 @@ import { readConfig } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { takeLoraTags } from '../text/lora-tags.js';
 import type { EditOptions, GenerateOptions, InpaintOptions, TextToImageOptions } from './options.js';
-import { readMask, readPicture } from './pictures.js';
+import { readMask, readPicture, readReferences } from './pictures.js';
 import { GeneratedImage, type GenerationResult } from './result.js';
 import { GenerationRun } from './run.js';
 
@@ -126,13 +126,17 @@ export class ImageForge implements AsyncDisposable {
       const model = await this.#findModel();
       const pictures = await readPictures(model);
       const sizes = pictures.init && { width: pictures.init.width, height: pictures.init.height };
+      const references =
+        options.references && options.references.length > 0
+          ? await readReferences(options.references, model.plan)
+          : undefined;
+      const memoryMode = this.#memoryMode;
       const { prompt, loras: tagged } = takeLoraTags(options.prompt);
       const wanted = [...model.loras, ...(options.loras ?? []), ...tagged];
       const loras = wanted.length > 0 ? resolveLoras(wanted, readConfig()) : [];
       const prompts = [prompt, options.negativePrompt ?? ''];
       const embeddings = await resolveEmbeddings(prompts, options.embeddings ?? [], model.plan, readConfig());
-      const memoryMode = this.#memoryMode;
-      const made = { prompt, loras, embeddings: embeddings.used, memoryMode };
+      const made = { references, prompt, loras, embeddings: embeddings.used, memoryMode };
       const given = { ...options, ...sizes, ...pictures, ...made };
       const request = resolveRequest(given, model.files, model.plan);
       const result = await this.#engine.run(request, { onProgress, ...(signal && { signal }) });

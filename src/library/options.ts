@@ -38,6 +38,11 @@ export interface GenerateOptions {
    * Default: none.
    */
   embeddings?: string[];
+  /**
+   * Pictures to look at: one for FLUX.1 Kontext, several for FLUX.2; other models refuse them with UNSUPPORTED. Scaled
+   * to what the model was made for. Default: none.
+   */
+  references?: PictureInput[];
   /** Cancels within a step; the run rejects with ABORTED. */
   signal?: AbortSignal;
 }

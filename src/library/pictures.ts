@@ -1,7 +1,15 @@
 // Pictures that a program hands over, read as the service reads those of its clients.
 import type { ModelPlan } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
-import { decodeMask, decodePicture, encodePng, measurePicture, readSource } from '../service/pictures.js';
+import { requireReferences } from '../pipeline/resolve.js';
+import {
+  decodeMask,
+  decodePicture,
+  decodeReference,
+  encodePng,
+  measurePicture,
+  readSource,
+} from '../service/pictures.js';
 import { fitSize } from '../service/sizes.js';
 import { ImageForgeError } from '../shared/errors.js';
 import type { PictureInput } from './options.js';
@@ -32,6 +40,20 @@ export async function readPicture(
         `${side}: expected a positive multiple of ${multiple}, found ${size[side]}.`,
       );
   return decodePicture(bytes, size, name);
+}
+
+/** @throws ImageForgeError UNSUPPORTED where the model takes none, INVALID_ARGUMENT where there are too many. */
+export async function readReferences(
+  inputs: PictureInput[],
+  plan: Pick<ModelPlan, 'references'>,
+): Promise<Pixels[]> {
+  const rule = requireReferences(inputs.length, plan);
+  const pictures: Pixels[] = [];
+  for (const [i, input] of inputs.entries()) {
+    const name = `references[${i}]`;
+    pictures.push(await decodeReference(await readBytes(input, name), rule, name));
+  }
+  return pictures;
 }
 
 export async function readMask(input: PictureInput, name: string, picture: Pixels): Promise<Uint8Array> {

@@ -39,6 +39,8 @@ const COMMON = {
   embeddings: true,
   use_cache: true,
   memory_mode: true,
+  reference_paths: true,
+  reference_images: true,
 } as const;
 const HIRES = { hires_scale: true, hires_strength: true, hires_steps: true, hires_upscaler: true } as const;
 const SOURCE = { image_path: true, init_image: true, strength: true } as const;

@@ -1,6 +1,6 @@
 // From what a user asked and what the model prefers to a request without gaps: the one place that fills in defaults.
 import { randomInt } from 'node:crypto';
-import type { ModelFiles, ModelPlan } from '../families/types.js';
+import type { ModelFiles, ModelPlan, ReferenceRule } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
 import { findSampler, findSchedule } from '../sampling/index.js';
 import { ImageForgeError } from '../shared/errors.js';
@@ -71,7 +71,7 @@ const MAX_SIDE = 16384;
 export function resolveRequest(
   options: GenerationOptions,
   model: ModelFiles,
-  plan: Pick<ModelPlan, 'defaults' | 'latent' | 'prediction'>,
+  plan: Pick<ModelPlan, 'defaults' | 'latent' | 'prediction' | 'references'> & { name?: string },
 ): PipelineRequest {
   const { defaults } = plan;
   const {
@@ -105,6 +105,7 @@ export function resolveRequest(
   requireNumber('guidance', guidance, 0, 100);
   requireInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
   if (noise !== 'philox' && noise !== 'torch') refuse('noise', noise, 'philox or torch');
+  if (references && references.length > 0) requireReferences(references.length, plan);
   if (memoryMode && !['auto', ...MEMORY_MODES].includes(memoryMode))
     refuse('memoryMode', memoryMode, `auto, ${MEMORY_MODES.join(', ')}`);
   requireInteger('batch', batch, 1, MAX_BATCH);
@@ -153,6 +154,20 @@ function resolveHires(
   requireSide('hires width', width, first.multiple);
   requireSide('hires height', height, first.multiple);
   return { width, height, scale, strength, steps: steps ?? first.steps, upscaler };
+}
+
+/** @throws ImageForgeError UNSUPPORTED where the model takes none, INVALID_ARGUMENT where there are too many. */
+export function requireReferences(
+  count: number,
+  { references, name = 'this model' }: { references?: ReferenceRule; name?: string },
+): ReferenceRule {
+  if (!references)
+    throw new ImageForgeError('UNSUPPORTED', `${name} takes no reference pictures.`, {
+      hint: 'FLUX.2 and FLUX.1 Kontext do; to change one picture, edit it instead.',
+      details: { option: 'references' },
+    });
+  if (count > references.most) refuse('references', count, `at most ${references.most} for ${name}`);
+  return references;
 }
 
 function requireSide(name: string, value: number, multiple: number): void {

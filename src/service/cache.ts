@@ -119,6 +119,7 @@ export function cacheKey(
     previewEvery: _preview,
     seed: _first,
     memoryMode: _memory,
+    references,
     ...rest
   } = request;
   const shape = {
@@ -128,6 +129,9 @@ export function cacheKey(
     strength: init ? request.strength : null,
     init: init ? [init.width, init.height, hash(init.rgb)] : null,
     mask: mask ? hash(mask) : null,
+    ...(references && {
+      references: references.map(({ width, height, rgb }) => [width, height, hash(rgb)]),
+    }),
     loraStrengths: loras?.map(({ strength }) => strength) ?? [],
     words: embeddings?.map(({ word }) => word) ?? [],
     ...weights,

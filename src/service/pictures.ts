@@ -2,9 +2,11 @@
 // loaded with the first picture, not with the program.
 import { readFile, stat } from 'node:fs/promises';
 import type { Sharp } from 'sharp';
+import type { ReferenceRule } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
 import type { PictureSource } from './requests.js';
+import { fitReference } from './sizes.js';
 
 const MAX_FILE_BYTES = 2 ** 27;
 /** Decoded pixels of a source, before it is resized. */
@@ -62,6 +64,11 @@ export async function decodePicture(
       .toBuffer(),
   );
   return { rgb: spreadToRgb(data, width * height), width, height };
+}
+
+/** A reference picture as the model looks at it. `name` is the request's field, for messages. */
+export async function decodeReference(bytes: Uint8Array, rule: ReferenceRule, name: string): Promise<Pixels> {
+  return decodePicture(bytes, fitReference(await measurePicture(bytes, name), rule), name);
 }
 
 /** One byte a pixel, 255 = repaint. */

@@ -1,7 +1,8 @@
 // From a door's request to one that the pipeline runs: the model and its plan, the size, the pictures, every default.
 // All that can be refused is refused here, before anything waits or is loaded.
 import type { ModelPlan } from '../families/types.js';
-import { finalSize, resolveRequest } from '../pipeline/resolve.js';
+import type { Pixels } from '../native/addon.js';
+import { finalSize, requireReferences, resolveRequest } from '../pipeline/resolve.js';
 import type { PipelineRequest } from '../pipeline/types.js';
 import { POCKET } from '../registry/catalog.js';
 import { findEmbedding, resolveEmbeddings } from '../registry/embeddings.js';
@@ -12,7 +13,14 @@ import { ImageForgeError } from '../shared/errors.js';
 import { listWeightFiles } from './cache.js';
 import { requireMemory } from './estimate.js';
 import { confinePath } from './paths.js';
-import { decodeMask, decodePicture, measurePicture, readSource, type Size } from './pictures.js';
+import {
+  decodeMask,
+  decodePicture,
+  decodeReference,
+  measurePicture,
+  readSource,
+  type Size,
+} from './pictures.js';
 import type { ImageRequest, PictureSource } from './requests.js';
 import { fitSize, type SizeBounds } from './sizes.js';
 
@@ -40,6 +48,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   const model = resolveModel(safe, config);
   const plan = await context.plan(model.files);
   const defaults = { ...plan.defaults, ...model.defaults, ...generalDefaults(model, config) };
+  const references = await readReferences(safe.references ?? [], { ...plan, name: model.key });
   const { size, init, mask } = await readPictures(safe, defaults, {
     maxSide: model.maxSide,
     multiple: Math.max(8, plan.latent.multiple ?? plan.latent.factor),
@@ -68,11 +77,12 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
       previewEvery: safe.previewEvery,
       loras,
       embeddings: embeddings.used,
+      references,
       hires: safe.hires,
       memoryMode,
     },
     model.files,
-    { ...plan, defaults },
+    { ...plan, defaults, name: model.key },
   );
   requireSides(finalSize(request), model);
   const needs = { ...finalSize(request), references: request.references };
@@ -86,6 +96,21 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
     identities,
     notes: [...embeddings.notes, ...(model.chosenByUs && model.key === POCKET ? [biggerModels(config)] : [])],
   };
+}
+
+/** Asks first whether the model takes them: decoding pictures for nothing costs time. */
+async function readReferences(
+  sources: PictureSource[],
+  plan: Pick<ModelPlan, 'references' | 'name'>,
+): Promise<Pixels[] | undefined> {
+  if (sources.length === 0) return undefined;
+  const rule = requireReferences(sources.length, plan);
+  const pictures: Pixels[] = [];
+  for (const [i, source] of sources.entries()) {
+    const name = `reference ${i + 1}`;
+    pictures.push(await decodeReference(await readSource(source, name), rule, name));
+  }
+  return pictures;
 }
 
 /** FLUX_DEFAULT_STEPS and _GUIDANCE stand above a model's own, unless it is made for a few steps. */
@@ -152,6 +177,7 @@ function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
     embeddings: asked.embeddings.map(embedding),
     init: picture(asked.init),
     mask: picture(asked.mask),
+    references: asked.references?.map((source) => picture(source)!),
   };
 }
 

@@ -34,6 +34,8 @@ export interface ImageRequest {
   mask?: PictureSource | undefined;
   /** A second pass over the enlarged picture. */
   hires?: HiresOptions | undefined;
+  /** Pictures to look at (FLUX.1 Kontext, FLUX.2). */
+  references?: PictureSource[] | undefined;
   /** Expand the prompt with Ollama first. */
   assist: boolean;
   useCache: boolean;
@@ -64,6 +66,7 @@ export const LIMITS = {
   steps: 200,
   guidance: 50,
   batch: 16,
+  references: 10,
   /** Characters of a base64 picture: 48 MiB of file. */
   pictureLength: 2 ** 26,
 } as const;
@@ -139,6 +142,12 @@ export function createRequestSchemas(limits: RequestLimits) {
       .describe(
         'Embedding files (textual inversion) whose names the prompts use; those in the folder need no list',
       ),
+    reference_images: z
+      .array(picture)
+      .max(LIMITS.references)
+      .nullish()
+      .describe('Pictures to look at (FLUX.1 Kontext: one, FLUX.2: several), base64 or data URLs'),
+    reference_paths: z.array(path).max(LIMITS.references).nullish().describe('The same as local paths'),
     vae: path.nullish().describe('Autoencoder file, where the model file has none'),
     clip_l: path.nullish().describe('CLIP-L text encoder file'),
     clip_g: path.nullish().describe('OpenCLIP bigG text encoder file'),
@@ -236,6 +245,10 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     const path = fields[part];
     if (path) parts[part] = path;
   }
+  const references = [
+    ...(fields.reference_paths ?? []).map((path) => ({ path })),
+    ...(fields.reference_images ?? []).map((text, i) => decodeBase64(text, `reference_images.${i}`)),
+  ];
   const seed = fields.seed ?? -1;
   const { prompt, loras } = takeLoraTags(fields.prompt);
   return {
@@ -260,6 +273,7 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     init,
     mask,
     hires: readHires(fields),
+    references: references.length > 0 ? references : undefined,
     assist: pick<boolean>('assist_prompt', 'assist') ?? false,
     useCache: fields.use_cache ?? true,
     returnMode: fields.return_mode ?? 'both',
@@ -307,9 +321,13 @@ function readSource(fields: Record<string, unknown>, inline: string, paths: stri
   if (encoded && path) throw invalid(`expected either ${inline} or ${paths[0]}, found both`);
   if (path) return { path };
   if (!encoded) throw invalid(`expected ${inline} (base64) or ${paths[0]}, found neither`);
-  const base64 = encoded.replace(/^data:image\/[\w.+-]+;base64,/, '').replace(/\s+/g, '');
+  return decodeBase64(encoded, inline);
+}
+
+function decodeBase64(text: string, name: string): PictureSource {
+  const base64 = text.replace(/^data:image\/[\w.+-]+;base64,/, '').replace(/\s+/g, '');
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(base64))
-    throw invalid(`${inline}: expected base64, found other characters`);
+    throw invalid(`${name}: expected base64, found other characters`);
   return { bytes: Buffer.from(base64, 'base64') };
 }
 

@@ -16,7 +16,7 @@ import {
 import { readClip } from '../networks/clip.js';
 import { readFluxConfig } from '../networks/flux.js';
 import { readT5Config } from '../networks/t5.js';
-import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
+import type { Defaults, ModelPlan, ReferenceRule, TextEncoderPlan } from '../types.js';
 
 const autoencoder = autoencoderNeed('Name the FLUX.1 autoencoder (ae.safetensors) with --vae FILE.');
 const clip: PartNeed = {
@@ -38,6 +38,28 @@ const schnellRowLength = 256;
 const size = { width: 1024, height: 1024, sampler: 'euler', schedule: 'flow' };
 const schnellDefaults: Defaults = { steps: 4, guidance: 1, ...size };
 const devDefaults: Defaults = { steps: 40, guidance: 7.5, ...size };
+
+/** Kontext has dev's tensors, so dev takes a reference too, and makes little of it. */
+const kontext: ReferenceRule = { most: 1, area: 2 ** 20, sizes: kontextSizes() };
+
+/** From 672 x 1568 to 1568 x 672: the sides that make about a megapixel, and what Kontext was trained with. */
+function kontextSizes(): [number, number][] {
+  const tall: [number, number][] = [
+    ...([
+      [672, 1568],
+      [688, 1504],
+      [720, 1456],
+      [752, 1392],
+      [800, 1328],
+    ] as [number, number][]),
+    ...([
+      [832, 1248],
+      [880, 1184],
+      [944, 1104],
+    ] as [number, number][]),
+  ];
+  return [...tall, [1024, 1024], ...tall.map(([width, height]): [number, number] => [height, width])];
+}
 
 export const flux: Family = {
   id: 'flux',
@@ -69,6 +91,7 @@ async function planFlux(model: FoundModel): Promise<ModelPlan> {
     denoiser: planNetwork('flux', config, tensors),
     autoencoder: autoencoderPlan,
     defaults: readDefaults(source, config.guidance ? devDefaults : schnellDefaults),
+    ...(config.guidance && { references: kontext }),
   };
 }
 

@@ -61,6 +61,7 @@ async function planFlux2(model: FoundModel): Promise<ModelPlan> {
     denoiser: planNetwork('flux', config, tensors),
     autoencoder: autoencoderPlan,
     defaults: readDefaults(source, chooseDefaults(model, config)),
+    references: { most: 10, area: 2 ** 20 },
   };
 }
 

@@ -5,16 +5,22 @@ import { refuseField } from '../errors.js';
 
 export type Fields = Record<string, unknown>;
 
-/** Every field of a form is a text: numbers and truth values become themselves. */
-export async function readForm(c: Context): Promise<{ fields: Fields; files: Record<string, Buffer> }> {
-  const form = await c.req.parseBody().catch((error: Error) => {
+/**
+ * Every field of a form is a text: numbers and truth values become themselves. Files of one name stay together, of
+ * several texts the last one counts.
+ */
+export async function readForm(c: Context): Promise<{ fields: Fields; files: Record<string, Buffer[]> }> {
+  const form = await c.req.parseBody({ all: true }).catch((error: Error) => {
     throw new ImageForgeError('INVALID_ARGUMENT', `Expected multipart/form-data: ${error.message}.`);
   });
   const fields: Fields = {};
-  const files: Record<string, Buffer> = {};
-  for (const [name, value] of Object.entries(form)) {
-    if (value instanceof File) files[name] = Buffer.from(await value.arrayBuffer());
-    else if (typeof value === 'string') fields[name] = name === 'prompt' ? value : readValue(value);
+  const files: Record<string, Buffer[]> = {};
+  for (const [name, values] of Object.entries(form)) {
+    for (const value of [values].flat()) {
+      if (value instanceof File)
+        files[name] = [...(files[name] ?? []), Buffer.from(await value.arrayBuffer())];
+      else if (typeof value === 'string') fields[name] = name === 'prompt' ? value : readValue(value);
+    }
   }
   return { fields, files };
 }
@@ -24,8 +30,13 @@ function readValue(text: string): unknown {
   return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
 }
 
-/** Their masks are transparent where ours are white; without a mask the image's own transparency is one. */
-export async function readMask(given: Buffer | undefined, source: Buffer): Promise<string | undefined> {
+/** Their masks are transparent where ours are white; without a mask a single image's own transparency is one. */
+export async function readMask(
+  given: Buffer | undefined,
+  source: Buffer,
+  single: boolean,
+): Promise<string | undefined> {
+  if (!given && !single) return undefined;
   try {
     const { default: sharp } = await import('sharp');
     const mask = sharp(given ?? source, { limitInputPixels: 2 ** 26 });

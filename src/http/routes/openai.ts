@@ -27,7 +27,7 @@ const generation = z.looseObject(common).describe('Fields of /generate (seed, st
 const file = z.string().meta({ format: 'binary' });
 const edit = z
   .looseObject({
-    image: file,
+    image: file.describe('Several (image[]) are reference pictures, for FLUX.1 Kontext and FLUX.2'),
     mask: file.optional().describe('Transparent where the image is repainted'),
     ...common,
   })
@@ -93,11 +93,16 @@ export function addOpenAiRoutes(routes: Routes, { service, jobs }: Doors): void 
     },
     async (c) => {
       const { fields, files } = await readForm(c);
-      const source = files.image ?? files['image[]'];
+      const [source, ...others] = [...(files.image ?? []), ...(files['image[]'] ?? [])];
       if (!source) refuseField('image', 'image: expected a file, found nothing');
-      const mask = await readMask(files.mask, source);
+      const mask = await readMask(files.mask?.[0], source, others.length === 0);
+      const encode = (pictures: Buffer[]) => pictures.map((picture) => picture.toString('base64'));
+      // several images without a mask: none of them is the one to start from, the model looks at all
+      if (others.length > 0 && !mask)
+        return run(c, 'generate', fields, { reference_images: encode([source, ...others]) });
       const pictures = { init_image: source.toString('base64'), ...(mask && { mask_image: mask }) };
-      return run(c, mask ? 'inpaint' : 'edit', fields, pictures);
+      const looked = others.length > 0 ? { reference_images: encode(others) } : {};
+      return run(c, mask ? 'inpaint' : 'edit', fields, { ...pictures, ...looked });
     },
   );
   routes.add(

@@ -42,8 +42,9 @@ class TextEncoder extends Module {
 
 class Denoiser extends Module {
   predictions = 0;
-  async condition({ context }) {
-    return { sum: context.data.reduce((sum, value) => sum + value, 0), close() {} };
+  async condition({ context, references = [] }) {
+    const all = [context, ...references].flatMap(({ data }) => [...data]);
+    return { sum: all.reduce((sum, value) => sum + value, 0), close() {} };
   }
   async predict(latent, timestep, conditionings) {
     await this.engine.work(Number(options.get('step') ?? 1));

@@ -8,7 +8,7 @@ import {
   measurePicture,
   readSource,
 } from '../../../src/service/pictures.js';
-import { fitSize } from '../../../src/service/sizes.js';
+import { fitReference, fitSize } from '../../../src/service/sizes.js';
 
 const noise = (width: number, height: number) =>
   Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 2654435761) >>> 24);
@@ -125,5 +125,27 @@ describe('fitSize', () => {
     expect(sizeFor([500, 300], { width: 128, height: 640 })).toEqual([128, 640]);
     expect(sizeFor([400, 200], { width: 256 })).toEqual([256, 128]);
     expect(sizeFor([400, 200], { height: 128 })).toEqual([256, 128]);
+  });
+});
+
+describe('fitReference', () => {
+  it('scales large pictures down to the area, on whole image tokens', () => {
+    const rule = { most: 10, area: 2 ** 20 };
+    expect(fitReference({ width: 50, height: 40 }, rule)).toEqual({ width: 48, height: 32 });
+    expect(fitReference({ width: 4000, height: 1000 }, rule)).toEqual({ width: 2048, height: 512 });
+    expect(fitReference({ width: 5, height: 5 }, rule)).toEqual({ width: 16, height: 16 });
+  });
+
+  it('takes the nearest of the sizes that the model knows', () => {
+    const sizes = [
+      [672, 1568],
+      [1024, 1024],
+      [1568, 672],
+    ] as const;
+    const fit = (width: number, height: number) =>
+      fitReference({ width, height }, { most: 1, area: 2 ** 20, sizes });
+    expect(fit(300, 290)).toEqual({ width: 1024, height: 1024 });
+    expect(fit(100, 300)).toEqual({ width: 672, height: 1568 });
+    expect(fit(9000, 3000)).toEqual({ width: 1568, height: 672 });
   });
 });
