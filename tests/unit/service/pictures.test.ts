@@ -142,10 +142,10 @@ describe('fitReference', () => {
       [1024, 1024],
       [1568, 672],
     ] as const;
-    const fit = (width: number, height: number) =>
+    const sizeOf = (width: number, height: number) =>
       fitReference({ width, height }, { most: 1, area: 2 ** 20, sizes });
-    expect(fit(300, 290)).toEqual({ width: 1024, height: 1024 });
-    expect(fit(100, 300)).toEqual({ width: 672, height: 1568 });
-    expect(fit(9000, 3000)).toEqual({ width: 1568, height: 672 });
+    expect(sizeOf(300, 290)).toEqual({ width: 1024, height: 1024 });
+    expect(sizeOf(100, 300)).toEqual({ width: 672, height: 1568 });
+    expect(sizeOf(9000, 3000)).toEqual({ width: 1568, height: 672 });
   });
 });
