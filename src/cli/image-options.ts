@@ -10,6 +10,7 @@ export interface ImageOptions {
   seed?: string;
   output?: string;
   outputDir?: string;
+  preview?: string;
   verbose?: true;
   quiet?: true;
   json?: true;
@@ -82,6 +83,7 @@ export function addImageOptions(command: Command): Command {
     .option('--no-cache', 'neither look for the image of an earlier request nor keep this one')
     .option('-o, --output <path>', 'file to write (default: a name from time and seed)')
     .option('--output-dir <folder>', 'folder to write to (default: OUTPUT_DIR)')
+    .option('--preview <file>', 'PNG or JPEG file that shows the picture while it is made')
     .option('--json', 'print one JSON document instead of the path')
     .option('-q, --quiet', 'no progress')
     .option('-v, --verbose', 'log what happens');

@@ -1,6 +1,7 @@
 // The list of commands. `-h` is --height, as users of `flux` know it; help is --help.
 import { Command } from 'commander';
 import { readVersion } from '../shared/version.js';
+import { addBench } from './commands/bench.js';
 import { addConfig } from './commands/config.js';
 import { addConvert } from './commands/convert.js';
 import { addDoctor } from './commands/doctor.js';
@@ -36,6 +37,7 @@ export function createProgram(): Command {
     addConfig,
     addOpenOutput,
     addDoctor,
+    addBench,
   ])
     add(program);
   return program;

@@ -6,6 +6,7 @@ import { type ImageResult, toResponse } from '../service/results.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { type ImageOptions, toFields } from './image-options.js';
 import { cancelOnSignals, openService } from './open-service.js';
+import { PreviewFile } from './preview-file.js';
 import { createProgress, formatDuration, silentProgress } from './progress.js';
 
 export async function runImages(
@@ -35,17 +36,23 @@ export async function runOnce(
   fields: Record<string, unknown>,
   options: ImageOptions,
 ): Promise<ImageResult> {
-  const request = service.parse(operation, fields);
+  const preview = options.preview === undefined ? undefined : new PreviewFile(options.preview);
+  const request = service.parse(operation, { ...fields, ...(preview && { preview_every: 1 }) });
   const view = options.quiet ? silentProgress : createProgress(process.stderr, request.batch);
   const { signal, release } = cancelOnSignals();
   try {
     return await service.run(request, {
       signal,
-      onProgress: (progress) => view.onProgress(progress),
+      onProgress: (progress) => {
+        view.onProgress(progress);
+        if (progress.preview) preview?.show(progress.preview);
+      },
       save: readTarget(options),
     });
   } finally {
     view.end();
+    const failure = await preview?.end();
+    if (failure && !options.quiet) process.stderr.write(`note: no preview: ${failure.message}\n`);
     release();
   }
 }

@@ -37,6 +37,7 @@ const STOPPED: EngineStatus = {
   model: null,
   memory: null,
   rss: 0,
+  peakRss: 0,
 };
 const TAIL_LINES = 20;
 

@@ -23,6 +23,8 @@ export interface HostStatus {
   memory: Memory | null;
   /** Resident bytes of the host's process (of the whole program when it is a thread). */
   rss: number;
+  /** The most that it has been. */
+  peakRss: number;
 }
 
 /** Client to host. `start` comes first and once; answers carry the command's id. */

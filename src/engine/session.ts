@@ -46,6 +46,7 @@ export class Session {
       model: this.#model?.files ?? null,
       memory: this.#engine?.memory() ?? null,
       rss: process.memoryUsage.rss(),
+      peakRss: process.resourceUsage().maxRSS * 1024,
     };
   }
 

@@ -9,7 +9,7 @@ import { JobStore } from '../service/jobs.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { type Logger, silentLogger } from '../shared/log.js';
 import { readVersion } from '../shared/version.js';
-import { limitBodies } from './body.js';
+import { limitBodies, takeTurns } from './body.js';
 import type { Doors } from './context.js';
 import { addDocs } from './docs.js';
 import { answerError } from './errors.js';
@@ -32,6 +32,8 @@ export interface AppOptions {
 
 export interface App {
   fetch: Hono['fetch'];
+  /** Everything that is answered, documented or not. */
+  routes: { method: string; path: string }[];
   jobs: JobStore;
   /** Ends MCP sessions; what was asked over HTTP ends with its connection. */
   close(): Promise<void>;
@@ -53,6 +55,7 @@ export function createApp({ service, jobs = new JobStore(service), logger = sile
     logger.info({ method: c.req.method, path: c.req.path, status: c.res.status, ms }, 'request');
   });
   app.use(guardRequests(config));
+  app.use(takeTurns());
   app.use(
     cors({
       origin: (origin, c) => (isKnownOrigin(origin, new URL(c.req.url).hostname) ? origin : null),
@@ -83,5 +86,5 @@ export function createApp({ service, jobs = new JobStore(service), logger = sile
     if (known.status >= 500) logger.error({ path: c.req.path, code: known.code, error }, 'request failed');
     return answerError(c, error, jobs.meanSeconds());
   });
-  return { fetch: app.fetch, jobs, close: () => mcp.close() };
+  return { fetch: app.fetch, routes: app.routes, jobs, close: () => mcp.close() };
 }

@@ -9,6 +9,27 @@ import { refuseField } from './errors.js';
 const MAX_BODY = 2 * LIMITS.pictureLength + 2 ** 20;
 const MAX_TOGETHER = 2 ** 29;
 
+/**
+ * Lets one request with a body begin in each turn of the event loop: between those of a crowd that arrives at once the
+ * server still answers others, /health first of all.
+ */
+export function takeTurns(): MiddlewareHandler {
+  const waiting: (() => void)[] = [];
+  const admit = () => {
+    waiting.shift()?.();
+    if (waiting.length > 0) setImmediate(admit);
+  };
+  return async (c, next) => {
+    if (c.req.method === 'POST') {
+      await new Promise<void>((resolve) => {
+        waiting.push(resolve);
+        if (waiting.length === 1) setImmediate(admit);
+      });
+    }
+    await next();
+  };
+}
+
 export function limitBodies(): MiddlewareHandler[] {
   let together = 0;
   const limitAll: MiddlewareHandler = async (c, next) => {

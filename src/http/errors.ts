@@ -80,7 +80,7 @@ function toFastApi({ field, message }: Problem) {
   return { type: message.endsWith('found nothing') ? 'missing' : 'value_error', loc, msg: message };
 }
 
-function toOpenAi(error: ImageForgeError) {
+export function toOpenAi(error: ImageForgeError) {
   const types: Record<number, string> = { 401: 'authentication_error', 429: 'rate_limit_error' };
   const type = types[error.status] ?? (error.status < 500 ? 'invalid_request_error' : 'server_error');
   const fields = error.details?.fields;

@@ -4,14 +4,15 @@ import type { PromptAssistant } from '../service/assist.js';
 export type OllamaState = Awaited<ReturnType<PromptAssistant['check']>>;
 
 const FRESH_MS = 5000;
-/** How long the first question may wait for the first answer. */
-const FIRST_WAIT_MS = 30;
+/** How long questions may wait for the very first answer; later ones take the last answer while the next is awaited. */
+const FIRST_WAIT_MS = 20;
 
 export class OllamaProbe {
   readonly #assistant: PromptAssistant;
   #state: OllamaState;
   #askedAt = Number.NEGATIVE_INFINITY;
-  #asking: Promise<void> | undefined;
+  #first: Promise<void> | undefined;
+  #asking = false;
 
   constructor(
     assistant: PromptAssistant,
@@ -22,17 +23,19 @@ export class OllamaProbe {
   }
 
   async read(): Promise<OllamaState> {
-    if (performance.now() - this.#askedAt > FRESH_MS) this.#ask();
-    if (this.#asking) await Promise.race([this.#asking, sleep(FIRST_WAIT_MS)]);
+    if (!this.#asking && performance.now() - this.#askedAt > FRESH_MS) {
+      const asked = this.#ask();
+      this.#first ??= asked;
+    }
+    await Promise.race([this.#first, sleep(FIRST_WAIT_MS)]);
     return { ...this.#state, url: withoutPassword(this.#state.url) };
   }
 
-  #ask(): void {
+  async #ask(): Promise<void> {
     this.#askedAt = performance.now();
-    this.#asking = this.#assistant.check().then((state) => {
-      this.#state = state;
-      this.#asking = undefined;
-    });
+    this.#asking = true;
+    this.#state = await this.#assistant.check();
+    this.#asking = false;
   }
 }
 

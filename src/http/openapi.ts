@@ -17,6 +17,15 @@ const ERRORS: Record<number, string> = {
   507: 'Not enough memory or disk space',
 };
 
+/** In the order of the page. */
+const TAGS = [
+  { name: 'images', description: 'Make, change and repaint images' },
+  { name: 'jobs', description: 'Requests that outlive their client, with live events' },
+  { name: 'state', description: 'Health, models, memory and the unload timer' },
+  { name: 'OpenAI', description: "The images API of OpenAI's clients" },
+  { name: 'WebUI', description: 'The API of the Stable Diffusion WebUI' },
+];
+
 /** A schema's JSON form; one that has a name becomes a component and is referred to. */
 type Refer = (schema: z.ZodType, io: 'input' | 'output', name?: string) => object;
 
@@ -49,6 +58,7 @@ export function describeApi(routes: readonly RouteDescription[], version: string
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
+    tags: TAGS,
     security: [{}, { bearer: [] }, { key: [] }],
     paths,
     components: {

@@ -1,6 +1,5 @@
 // Answers of the routes, for the OpenAPI document; the compiler holds them against what is really answered.
 import { z } from 'zod';
-import type { StatusDescription } from '../service/describe-status.js';
 import type { ModelDescription } from '../service/model-list.js';
 import type { ImageResponse } from '../service/results.js';
 
@@ -85,25 +84,6 @@ export type ModelSchema = Matches<ModelDescription, typeof modelSchema>;
 export const modelsSchema = z
   .object({ default_model: z.string(), models: z.array(modelSchema) })
   .meta({ id: 'Models' });
-
-export const statusSchema = z
-  .object({
-    loaded: z.boolean(),
-    model: z.string().nullable(),
-    default_model: z.string(),
-    state: z.enum(['stopped', 'idle', 'busy']),
-    device: z.string().nullable(),
-    timeout_seconds: z.number(),
-    seconds_until_unload: z.number().nullable(),
-    last_access: z.string().nullable(),
-    memory: z.object({ weights: z.number(), compute: z.number(), device_free: z.number() }).nullable(),
-    engine_pid: z.int().nullable(),
-    engine_rss: z.number(),
-    queue: z.object({ waiting: z.int(), running: z.boolean(), limit: z.int() }),
-    output_dir: z.string(),
-  })
-  .meta({ id: 'Status' });
-export type StatusSchema = Matches<StatusDescription, typeof statusSchema>;
 
 export const jobSchema = z
   .object({

@@ -6,6 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { createAdaptorServer } from '@hono/node-server';
 import type { ImageService } from '../service/image-service.js';
 import type { JobStore } from '../service/jobs.js';
+import { preparePictures } from '../service/pictures.js';
 import { resumeJobs, suspendJobs } from '../service/restart.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { type Logger, silentLogger } from '../shared/log.js';
@@ -36,6 +37,7 @@ export async function startServer({
 }): Promise<HttpServer> {
   const { config } = service;
   requireSafeBinding(config);
+  await preparePictures();
   const app = createApp({ service, logger });
   const server = createAdaptorServer({ fetch: app.fetch, hostname: config.host }) as Server;
   await listen(server, config.port, config.host.replace(/^\[(.*)\]$/, '$1'));

@@ -1,7 +1,7 @@
 // The tools around the pictures: prompt assist, models, status, unload, timeout.
 import type { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { describeStatus } from '../service/describe-status.js';
+import { describeStatus, statusSchema, timeoutSchema } from '../service/describe-status.js';
 import type { ImageService } from '../service/image-service.js';
 import { listModels } from '../service/model-list.js';
 import { LIMITS } from '../service/requests.js';
@@ -14,18 +14,6 @@ const CHANGE = {
   idempotentHint: true,
   openWorldHint: false,
 } as const;
-const MAX_TIMEOUT = 7 * 24 * 3600;
-
-const status = z.looseObject({
-  loaded: z.boolean(),
-  model: z.string().nullable(),
-  default_model: z.string(),
-  state: z.enum(['stopped', 'idle', 'busy']),
-  device: z.string().nullable(),
-  timeout_seconds: z.number(),
-  seconds_until_unload: z.number().nullable(),
-  last_access: z.string().nullable(),
-});
 
 export function addStateTools(server: McpServer, service: ImageService): void {
   const readStatus = async () => ({ ...describeStatus(await service.status()) });
@@ -88,7 +76,7 @@ export function addStateTools(server: McpServer, service: ImageService): void {
       description:
         'Whether a model is loaded, when it will be unloaded, memory in use, last access, the queue.',
       inputSchema: z.object({}),
-      outputSchema: status,
+      outputSchema: statusSchema,
       annotations: READ,
     },
     async () => showFacts(await readStatus()),
@@ -110,10 +98,8 @@ export function addStateTools(server: McpServer, service: ImageService): void {
     {
       title: 'Set the unload timeout',
       description: 'Change the idle time after which the model is unloaded, until the program ends.',
-      inputSchema: z.object({
-        timeout_seconds: z.number().min(0).max(MAX_TIMEOUT).describe('Idle seconds; 0 = never'),
-      }),
-      outputSchema: status,
+      inputSchema: timeoutSchema,
+      outputSchema: statusSchema,
       annotations: CHANGE,
     },
     async ({ timeout_seconds }) => {

@@ -1,26 +1,33 @@
 // The state of the engine, the timer and the line in the one JSON form that HTTP and MCP give.
+import { z } from 'zod';
 import type { ServiceStatus } from './image-service.js';
 
-export interface StatusDescription {
-  loaded: boolean;
-  /** Key or path of the model in memory. */
-  model: string | null;
-  default_model: string;
-  state: 'stopped' | 'idle' | 'busy';
-  device: string | null;
-  /** Idle seconds after which the model is unloaded; 0 = never. */
-  timeout_seconds: number;
-  /** null while nothing is loaded, while it works, or without a timeout. */
-  seconds_until_unload: number | null;
-  last_access: string | null;
-  memory: { weights: number; compute: number; device_free: number } | null;
-  engine_pid: number | null;
-  engine_rss: number;
-  queue: { waiting: number; running: boolean; limit: number };
-  output_dir: string;
-}
+export const statusSchema = z.object({
+  loaded: z.boolean(),
+  model: z.string().nullable().describe('Key or path of the model in memory'),
+  default_model: z.string(),
+  state: z.enum(['stopped', 'idle', 'busy']),
+  device: z.string().nullable(),
+  timeout_seconds: z.number().describe('Idle seconds after which the model is unloaded; 0 = never'),
+  seconds_until_unload: z
+    .number()
+    .nullable()
+    .describe('null while nothing is loaded, while it works, or without a timeout'),
+  last_access: z.string().nullable(),
+  memory: z.object({ weights: z.number(), compute: z.number(), device_free: z.number() }).nullable(),
+  engine_pid: z.int().nullable(),
+  engine_rss: z.number().describe("Resident bytes of the engine's process"),
+  queue: z.object({ waiting: z.int(), running: z.boolean(), limit: z.int() }),
+  output_dir: z.string(),
+});
 
-export function describeStatus(status: ServiceStatus): StatusDescription {
+/** Longest idle time that clients may ask for: a week. */
+export const MAX_TIMEOUT_SECONDS = 7 * 24 * 3600;
+export const timeoutSchema = z.object({
+  timeout_seconds: z.number().min(0).max(MAX_TIMEOUT_SECONDS).describe('Idle seconds; 0 = never'),
+});
+
+export function describeStatus(status: ServiceStatus): z.infer<typeof statusSchema> {
   const { loaded, loadedModel, defaultModel, engine, timeoutSeconds, secondsLeft, lastUsed } = status;
   const { memory } = engine;
   return {

@@ -57,7 +57,12 @@ export function parseParameters(text: string): Record<string, string> {
     (inNegative ? negative : prompt).push(starts ? line.slice(NEGATIVE.length).trim() : line);
   }
   const found: Record<string, string> = { Prompt: prompt.join('\n'), 'Negative prompt': negative.join('\n') };
-  for (const [, key, value] of settings.matchAll(PAIR)) found[key!] = unquote(value!);
+  for (const [, key, value] of settings.matchAll(PAIR)) {
+    const text = unquote(value!);
+    found[key!] = text;
+    const sides = /^(\d+)x(\d+)$/.exec(text);
+    if (sides) Object.assign(found, { [`${key}-1`]: sides[1], [`${key}-2`]: sides[2] });
+  }
   return found;
 }
 

@@ -87,10 +87,16 @@ export async function decodeMask(
       .toBuffer(),
   );
   const rgb = spreadToRgb(data, width * height);
+  const mask = new Uint8Array(width * height);
   // ITU-R 601 luma, as image libraries turn colour into grey
-  return Uint8Array.from({ length: width * height }, (_, i) =>
-    Math.round(0.299 * rgb[3 * i]! + 0.587 * rgb[3 * i + 1]! + 0.114 * rgb[3 * i + 2]!),
-  );
+  for (let i = 0, at = 0; i < mask.length; i++, at += 3)
+    mask[i] = Math.round(0.299 * rgb[at]! + 0.587 * rgb[at + 1]! + 0.114 * rgb[at + 2]!);
+  return mask;
+}
+
+/** Loads the library now: a server does it before it listens, since loading blocks for a while. */
+export async function preparePictures(): Promise<void> {
+  await loadSharp();
 }
 
 export async function encodePng({ rgb, width, height }: Pixels): Promise<Buffer> {
@@ -157,6 +163,6 @@ async function guard<T>(name: string, work: () => Promise<T>): Promise<T> {
 function spreadToRgb(data: Buffer, pixels: number): Uint8Array {
   if (data.length === pixels * 3) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   const rgb = new Uint8Array(pixels * 3);
-  for (let i = 0; i < pixels; i++) rgb.fill(data[i]!, 3 * i, 3 * i + 3);
+  for (let i = 0, at = 0; i < pixels; i++, at += 3) rgb[at] = rgb[at + 1] = rgb[at + 2] = data[i]!;
   return rgb;
 }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { testModel } from '../test-model.js';
@@ -23,6 +23,11 @@ describe('imageforge', () => {
       'config',
       'open-output',
       'doctor',
+      'bench',
+      'selftest',
+      'serve',
+      'mcp',
+      'convert',
     ])
       expect(help.stdout).toContain(`\n  ${command}`);
     const bare = await runCli([]);
@@ -104,6 +109,51 @@ describe('status and doctor', () => {
     const bad = await runCli(['doctor'], { env: { OUTPUT_DIR: '/proc/x' } });
     expect(bad.code).toBe(7);
     expect(bad.stdout).toMatch(/^FAIL\s+Output folder: Cannot write to \/proc\/x/m);
+  });
+});
+
+describe('bench', () => {
+  const quick = ['-s', '3', '-w', '64', '-h', '64'];
+  it('measures loading, a step, decoding and memory', async () => {
+    const { code, stdout } = await runCli(['bench', ...quick, '--runs', '2', '--json', '-q']);
+    expect(code).toBe(0);
+    const result = JSON.parse(stdout);
+    expect(result).toMatchObject({ device: 'cpu', width: 64, height: 64, steps: 3, runs: 2 });
+    for (const name of ['ready_s', 'step_s', 'decode_s', 'total_s'])
+      expect(result[name], name).toBeGreaterThan(0);
+    expect(result.ready_s).toBeGreaterThanOrEqual(result.load_s);
+    expect(result.peak_memory).toBeGreaterThan(1e7);
+    const folder = makeFolder();
+    const text = await runCli(['bench', ...quick, '--runs', '1'], { folder });
+    expect(text.stdout).toMatch(/^Step\s+[\d.e-]+ s \(.* it\/s\)$/m);
+    expect(text.stdout).toMatch(/^Peak memory\s+\d+ MB$/m);
+    expect(existsSync(path.join(folder, 'outputs'))).toBe(false);
+  });
+
+  it('refuses a number of runs that makes no sense', async () => {
+    const { code, stderr } = await runCli(['bench', '--runs', '0']);
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('--runs: expected') });
+  });
+});
+
+describe('selftest', () => {
+  it('prints what users of the replaced program know', async () => {
+    const folder = makeFolder();
+    const { code, stdout } = await runCli(['selftest', '--gen'], { folder });
+    const { version } = JSON.parse(readFileSync(path.resolve(main, '../../../package.json'), 'utf8'));
+    expect(stdout.trimEnd().split('\n')).toEqual([
+      `[selftest] initialize ok: imageforge v${version}`,
+      expect.stringMatching(
+        /^\[selftest\] list_tools -> \['generate_image', 'edit_image', 'inpaint_image', 'assist_prompt', 'list_models'/,
+      ),
+      '[selftest] list_models ok (sd-turbo present)',
+      '[selftest] assist_prompt ok: {"prompt": "a red fox", "assisted": false, "source": "passthrough"}',
+      '[selftest] generate_image (this loads a model; may take a while)...',
+      "[selftest] generate_image -> content kinds: ['image', 'text', 'resource_link']",
+      expect.stringMatching(/^\[selftest\] generate_image ok: \d+ bytes PNG, mime=image\/png$/),
+      '[selftest] ALL PASS',
+    ]);
+    expect(code).toBe(0);
   });
 });
 

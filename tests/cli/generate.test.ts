@@ -58,6 +58,27 @@ describe('imageforge generate', () => {
     expect(path.dirname(elsewhere.stdout.trim())).toBe(path.join(folder, 'a/b'));
   });
 
+  it('shows the picture in a file while it is made', async () => {
+    const folder = makeFolder();
+    const preview = path.join(folder, 'shown/now.jpg');
+    let seen = false;
+    const { code } = await runCli(
+      ['generate', 'a red star', '--steps', '20', '-w', '64', '-h', '64', '--preview', preview],
+      {
+        folder,
+        onStart: (child) => {
+          const timer = setInterval(() => {
+            seen ||= existsSync(preview);
+          }, 10);
+          child.once('close', () => clearInterval(timer));
+        },
+      },
+    );
+    expect({ code, seen }).toEqual({ code: 0, seen: true });
+    expect((await sharp(preview).metadata()).format).toBe('jpeg');
+    expect(readdirSync(path.dirname(preview))).toEqual(['now.jpg']);
+  });
+
   it('edits and inpaints', async () => {
     const folder = makeFolder();
     await sharp({ create: { width: 64, height: 64, channels: 3, background: 'red' } })
@@ -119,6 +140,7 @@ describe('what is refused', () => {
     [2, 'steps: expected a number, found "many"', ['generate', 'x', '-s', 'many']],
     [2, 'There is no sampler "magic"', ['generate', 'x', '--sampler', 'magic']],
     [2, '--output: expected a name that ends in .png', ['generate', 'x', '-o', 'x.bmp']],
+    [2, '--preview: expected a name that ends in .png or .jpg', ['generate', 'x', '--preview', 'x.bmp']],
     [2, '--interactive needs a terminal', ['generate', '-i']],
     [3, 'There is no model file none.gguf', ['generate', 'x', '--model', 'none.gguf']],
     [3, "There is no model 'nonsense'", ['generate', 'x', '--model', 'nonsense']],

@@ -1,7 +1,7 @@
 // OpenAI's images API with requests as its official clients send them.
 import sharp, { type Sharp } from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { openServer, type TestServer } from './open-server.js';
+import { openServer, readEvents, type TestServer } from './open-server.js';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -57,13 +57,59 @@ describe('POST /v1/images/generations', () => {
     [{ size: '64x64' }, 400, 'prompt'],
     [{ prompt: 'x', n: 99 }, 400, 'n'],
     [{ prompt: 'x', model: 'nothing' }, 404, null],
-    [{ prompt: 'x', stream: true }, 400, 'stream'],
+    [{ prompt: 'x', stream: true, partial_images: 4 }, 400, 'partial_images'],
+    [{ prompt: 'x', stream: true, size: 'huge' }, 400, 'size'],
   ])('refuses %j as OpenAI does', async (asked, status, param) => {
     const response = await server.post('/v1/images/generations', asked, { headers });
     expect(response.status).toBe(status);
     expect(await response.json()).toEqual({
       error: { message: expect.any(String), type: 'invalid_request_error', param, code: expect.any(String) },
     });
+  });
+});
+
+describe('stream: true', () => {
+  const asked = { model: 'gpt-image-1', prompt: 'a red fox', size: '64x64', steps: 8, stream: true };
+
+  it('sends pictures on the way, then the finished one', async () => {
+    const fields = { ...asked, partial_images: 2, output_format: 'jpeg' };
+    const response = await server.post('/v1/images/generations', fields, { headers });
+    expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
+    const events = await readEvents(response);
+    expect(events.map(({ event }) => event)).toEqual([
+      'image_generation.partial_image',
+      'image_generation.partial_image',
+      'image_generation.completed',
+    ]);
+    for (const { event, data } of events) {
+      expect(data).toMatchObject({ type: event, size: '64x64', output_format: 'jpeg' });
+      const { format } = await sharp(Buffer.from(data.b64_json, 'base64')).metadata();
+      expect(format).toBe('jpeg');
+    }
+    expect(events.map(({ data }) => data.partial_image_index)).toEqual([0, 1, undefined]);
+  });
+
+  it('sends an error that its clients throw', async () => {
+    const fragile = await openServer({ behaviour: 'crash=3' });
+    const response = await fragile.post('/v1/images/generations', asked, { headers });
+    expect(response.status).toBe(200);
+    const [failed, ...more] = await readEvents(response);
+    expect(more).toEqual([]);
+    expect(failed).toMatchObject({ event: 'error', data: { error: { type: 'server_error' } } });
+  });
+
+  it('is cancelled when its client leaves', async () => {
+    const slow = await openServer({ behaviour: 'step=50' });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const fields = { ...asked, steps: 100, partial_images: 3 };
+    const response = await slow.post('/v1/images/generations', fields, { headers, signal });
+    await readEvents(response, () => true);
+    controller.abort();
+    const deadline = Date.now() + 3000;
+    const running = async () => (await (await slow.get('/status')).json()).queue.running;
+    while ((await running()) && Date.now() < deadline);
+    expect(await running()).toBe(false);
   });
 });
 
@@ -108,6 +154,18 @@ describe('POST /v1/images/edits', () => {
     expect(at(2)).not.toEqual([0x30, 0x60, 0xa0]);
     const opaque = await send(asked, { image: await blob(plain()), mask: await blob(plain()) });
     expect([opaque.status, (await opaque.json()).error.param]).toEqual([400, 'mask']);
+  });
+
+  it('takes a list of images, and JSON with data URLs', async () => {
+    const listed = await send(asked, { 'image[]': await blob(plain()) });
+    expect(listed.status).toBe(200);
+    const image_url = `data:image/png;base64,${(await plain().png().toBuffer()).toString('base64')}`;
+    const fields = { prompt: 'x', steps: 2, response_format: 'b64_json', images: [{ image_url }] };
+    const response = await server.post('/v1/images/edits', fields, { headers });
+    expect(response.status).toBe(200);
+    const remote = { ...fields, images: [{ image_url: 'https://example.org/x.png' }] };
+    const refused = await server.post('/v1/images/edits', remote, { headers });
+    expect([refused.status, (await refused.json()).error.param]).toEqual([400, 'images']);
   });
 
   it('says what is missing', async () => {

@@ -170,6 +170,49 @@ describe('progress and interrupt', () => {
   });
 });
 
+describe('the parameters inside a PNG', () => {
+  /** As its parser reads them: the last line is settings, quoted where they hold commas; above it the prompts. */
+  const readInfotext = (text: string) => {
+    const lines = text.trim().split('\n');
+    const settings: Record<string, string> = {};
+    for (let rest = lines.pop()!; rest !== ''; ) {
+      const colon = rest.indexOf(': ');
+      const key = rest.slice(0, colon);
+      rest = rest.slice(colon + 2);
+      const quoted = /^"(?:[^"\\]|\\.)*"/.exec(rest)?.[0];
+      const value = quoted ?? rest.split(',')[0]!;
+      settings[key] = quoted === undefined ? value : JSON.parse(quoted);
+      rest = rest.slice(value.length).replace(/^,\s*/, '');
+    }
+    const at = lines.findIndex((line) => line.startsWith('Negative prompt: '));
+    const prompt = lines.slice(0, at < 0 ? lines.length : at).join('\n');
+    const negative = at < 0 ? '' : lines.slice(at).join('\n').replace('Negative prompt: ', '');
+    return { prompt, negative, settings };
+  };
+
+  it.each([
+    ['plain', 'a red fox, (snow:1.2)', 'blurry, ugly'],
+    ['not Latin-1', '狐狸 und ein Füchslein…', 'nichts'],
+    ['with marks of its own', 'a "fox": one\nSteps: 99, Seed: 1', 'Size: 1x1,\nSampler: x'],
+  ])('are read by another program: %s', async (_, prompt, negative_prompt) => {
+    const { images } = await (
+      await post('txt2img', { ...full, sampler_name: 'Euler a', prompt, negative_prompt })
+    ).json();
+    const { comments } = await sharp(Buffer.from(images[0], 'base64')).metadata();
+    const text = comments?.find(({ keyword }) => keyword === 'parameters')?.text;
+    const read = readInfotext(text ?? '');
+    expect(read).toMatchObject({ prompt, negative: negative_prompt });
+    expect(read.settings).toMatchObject({
+      Steps: '4',
+      Sampler: 'Euler a',
+      'CFG scale': '5.5',
+      Seed: '42',
+      Size: '64x64',
+      Version: expect.stringMatching(/^imageforge \d/),
+    });
+  });
+});
+
 describe('lists and settings', () => {
   it('lists samplers, schedulers, models and LoRAs', async () => {
     const names = (entries: { name: string }[]) => entries.map(({ name }) => name);

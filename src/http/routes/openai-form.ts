@@ -1,7 +1,8 @@
-// Multipart forms of OpenAI's clients, and their masks.
+// Forms in which OpenAI's clients send pictures (multipart, or JSON with data URLs), and their masks.
 import type { Context } from 'hono';
 import { ImageForgeError } from '../../shared/errors.js';
 import { refuseField } from '../errors.js';
+import { readBase64 } from './webui-fields.js';
 
 export type Fields = Record<string, unknown>;
 
@@ -23,6 +24,22 @@ export async function readForm(c: Context): Promise<{ fields: Fields; files: Rec
     }
   }
   return { fields, files };
+}
+
+/** {"images": [{"image_url": "data:…"}], "mask": {"image_url": "data:…"}}; pictures from the network are not fetched. */
+export function readJsonPictures(body: Fields): { fields: Fields; files: Record<string, Buffer[]> } {
+  const { images, mask, ...fields } = body;
+  const listed: unknown[] = Array.isArray(images) ? images : [];
+  const files: Record<string, Buffer[]> = { image: listed.map((picture) => readDataUrl(picture, 'images')) };
+  if (mask !== undefined && mask !== null) files.mask = [readDataUrl(mask, 'mask')];
+  return { fields, files };
+}
+
+function readDataUrl(picture: unknown, field: string): Buffer {
+  const url = (picture as { image_url?: unknown } | null)?.image_url;
+  if (typeof url !== 'string' || !url.startsWith('data:'))
+    refuseField(field, `${field}: expected an image_url that is a data URL`);
+  return readBase64(url, field);
 }
 
 function readValue(text: string): unknown {

@@ -9,7 +9,9 @@ import { readJson } from '../body.js';
 import type { Doors } from '../context.js';
 import { refuseField } from '../errors.js';
 import type { Routes } from '../routes.js';
-import { type Fields, readForm, readMask } from './openai-form.js';
+import { type EncodingOptions, encodeImage, readEncoding } from './openai-encoding.js';
+import { type Fields, readForm, readJsonPictures, readMask } from './openai-form.js';
+import { PARTIAL_IMAGES, streamImages } from './openai-stream.js';
 
 const FOREIGN_MODEL = /^(dall-e|gpt-image|chatgpt-image)/;
 const common = {
@@ -22,6 +24,10 @@ const common = {
   output_compression: z.int().min(0).max(100).nullish().describe('Quality of jpeg and webp; default 100'),
   quality: z.string().nullish(),
   user: z.string().nullish(),
+  stream: z.boolean().nullish().describe('Answer with server-sent events'),
+  partial_images: PARTIAL_IMAGES.nullish().describe(
+    'Pictures sent on the way when stream is true; default 0',
+  ),
 };
 const generation = z.looseObject(common).describe('Fields of /generate (seed, steps …) are understood too');
 const file = z.string().meta({ format: 'binary' });
@@ -52,16 +58,18 @@ const model = z
 
 export function addOpenAiRoutes(routes: Routes, { service, jobs }: Doors): void {
   const run = async (c: Context, operation: Operation, fields: Fields, pictures: Fields) => {
-    if (fields.stream === true || fields.stream === 'true')
-      refuseField('stream', 'stream: expected false; POST /jobs has live events');
     const options = z.object(common).omit({ prompt: true }).safeParse(fields);
     if (!options.success) {
       const [issue] = options.error.issues;
       refuseField(String(issue?.path[0]), `${issue?.path.join('.')}: ${issue?.message}`);
     }
-    const request = service.parse(operation, { ...toFields(fields), ...pictures });
-    const result = await jobs.start(request, { signal: c.req.raw.signal }).wait();
-    return c.json(await formatImages(c, result, request, options.data));
+    const { stream } = options.data;
+    const partials = stream ? (options.data.partial_images ?? 0) : 0;
+    const asked = { ...toFields(fields), ...pictures, ...(partials > 0 && { preview_every: 1 }) };
+    const request = service.parse(operation, asked);
+    const job = jobs.start(request, { signal: c.req.raw.signal });
+    if (stream) return streamImages(c, job, { ...options.data, partials });
+    return c.json(await formatImages(c, await job.wait(), request, options.data));
   };
   const models = async () => {
     const all = await listModels(service.config, service.lifecycle.client, service.defaultModel);
@@ -92,7 +100,8 @@ export function addOpenAiRoutes(routes: Routes, { service, jobs }: Doors): void 
       errors: [400, 404, 413, 429, 503],
     },
     async (c) => {
-      const { fields, files } = await readForm(c);
+      const sent = /^application\/json\b/i.test(c.req.header('content-type') ?? '');
+      const { fields, files } = sent ? readJsonPictures(await readJson(c)) : await readForm(c);
       const [source, ...others] = [...(files.image ?? []), ...(files['image[]'] ?? [])];
       if (!source) refuseField('image', 'image: expected a file, found nothing');
       const mask = await readMask(files.mask?.[0], source, others.length === 0);
@@ -151,25 +160,15 @@ async function formatImages(
   c: Context,
   { images: made, prompt, width, height }: ImageResult,
   request: ImageRequest,
-  options: {
-    model?: unknown;
-    response_format?: unknown;
-    output_format?: unknown;
-    output_compression?: unknown;
-  },
+  options: EncodingOptions & { model?: unknown; response_format?: unknown },
 ): Promise<z.infer<typeof images>> {
-  const format = (options.output_format ?? 'png') as 'png' | 'jpeg' | 'webp';
   const inline = options.response_format ?? (/^gpt-image/.test(String(options.model)) ? 'b64_json' : 'url');
-  const quality = Math.max(1, Number(options.output_compression ?? 100));
+  const { format, quality } = readEncoding(options);
   const revised = prompt === request.prompt ? {} : { revised_prompt: prompt };
   const data = made.map(async ({ png, path: file }) => {
     if (inline === 'url')
       return { url: new URL(`/images/${encodeURIComponent(nameOf(file))}`, c.req.url).href, ...revised };
-    const bytes =
-      format === 'png'
-        ? png
-        : await (await import('sharp')).default(png).toFormat(format, { quality }).toBuffer();
-    return { b64_json: bytes.toString('base64'), ...revised };
+    return { b64_json: await encodeImage(png, { format, quality }), ...revised };
   });
   return {
     created: Math.floor(Date.now() / 1000),

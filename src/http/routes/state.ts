@@ -1,8 +1,12 @@
 // What is there and how it is: health, models, status, metrics; and what changes it: unload, timeout.
-
 import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
-import { describeStatus } from '../../service/describe-status.js';
+import {
+  describeStatus,
+  MAX_TIMEOUT_SECONDS,
+  statusSchema,
+  timeoutSchema,
+} from '../../service/describe-status.js';
 import type { ServiceStatus } from '../../service/image-service.js';
 import { listModels } from '../../service/model-list.js';
 import { readVersion } from '../../shared/version.js';
@@ -10,13 +14,10 @@ import { readJson } from '../body.js';
 import type { Doors } from '../context.js';
 import { refuseField } from '../errors.js';
 import type { Routes } from '../routes.js';
-import { healthSchema, modelsSchema, statusSchema } from '../schemas.js';
+import { healthSchema, modelsSchema } from '../schemas.js';
 
-const HEALTH_WAIT_MS = 15;
-const MAX_TIMEOUT = 7 * 24 * 3600;
-const timeoutSchema = z.object({
-  timeout_seconds: z.number().min(0).max(MAX_TIMEOUT).describe('Idle seconds; 0 = never'),
-});
+const HEALTH_WAIT_MS = 5;
+const statusAnswer = statusSchema.meta({ id: 'Status' });
 
 export function addStateRoutes(routes: Routes, { service, jobs, ollama, metrics }: Doors): void {
   let last: ServiceStatus | undefined;
@@ -76,7 +77,7 @@ export function addStateRoutes(routes: Routes, { service, jobs, ollama, metrics 
       path: '/status',
       tag: 'state',
       summary: 'The loaded model, the unload timer, memory and queue',
-      answer: { schema: statusSchema, description: 'The state now' },
+      answer: { schema: statusAnswer, description: 'The state now' },
     },
     async (c) => c.json(await status()),
   );
@@ -100,13 +101,13 @@ export function addStateRoutes(routes: Routes, { service, jobs, ollama, metrics 
       tag: 'state',
       summary: 'Change the time after which an idle model is unloaded',
       body: { schema: timeoutSchema, name: 'TimeoutRequest' },
-      answer: { schema: statusSchema, description: 'The state with the new timeout' },
+      answer: { schema: statusAnswer, description: 'The state with the new timeout' },
       errors: [422],
     },
     async (c) => {
       const parsed = timeoutSchema.safeParse(await readJson(c));
       if (!parsed.success)
-        refuseField('timeout_seconds', `timeout_seconds: expected a number from 0 to ${MAX_TIMEOUT}`);
+        refuseField('timeout_seconds', `timeout_seconds: expected a number from 0 to ${MAX_TIMEOUT_SECONDS}`);
       service.setTimeout(parsed.data.timeout_seconds);
       return c.json(await status());
     },

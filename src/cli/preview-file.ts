@@ -1,0 +1,59 @@
+// generate --preview FILE: a file that shows the picture while it is made, for an image viewer that reloads it.
+import { rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { Progress } from '../service/image-service.js';
+import { explain, makeFolder, writeTemporary } from '../service/outputs.js';
+import { encodePng, makePreview } from '../service/pictures.js';
+import { ImageForgeError } from '../shared/errors.js';
+
+const SIDE = 1024;
+const BYTES = 2 ** 20;
+
+export class PreviewFile {
+  readonly #file: string;
+  #writing: Promise<void> | undefined;
+  #failure: ImageForgeError | undefined;
+
+  /** @throws ImageForgeError INVALID_ARGUMENT for another ending than .png, .jpg or .jpeg. */
+  constructor(file: string) {
+    if (!/\.(png|jpe?g)$/i.test(file)) {
+      throw new ImageForgeError(
+        'INVALID_ARGUMENT',
+        `--preview: expected a name that ends in .png or .jpg, found ${file}`,
+      );
+    }
+    this.#file = path.resolve(file);
+  }
+
+  /** Replaces the picture as a whole; one that comes while the last is written is left out. */
+  show(preview: NonNullable<Progress['preview']>): void {
+    this.#writing ??= this.#write(preview)
+      .catch((error) => {
+        this.#failure ??= explain(error, path.dirname(this.#file));
+      })
+      .finally(() => {
+        this.#writing = undefined;
+      });
+  }
+
+  /** Why it could not be written, if so: the picture itself does not suffer from it. */
+  async end(): Promise<ImageForgeError | undefined> {
+    await this.#writing;
+    return this.#failure;
+  }
+
+  async #write(preview: NonNullable<Progress['preview']>): Promise<void> {
+    const data = /png$/i.test(this.#file)
+      ? await encodePng(preview)
+      : (await makePreview(preview, { side: SIDE, bytes: BYTES })).data;
+    const folder = path.dirname(this.#file);
+    await makeFolder(folder);
+    const temporary = await writeTemporary(folder, data);
+    try {
+      await rename(temporary, this.#file);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
+  }
+}
