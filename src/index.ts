@@ -8,8 +8,9 @@ export type {
   InpaintOptions,
   PictureInput,
   TextToImageOptions,
+  UpscaleOptions,
 } from './library/options.js';
-export { GeneratedImage, type GenerationResult } from './library/result.js';
+export { GeneratedImage, type GenerationResult, Picture } from './library/result.js';
 export type { GenerationRun } from './library/run.js';
 export type { Device, Pixels } from './native/addon.js';
 export type { Phase, Progress } from './pipeline/types.js';

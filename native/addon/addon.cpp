@@ -80,6 +80,7 @@ public:
             {InstanceMethod("loadTextEncoder", &Engine::load<TextEncoderNetwork>),
              InstanceMethod("loadDenoiser", &Engine::load<DenoiserNetwork>),
              InstanceMethod("loadAutoencoder", &Engine::load<AutoencoderNetwork>),
+             InstanceMethod("loadUpscaler", &Engine::load<UpscalerNetwork>),
              InstanceMethod("abort", &Engine::abort), InstanceMethod("memory", &Engine::memory),
              InstanceMethod("close", &Engine::close)});
     }

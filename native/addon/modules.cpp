@@ -260,6 +260,26 @@ private:
     }
 };
 
+/// 8-bit RGB.
+struct Picture {
+    std::vector<uint8_t> rgb;
+    int64_t width, height;
+};
+
+Picture to_picture(const HostTensor & image) {
+    return {to_pixels(image), image.shape.at(0), image.shape.at(1)};
+}
+
+Napi::Value picture_to_js(Napi::Env env, const Picture & picture) {
+    Napi::Object result = Napi::Object::New(env);
+    Napi::Uint8Array rgb = Napi::Uint8Array::New(env, picture.rgb.size());
+    std::copy(picture.rgb.begin(), picture.rgb.end(), rgb.Data());
+    result.Set("rgb", rgb);
+    result.Set("width", static_cast<double>(picture.width));
+    result.Set("height", static_cast<double>(picture.height));
+    return result;
+}
+
 class AutoencoderWrap : public ModuleWrap<AutoencoderWrap, AutoencoderNetwork> {
 public:
     using ModuleWrap::ModuleWrap;
@@ -289,27 +309,14 @@ public:
     }
 
     Napi::Value decode(const Napi::CallbackInfo & info) {
-        struct Picture {
-            std::vector<uint8_t> rgb;
-            int64_t width, height;
-        };
         return reject_to_js(info.Env(), [&] {
             check_open();
             return start<Picture>(
                 info.Env(),
                 [latent = read_tensor(info[0], "latent")](AutoencoderNetwork & network, Runner & runner) {
-                    const HostTensor image = network.decode(runner, latent);
-                    return Picture{to_pixels(image), image.shape.at(0), image.shape.at(1)};
+                    return to_picture(network.decode(runner, latent));
                 },
-                [](Napi::Env env, Picture & picture) {
-                    Napi::Object result = Napi::Object::New(env);
-                    Napi::Uint8Array rgb = Napi::Uint8Array::New(env, picture.rgb.size());
-                    std::copy(picture.rgb.begin(), picture.rgb.end(), rgb.Data());
-                    result.Set("rgb", rgb);
-                    result.Set("width", static_cast<double>(picture.width));
-                    result.Set("height", static_cast<double>(picture.height));
-                    return result;
-                });
+                [](Napi::Env env, Picture & picture) { return picture_to_js(env, picture); });
         });
     }
 
@@ -320,6 +327,41 @@ public:
                 info.Env(),
                 [latent = read_tensor(info[0], "latent")](AutoencoderNetwork & network, Runner & runner) {
                     return network.decode(runner, latent);
+                },
+                [](Napi::Env env, HostTensor & image) { return to_js(env, image); });
+        });
+    }
+};
+
+class UpscalerWrap : public ModuleWrap<UpscalerWrap, UpscalerNetwork> {
+public:
+    using ModuleWrap::ModuleWrap;
+
+    static Napi::Function define(Napi::Env env) {
+        return DefineClass(env, "Upscaler",
+                           with_common({InstanceMethod("upscale", &UpscalerWrap::upscale),
+                                        InstanceMethod("upscaleFloat", &UpscalerWrap::upscale_float)}));
+    }
+
+    Napi::Value upscale(const Napi::CallbackInfo & info) {
+        return reject_to_js(info.Env(), [&] {
+            check_open();
+            return start<Picture>(
+                info.Env(),
+                [image = read_image(info[0])](UpscalerNetwork & network, Runner & runner) {
+                    return to_picture(network.upscale(runner, image));
+                },
+                [](Napi::Env env, Picture & picture) { return picture_to_js(env, picture); });
+        });
+    }
+
+    Napi::Value upscale_float(const Napi::CallbackInfo & info) {
+        return reject_to_js(info.Env(), [&] {
+            check_open();
+            return start<HostTensor>(
+                info.Env(),
+                [image = read_image(info[0])](UpscalerNetwork & network, Runner & runner) {
+                    return network.upscale(runner, image);
                 },
                 [](Napi::Env env, HostTensor & image) { return to_js(env, image); });
         });
@@ -339,6 +381,10 @@ std::unique_ptr<AutoencoderNetwork> make(const std::string & kind, const Config 
                                          AutoencoderNetwork *) {
     return make_autoencoder(kind, config, weights);
 }
+std::unique_ptr<UpscalerNetwork> make(const std::string & kind, const Config & config, Weights weights,
+                                      UpscalerNetwork *) {
+    return make_upscaler(kind, config, weights);
+}
 const Napi::FunctionReference & constructor_of(Napi::Env env, TextEncoderNetwork *) {
     return classes(env).text_encoder;
 }
@@ -347,6 +393,9 @@ const Napi::FunctionReference & constructor_of(Napi::Env env, DenoiserNetwork *)
 }
 const Napi::FunctionReference & constructor_of(Napi::Env env, AutoencoderNetwork *) {
     return classes(env).autoencoder;
+}
+const Napi::FunctionReference & constructor_of(Napi::Env env, UpscalerNetwork *) {
+    return classes(env).upscaler;
 }
 
 }  // namespace
@@ -357,6 +406,7 @@ void define_modules(Napi::Env env) {
     list->denoiser = Napi::Persistent(DenoiserWrap::define(env));
     list->conditioning = Napi::Persistent(ConditioningWrap::define(env));
     list->autoencoder = Napi::Persistent(AutoencoderWrap::define(env));
+    list->upscaler = Napi::Persistent(UpscalerWrap::define(env));
     env.SetInstanceData(list);
 }
 
@@ -393,5 +443,7 @@ template Napi::Promise load_module<DenoiserNetwork>(Napi::Env, std::shared_ptr<E
                                                     const std::string &, Config, WeightTable, bool);
 template Napi::Promise load_module<AutoencoderNetwork>(Napi::Env, std::shared_ptr<EngineState>,
                                                        const std::string &, Config, WeightTable, bool);
+template Napi::Promise load_module<UpscalerNetwork>(Napi::Env, std::shared_ptr<EngineState>,
+                                                    const std::string &, Config, WeightTable, bool);
 
 }  // namespace imageforge::addon

@@ -1,4 +1,5 @@
-// The JavaScript objects of loaded networks: TextEncoder, Denoiser with its Conditioning, Autoencoder.
+// The JavaScript objects of loaded networks: TextEncoder, Denoiser with its Conditioning, Autoencoder,
+// Upscaler.
 #pragma once
 #include <napi.h>
 
@@ -22,7 +23,7 @@ struct NetworkState : ModuleState {
 
 /// Constructors of the classes below; they aren't exported, engines call them.
 struct Classes {
-    Napi::FunctionReference text_encoder, denoiser, conditioning, autoencoder;
+    Napi::FunctionReference text_encoder, denoiser, conditioning, autoencoder, upscaler;
 };
 
 /// Defines the classes and keeps them with the environment.

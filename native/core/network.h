@@ -87,6 +87,15 @@ public:
     virtual HostTensor decode(Runner & runner, const HostTensor & latent) = 0;
 };
 
+// ---- upscalers
+
+class UpscalerNetwork {
+public:
+    virtual ~UpscalerNetwork() = default;
+    /// image [W, H, 3] in [-1, 1] -> the same picture, larger, unclamped
+    virtual HostTensor upscale(Runner & runner, const HostTensor & image) = 0;
+};
+
 // ---- the list of networks (native/models/registry.cpp); an unknown kind is UNSUPPORTED and names the known
 // ones
 
@@ -96,5 +105,7 @@ std::unique_ptr<DenoiserNetwork> make_denoiser(const std::string & kind, const C
                                                Weights weights);
 std::unique_ptr<AutoencoderNetwork> make_autoencoder(const std::string & kind, const Config & config,
                                                      Weights weights);
+std::unique_ptr<UpscalerNetwork> make_upscaler(const std::string & kind, const Config & config,
+                                               Weights weights);
 
 }  // namespace imageforge

@@ -5,6 +5,7 @@
 #include "models/causal_lm/causal_lm.h"
 #include "models/clip/clip.h"
 #include "models/flux/flux.h"
+#include "models/rrdbnet/rrdbnet.h"
 #include "models/t5/t5.h"
 #include "models/tiny_autoencoder/tiny_autoencoder.h"
 #include "models/unet/unet.h"
@@ -33,6 +34,10 @@ static const Kind<AutoencoderNetwork> autoencoders[] = {
     {"tiny_autoencoder", tiny_autoencoder::make},
 };
 
+static const Kind<UpscalerNetwork> upscalers[] = {
+    {"rrdbnet", rrdbnet::make},
+};
+
 template <class Network, size_t Count>
 static std::unique_ptr<Network> make_from(const Kind<Network> (&kinds)[Count], const char * what,
                                           const std::string & kind, const Config & config, Weights weights) {
@@ -58,6 +63,11 @@ std::unique_ptr<DenoiserNetwork> make_denoiser(const std::string & kind, const C
 std::unique_ptr<AutoencoderNetwork> make_autoencoder(const std::string & kind, const Config & config,
                                                      Weights weights) {
     return make_from(autoencoders, "autoencoder", kind, config, weights);
+}
+
+std::unique_ptr<UpscalerNetwork> make_upscaler(const std::string & kind, const Config & config,
+                                               Weights weights) {
+    return make_from(upscalers, "upscaler", kind, config, weights);
 }
 
 }  // namespace imageforge

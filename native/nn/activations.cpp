@@ -1,6 +1,29 @@
 #include "nn/activations.h"
 
+#include <algorithm>
+#include <cstring>
+
 namespace imageforge {
+
+/// One thread's share of a leaky ReLU on contiguous F32.
+static void leaky_relu_share(ggml_tensor * y, const ggml_tensor * x, int thread, int threads, void * slope) {
+    float factor;
+    std::memcpy(&factor, &slope, sizeof(factor));
+    const int64_t count = ggml_nelements(x);
+    const int64_t from = count * thread / threads, to = count * (thread + 1) / threads;
+    const auto * in = static_cast<const float *>(x->data);
+    auto * out = static_cast<float *>(y->data);
+    for (int64_t i = from; i < to; i++) out[i] = std::max(in[i], 0.0f) + factor * std::min(in[i], 0.0f);
+}
+
+Tensor leaky_relu(const Ctx & ctx, Tensor x, float slope) {
+    if (!ctx.cpu || x->type != GGML_TYPE_F32 || !ggml_is_contiguous(x))
+        return ggml_leaky_relu(ctx.graph, x, slope, true);
+    // ggml's runs on one thread only.
+    void * user = nullptr;
+    std::memcpy(&user, &slope, sizeof(slope));
+    return ggml_map_custom1_inplace(ctx.graph, x, leaky_relu_share, GGML_N_TASKS_MAX, user);
+}
 
 Tensor gelu_tanh(const Ctx & ctx, Tensor x) {
     ggml_context * g = ctx.graph;

@@ -1,4 +1,4 @@
-// Activations of transformers beyond those in ops.h.
+// Activations beyond those in ops.h.
 #pragma once
 #include "core/graph.h"
 
@@ -6,6 +6,9 @@ namespace imageforge {
 
 /// GELU in its tanh form; rows of x may be strided.
 Tensor gelu_tanh(const Ctx & ctx, Tensor x);
+
+/// x where it is positive, else x * slope; x is overwritten (Maas et al. 2013).
+Tensor leaky_relu(const Ctx & ctx, Tensor x, float slope);
 
 /// silu(gate) * value (Shazeer 2020); x [2 d, n, …] holds gate, then value -> [d, n, …].
 Tensor swiglu(const Ctx & ctx, Tensor x);

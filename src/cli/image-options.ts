@@ -33,6 +33,7 @@ export interface ImageOptions {
   hiresStrength?: string;
   hiresSteps?: string;
   hiresUpscaler?: string;
+  upscale?: string;
   assist?: true;
   memoryMode?: string;
   ref?: string[];
@@ -79,6 +80,7 @@ export function addImageOptions(command: Command): Command {
         'keep all networks in memory, one at a time, or stream their layers (default: MEMORY_MODE)',
       ).choices(['auto', 'full', 'offload', 'stream']),
     )
+    .option('--upscale <file>', 'ESRGAN upscaler that makes the finished images larger')
     .option('--assist', 'expand the prompt with Ollama first')
     .option('--no-cache', 'neither look for the image of an earlier request nor keep this one')
     .option('-o, --output <path>', 'file to write (default: a name from time and seed)')
@@ -137,6 +139,7 @@ export function toFields(prompt: string | undefined, options: ImageOptions): Rec
     hires_upscaler: options.hiresUpscaler,
     memory_mode: options.memoryMode,
     reference_paths: options.ref,
+    upscaler: options.upscale,
     assist_prompt: options.assist,
     use_cache: options.cache,
   };

@@ -14,6 +14,7 @@ import { addOpenOutput } from './commands/open-output.js';
 import { addSelftest } from './commands/selftest.js';
 import { addServe } from './commands/serve.js';
 import { addStatus } from './commands/status.js';
+import { addUpscale } from './commands/upscale.js';
 
 export function createProgram(): Command {
   const program = new Command('imageforge')
@@ -28,6 +29,7 @@ export function createProgram(): Command {
     addGenerate,
     addEdit,
     addInpaint,
+    addUpscale,
     addModels,
     addConvert,
     addServe,

@@ -29,6 +29,7 @@ const LABELS: Record<Phase, string> = {
   encode: 'prompt',
   denoise: 'steps',
   decode: 'decoding',
+  upscale: 'upscaling',
 };
 const BAR_WIDTH = 28;
 /** Redrawing more often than the eye sees slows fast steps down. */
@@ -47,12 +48,12 @@ class Bar implements ProgressView {
   ) {}
 
   onProgress({ phase, image, step, steps }: Progress): void {
-    const last = phase === 'denoise' && step === steps;
+    const last = step > 0 && step === steps;
     const label = `${phase}/${image}`;
     if (label === this.#phase && !last && this.now() - this.#drawn < MIN_INTERVAL) return;
     this.#phase = label;
     const which = this.images > 1 ? ` ${image + 1}/${this.images}` : '';
-    if (phase !== 'denoise' || steps === 0) {
+    if ((phase !== 'denoise' && phase !== 'upscale') || steps === 0) {
       this.#draw(`${LABELS[phase]}${which} …`);
       return;
     }
@@ -64,7 +65,7 @@ class Bar implements ProgressView {
     }
     const filled = Math.round((step / steps) * BAR_WIDTH);
     const bar = '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled);
-    this.#draw(`${LABELS.denoise}${which} ${bar} ${step}/${steps}${this.#describeSpeed(done, total)}`);
+    this.#draw(`${LABELS[phase]}${which} ${bar} ${step}/${steps}${this.#describeSpeed(done, total)}`);
   }
 
   onPosition(position: number): void {

@@ -78,7 +78,7 @@ function describeResult({ model, width, height, steps, seed, elapsedSeconds, cac
   return `${model}, ${width} x ${height}, ${steps} steps, seed ${seed}, ${time}${cached ? ' (from the cache)' : ''}`;
 }
 
-function readTarget({ output, outputDir }: ImageOptions): SaveTarget {
+export function readTarget({ output, outputDir }: Pick<ImageOptions, 'output' | 'outputDir'>): SaveTarget {
   const folder = outputDir === undefined ? undefined : path.resolve(outputDir);
   if (output === undefined) return { folder };
   const ending = path.extname(output).toLowerCase();

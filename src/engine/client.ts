@@ -2,7 +2,14 @@
 import { planModel } from '../families/index.js';
 import type { ModelFiles, ModelPlan } from '../families/types.js';
 import type { MemoryWish } from '../pipeline/memory-mode.js';
-import type { PipelineRequest, PipelineResult, Progress, RunOptions } from '../pipeline/types.js';
+import type {
+  PipelineRequest,
+  PipelineResult,
+  Progress,
+  RunOptions,
+  UpscaleRequest,
+  UpscaleResult,
+} from '../pipeline/types.js';
 import { ImageForgeError } from '../shared/errors.js';
 import {
   type Command,
@@ -61,6 +68,14 @@ export class EngineClient {
   run(request: PipelineRequest, options: RunOptions = {}): Promise<PipelineResult> {
     return this.#enqueue(
       (host) => host.call<PipelineResult>({ type: 'run', id: 0, request }, options),
+      options.signal,
+    );
+  }
+
+  /** One picture through an upscaler, in its turn among the runs; the model in memory stays. Errors as of run(). */
+  upscale(request: UpscaleRequest, options: RunOptions = {}): Promise<UpscaleResult> {
+    return this.#enqueue(
+      (host) => host.call<UpscaleResult>({ type: 'upscale', id: 0, request }, options),
       options.signal,
     );
   }

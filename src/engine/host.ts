@@ -54,6 +54,13 @@ function serve(port: Port): (command: Command) => void {
         void answer(id, (open, signal) => open.run(request, { signal, onProgress }));
         break;
       }
+      case 'upscale': {
+        const { id, request } = command;
+        const onProgress = (progress: Extract<Report, { type: 'progress' }>['progress']) =>
+          port.send({ type: 'progress', id, progress });
+        void answer(id, (open, signal) => open.upscale(request, { signal, onProgress }));
+        break;
+      }
       case 'load':
         void answer(command.id, (open, signal) => open.load(command.model, command.memoryMode, { signal }));
         break;

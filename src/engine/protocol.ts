@@ -2,7 +2,13 @@
 import type { ModelFiles } from '../families/types.js';
 import type { Memory } from '../native/addon.js';
 import type { MemoryWish } from '../pipeline/memory-mode.js';
-import type { PipelineRequest, PipelineResult, Progress } from '../pipeline/types.js';
+import type {
+  PipelineRequest,
+  PipelineResult,
+  Progress,
+  UpscaleRequest,
+  UpscaleResult,
+} from '../pipeline/types.js';
 import type { SerializedError } from '../shared/errors.js';
 
 /** How the host makes its engine; fixed for the life of a host. */
@@ -31,6 +37,7 @@ export interface HostStatus {
 export type Command =
   | { type: 'start'; options: HostOptions }
   | { type: 'run'; id: number; request: PipelineRequest }
+  | { type: 'upscale'; id: number; request: UpscaleRequest }
   | { type: 'load'; id: number; model: ModelFiles; memoryMode: MemoryWish }
   | { type: 'status'; id: number }
   | { type: 'cancel'; id: number }
@@ -39,7 +46,7 @@ export type Command =
 /** Host to client. */
 export type Report =
   | { type: 'progress'; id: number; progress: Progress }
-  | { type: 'done'; id: number; value: PipelineResult | HostStatus | null }
+  | { type: 'done'; id: number; value: PipelineResult | UpscaleResult | HostStatus | null }
   | { type: 'failed'; id: number; error: SerializedError };
 
 /** Log lines go over the host's stderr, which outlives a crash; each begins with its level. */

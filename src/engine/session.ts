@@ -6,7 +6,14 @@ import type { Addon, Engine } from '../native/addon.js';
 import { generate } from '../pipeline/generate.js';
 import { LoadedModel } from '../pipeline/loaded-model.js';
 import type { MemoryWish } from '../pipeline/memory-mode.js';
-import type { PipelineRequest, PipelineResult, RunOptions } from '../pipeline/types.js';
+import type {
+  PipelineRequest,
+  PipelineResult,
+  RunOptions,
+  UpscaleRequest,
+  UpscaleResult,
+} from '../pipeline/types.js';
+import { upscalePictures } from '../pipeline/upscale.js';
 import { ImageForgeError } from '../shared/errors.js';
 import type { HostOptions, HostStatus, LogLevel } from './protocol.js';
 
@@ -33,6 +40,18 @@ export class Session {
       if (ImageForgeError.from(error).code.startsWith('WEIGHTS_')) await this.#closeModel();
       throw error;
     }
+  }
+
+  /** Needs no model; the one in memory stays. */
+  async upscale({ model, image, tile }: UpscaleRequest, options: RunOptions): Promise<UpscaleResult> {
+    const { signal, onProgress } = options;
+    const begun = performance.now();
+    const [larger] = await upscalePictures(this.#ensureEngine(), model, [image], {
+      tile,
+      signal,
+      onTile: (image, step, steps) => onProgress?.({ phase: 'upscale', image, step, steps }),
+    });
+    return { image: larger!, seconds: (performance.now() - begun) / 1000 };
   }
 
   async load(files: ModelFiles, memoryMode: MemoryWish, options: RunOptions): Promise<void> {

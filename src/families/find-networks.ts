@@ -5,6 +5,7 @@ import { causalLmLayouts } from './networks/causal-lm.js';
 import { clipLayouts } from './networks/clip.js';
 import { fluxLayouts } from './networks/flux.js';
 import type { Layout, NetworkKind } from './networks/layout.js';
+import { rrdbNetLayouts } from './networks/rrdbnet.js';
 import { t5Layouts } from './networks/t5.js';
 import { tinyAutoencoderLayouts } from './networks/tiny-autoencoder.js';
 import { unetLayouts } from './networks/unet.js';
@@ -30,6 +31,7 @@ const layouts: Layout[] = [
   ...clipLayouts,
   ...t5Layouts,
   ...causalLmLayouts,
+  ...rrdbNetLayouts,
 ];
 
 export function findNetworks(source: Source): FoundNetwork[] {
@@ -65,6 +67,7 @@ export function describeNetworks(networks: readonly FoundNetwork[]): string {
     clip: 'a CLIP text encoder',
     t5: 'a T5 text encoder',
     causal_lm: 'a language model',
+    rrdbnet: 'an upscaler',
   };
   const kinds = [...new Set(networks.map(({ kind }) => words[kind]))];
   return kinds.length === 0 ? 'no network that is known' : kinds.join(' and ');
@@ -96,6 +99,12 @@ export function refuseWithoutDenoiser(source: Source, networks: readonly FoundNe
   if (isLora(source.tensors)) {
     return new ImageForgeError('UNSUPPORTED', `${label} is a LoRA, not a model`, {
       hint: `Name a model, and this file with --lora ${label}.`,
+      details: { file: label },
+    });
+  }
+  if (networks.some(({ kind }) => kind === 'rrdbnet')) {
+    return new ImageForgeError('UNSUPPORTED', `${label} is an upscaler, not a model`, {
+      hint: `imageforge upscale IMAGE --model ${label}, or --upscale ${label} beside a model.`,
       details: { file: label },
     });
   }

@@ -6,6 +6,7 @@ import { describeNetworks, type FoundNetwork, findNetworks, isLora } from './fin
 import { familyOf, findDenoiser, planModel } from './index.js';
 import { nameKinds, pairKeys } from './lora-keys.js';
 import type { NetworkKind } from './networks/layout.js';
+import { readRrdbNetConfig, scaleOf } from './networks/rrdbnet.js';
 import { nameModel, openSources, type Source } from './sources.js';
 import type { Tensors } from './tensors.js';
 import type { ModelPlan } from './types.js';
@@ -120,6 +121,11 @@ function describe(
   if (problem) return problem.message;
   if (title && missing.length > 0) return `${title}, without ${missing.map(({ what }) => what).join(', ')}`;
   if (title) return `${title}, complete`;
+  const upscaler = networks.find(({ kind }) => kind === 'rrdbnet');
+  if (upscaler) {
+    const config = readRrdbNetConfig(upscaler.tensors, upscaler.source.label);
+    return `Upscaler (RRDBNet) to ${scaleOf(config)} times the size, ${config.blocks} blocks of ${config.width} channels`;
+  }
   const { tensors } = sources[0]!;
   if (networks.length === 0 && isLora(tensors)) {
     const { pairs } = pairKeys(tensors);

@@ -21,6 +21,7 @@ import { addImageRoutes } from './routes/images.js';
 import { addJobRoutes } from './routes/jobs.js';
 import { addOpenAiRoutes } from './routes/openai.js';
 import { addStateRoutes } from './routes/state.js';
+import { addUpscaleRoutes } from './routes/upscale.js';
 import { addWebUiRoutes } from './routes/webui.js';
 import { Routes } from './routes.js';
 
@@ -67,6 +68,7 @@ export function createApp({ service, jobs = new JobStore(service), logger = sile
 
   addStateRoutes(routes, doors);
   addImageRoutes(routes, doors);
+  addUpscaleRoutes(routes, doors);
   addJobRoutes(routes, doors);
   addOpenAiRoutes(routes, doors);
   addWebUiRoutes(routes, doors);

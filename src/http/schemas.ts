@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { ModelDescription } from '../service/model-list.js';
 import type { ImageResponse } from '../service/results.js';
+import type { UpscaleResponse } from '../service/upscale.js';
 
 /** Fails to compile when a schema and the type of its answer part. */
 type Matches<Type, Schema extends z.ZodType<Type>> = Schema;
@@ -39,6 +40,23 @@ export const imageResponseSchema = z
   })
   .meta({ id: 'ImageResponse' });
 export type ImageResponseSchema = Matches<ImageResponse, typeof imageResponseSchema>;
+
+export const upscaleResponseSchema = z
+  .object({
+    ok: z.literal(true),
+    task: z.literal('upscale'),
+    model: z.string(),
+    scale: z.number().describe('Result over source'),
+    width: z.int(),
+    height: z.int(),
+    source_width: z.int(),
+    source_height: z.int(),
+    elapsed_s: z.number(),
+    timestamp: z.string(),
+    ...imageFields,
+  })
+  .meta({ id: 'UpscaleResponse' });
+export type UpscaleResponseSchema = Matches<UpscaleResponse, typeof upscaleResponseSchema>;
 
 export const healthSchema = z
   .object({
@@ -93,7 +111,7 @@ export const jobSchema = z
     position: z.int().nullable().describe('Place in the line, 1 = next'),
     progress: z
       .object({
-        phase: z.enum(['load', 'encode', 'denoise', 'decode']),
+        phase: z.enum(['load', 'encode', 'denoise', 'decode', 'upscale']),
         image: z.int(),
         step: z.int(),
         steps: z.int(),

@@ -1,6 +1,7 @@
 // The library's front door: one engine, one model, three ways to make a picture.
 import { EngineClient } from '../engine/client.js';
 import type { ModelFiles, ModelPlan } from '../families/types.js';
+import { planUpscaler } from '../families/upscaler.js';
 import type { Pixels } from '../native/addon.js';
 import type { MemoryWish } from '../pipeline/memory-mode.js';
 import { finalSize, resolveRequest } from '../pipeline/resolve.js';
@@ -9,12 +10,22 @@ import { POCKET } from '../registry/catalog.js';
 import { resolveEmbeddings } from '../registry/embeddings.js';
 import { resolveLoras } from '../registry/loras.js';
 import { resolveModel } from '../registry/resolve-model.js';
+import { resolveUpscaler } from '../registry/upscalers.js';
+import { resizePicture } from '../service/pictures.js';
+import { parseFields } from '../service/requests.js';
+import { upscaleSchema } from '../service/upscale.js';
 import { readConfig } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { takeLoraTags } from '../text/lora-tags.js';
-import type { EditOptions, GenerateOptions, InpaintOptions, TextToImageOptions } from './options.js';
-import { readMask, readPicture, readReferences } from './pictures.js';
-import { GeneratedImage, type GenerationResult } from './result.js';
+import type {
+  EditOptions,
+  GenerateOptions,
+  InpaintOptions,
+  TextToImageOptions,
+  UpscaleOptions,
+} from './options.js';
+import { readMask, readPicture, readReferences, readWhole } from './pictures.js';
+import { GeneratedImage, type GenerationResult, Picture } from './result.js';
 import { GenerationRun } from './run.js';
 
 export interface ImageForgeOptions {
@@ -96,6 +107,20 @@ export class ImageForge implements AsyncDisposable {
     });
   }
 
+  /** Makes a picture larger; needs no model. Waits for the runs before it. Errors as of {@link generate}. */
+  async upscale({ image, model, onProgress, signal, ...options }: UpscaleOptions): Promise<Picture> {
+    const { scale, tile } = parseFields(upscaleSchema, { ...options, model });
+    const file = resolveUpscaler(model, readConfig());
+    const source = await readWhole(image, 'image');
+    const { image: larger } = await this.#engine.upscale(
+      { model: file, image: source, ...(tile && { tile }) },
+      { onProgress: ({ step, steps }) => onProgress?.(step, steps), ...(signal && { signal }) },
+    );
+    const factor = scale ?? larger.width / source.width;
+    const sides = { width: Math.round(source.width * factor), height: Math.round(source.height * factor) };
+    return new Picture(await resizePicture(larger, sides));
+  }
+
   /** Loads the model now instead of with the first run. */
   async load(options: { signal?: AbortSignal } = {}): Promise<void> {
     const { files } = await this.#findModel();
@@ -134,9 +159,11 @@ export class ImageForge implements AsyncDisposable {
       const { prompt, loras: tagged } = takeLoraTags(options.prompt);
       const wanted = [...model.loras, ...(options.loras ?? []), ...tagged];
       const loras = wanted.length > 0 ? resolveLoras(wanted, readConfig()) : [];
+      const upscaler = options.upscaler && resolveUpscaler(options.upscaler, readConfig());
+      if (upscaler) await planUpscaler(upscaler);
       const prompts = [prompt, options.negativePrompt ?? ''];
       const embeddings = await resolveEmbeddings(prompts, options.embeddings ?? [], model.plan, readConfig());
-      const made = { references, prompt, loras, embeddings: embeddings.used, memoryMode };
+      const made = { references, prompt, loras, upscaler, embeddings: embeddings.used, memoryMode };
       const given = { ...options, ...sizes, ...pictures, ...made };
       const request = resolveRequest(given, model.files, model.plan);
       const result = await this.#engine.run(request, { onProgress, ...(signal && { signal }) });

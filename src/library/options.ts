@@ -43,6 +43,8 @@ export interface GenerateOptions {
    * to what the model was made for. Default: none.
    */
   references?: PictureInput[];
+  /** ESRGAN upscaler that makes the pictures larger: a path or a name in the model folder's upscalers/. */
+  upscaler?: string;
   /** Cancels within a step; the run rejects with ABORTED. */
   signal?: AbortSignal;
 }
@@ -53,6 +55,20 @@ export interface TextToImageOptions extends GenerateOptions {
    * (default 0.6), `steps` (default: as many as the first pass), `upscaler` 'latent' (default) or 'pixel'.
    */
   hires?: { scale?: number; strength?: number; steps?: number; upscaler?: 'latent' | 'pixel' };
+}
+
+export interface UpscaleOptions {
+  image: PictureInput;
+  /** ESRGAN upscaler (RealESRGAN x2plus, x4plus, …): a path or a name in the model folder's upscalers/. */
+  model: string;
+  /** Size of the result over that of the source. Default: what the upscaler makes. */
+  scale?: number;
+  /** Largest side of a tile in pixels of the source, from 64. Default: from the free memory. */
+  tile?: number;
+  /** Tiles that are done, and all of them. */
+  onProgress?: (done: number, tiles: number) => void;
+  /** Cancels within a tile; rejects with ABORTED. */
+  signal?: AbortSignal;
 }
 
 export interface EditOptions extends GenerateOptions {

@@ -56,6 +56,12 @@ export async function readReferences(
   return pictures;
 }
 
+/** The picture at its own size. */
+export async function readWhole(input: PictureInput, name: string): Promise<Pixels> {
+  const bytes = await readBytes(input, name);
+  return decodePicture(bytes, await measurePicture(bytes, name), name);
+}
+
 export async function readMask(input: PictureInput, name: string, picture: Pixels): Promise<Uint8Array> {
   return decodeMask(await readBytes(input, name), picture, name);
 }

@@ -6,19 +6,16 @@ import type { Phase } from '../pipeline/types.js';
 import { explain, writeTemporary } from '../service/outputs.js';
 import { encodePng } from '../service/pictures.js';
 
-export class GeneratedImage implements Pixels {
+export class Picture implements Pixels {
   /** 8-bit RGB, rows from the top, no padding: width * height * 3 bytes. */
   readonly rgb: Uint8Array;
   readonly width: number;
   readonly height: number;
-  /** The seed that makes this picture alone. */
-  readonly seed: number;
 
-  constructor({ rgb, width, height }: Pixels, seed: number) {
+  constructor({ rgb, width, height }: Pixels) {
     this.rgb = rgb;
     this.width = width;
     this.height = height;
-    this.seed = seed;
   }
 
   /** The picture as a PNG file's bytes. */
@@ -40,6 +37,16 @@ export class GeneratedImage implements Pixels {
       if (temporary) await rm(temporary, { force: true });
       throw explain(error, folder);
     }
+  }
+}
+
+export class GeneratedImage extends Picture {
+  /** The seed that makes this picture alone. */
+  readonly seed: number;
+
+  constructor(pixels: Pixels, seed: number) {
+    super(pixels);
+    this.seed = seed;
   }
 }
 

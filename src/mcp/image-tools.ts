@@ -37,6 +37,7 @@ const COMMON = {
   clip_skip: true,
   loras: true,
   embeddings: true,
+  upscaler: true,
   use_cache: true,
   memory_mode: true,
   reference_paths: true,

@@ -53,5 +53,7 @@ export function describeProgress({ progress, position, request: { batch } }: Job
       return `step ${progress.step}/${progress.steps}${which}`;
     case 'decode':
       return `decoding${which}`;
+    case 'upscale':
+      return `upscaling, tile ${progress.step}/${progress.steps}${which}`;
   }
 }

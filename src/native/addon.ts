@@ -156,6 +156,13 @@ export interface Autoencoder extends Module {
   decodeFloat(latent: Tensor): Promise<Tensor>;
 }
 
+export interface Upscaler extends Module {
+  /** The same picture, larger; sides are multiples of what the network packs (1, 2 or 4). */
+  upscale(image: Pixels | Tensor): Promise<Pixels>;
+  /** The network's own output, [3, H, W], unclamped, in [-1, 1]. */
+  upscaleFloat(image: Pixels | Tensor): Promise<Tensor>;
+}
+
 export declare class Engine {
   constructor(options: EngineOptions);
   loadTextEncoder(
@@ -171,6 +178,7 @@ export declare class Engine {
     weights: Weights,
     options?: LoadOptions,
   ): Promise<Autoencoder>;
+  loadUpscaler(kind: string, config: object, weights: Weights, options?: LoadOptions): Promise<Upscaler>;
   /** Stops what runs: its promise rejects with ABORTED. */
   abort(): void;
   memory(): Memory;

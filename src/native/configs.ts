@@ -122,3 +122,16 @@ export interface CausalLmConfig {
   /** Rotation pairs are (2i, 2i + 1), as llama.cpp permutes Llama-type weights, instead of (i, i + headDim / 2). */
   ropeInterleaved: boolean;
 }
+
+/** kind 'rrdbnet': ESRGAN and Real-ESRGAN, Real-ESRGAN's names ("body.0.rdb1.conv1.weight"). */
+export interface RrdbNetConfig {
+  /** Channels between the blocks. */
+  width: number;
+  /** Channels that each convolution of a dense block adds. */
+  growth: number;
+  blocks: number;
+  /** Sides of the pixel blocks that become channels before the first convolution: 1, 2 or 4. */
+  shuffle: number;
+  /** At the end, each doubles the size. */
+  doublings: number;
+}

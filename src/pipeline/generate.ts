@@ -20,6 +20,7 @@ import { PhaseClock } from './phase-clock.js';
 import type { LatentColours } from './preview.js';
 import { decodeLatent } from './tiling.js';
 import type { PipelineRequest, PipelineResult, RunOptions } from './types.js';
+import { upscalePictures } from './upscale.js';
 
 /** What tests look at on the way. */
 export interface Inspection {
@@ -45,7 +46,7 @@ async function run(
   { signal, onProgress, ...inspection }: RunOptions & Inspection,
 ): Promise<PipelineResult> {
   const { plan, runtime } = model;
-  const { prompt, negativePrompt, guidance, clipSkip, width, height, init, mask, hires } = request;
+  const { prompt, negativePrompt, guidance, clipSkip, width, height, init, mask, hires, upscaler } = request;
   const clock = new PhaseClock(onProgress);
 
   // 1. The networks that stay in memory, with the low-rank updates on them
@@ -110,6 +111,18 @@ async function run(
     images.push({ pixels, seed: request.seed + image });
   }
   await model.finish('autoencoder');
+
+  // 8. Larger pictures, where that was asked for
+  if (upscaler) {
+    clock.enter('upscale');
+    const pictures = images.map(({ pixels }) => pixels);
+    const larger = await upscalePictures(model.engine, upscaler.path, pictures, {
+      signal,
+      onTile: (image, done, tiles) =>
+        done === 0 ? clock.enter('upscale', image, tiles) : clock.step(undefined),
+    });
+    for (const [i, pixels] of larger.entries()) images[i]!.pixels = pixels;
+  }
   return { images, seconds: clock.finish(), family: plan.family, notes: model.notes };
 }
 

@@ -4,7 +4,7 @@ import type { Phase, PipelineResult, Progress } from './types.js';
 
 export class PhaseClock {
   readonly #onProgress: ((progress: Progress) => void) | undefined;
-  readonly #seconds: PipelineResult['seconds'] = { load: 0, encode: 0, denoise: 0, decode: 0 };
+  readonly #seconds: PipelineResult['seconds'] = { load: 0, encode: 0, denoise: 0, decode: 0, upscale: 0 };
   #at: Progress | undefined;
   #since = 0;
 

@@ -44,6 +44,8 @@ export interface GenerationOptions {
   embeddings?: { word: string; path: string }[] | undefined;
   /** How the networks are kept in memory. Default: 'auto', what fits. */
   memoryMode?: MemoryWish | undefined;
+  /** File of an upscaler that makes the finished pictures larger. */
+  upscaler?: string | undefined;
   /** A second pass over the enlarged picture; not over an initial picture. Default: none. */
   hires?: HiresOptions | undefined;
 }
@@ -130,6 +132,7 @@ export function resolveRequest(
     ...(options.embeddings && options.embeddings.length > 0 && { embeddings: options.embeddings }),
     ...(hires && { hires }),
     ...(memoryMode && memoryMode !== 'auto' && { memoryMode }),
+    ...(options.upscaler !== undefined && { upscaler: { path: options.upscaler } }),
   };
 }
 

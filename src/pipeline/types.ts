@@ -38,6 +38,8 @@ export interface PipelineRequest {
   loras?: { path: string; strength: number }[];
   /** Words of the prompts that stand for learned vectors, and the files that hold them. */
   embeddings?: { word: string; path: string }[];
+  /** Makes the finished pictures larger. */
+  upscaler?: { path: string };
   /** The picture is enlarged and gone over once more. */
   hires?: HiresPass;
 }
@@ -58,13 +60,27 @@ export interface HiresPass {
   upscaler: HiresUpscaler;
 }
 
-export type Phase = 'load' | 'encode' | 'denoise' | 'decode';
+/** One picture through an upscaler. */
+export interface UpscaleRequest {
+  /** The upscaler's file. */
+  model: string;
+  image: Pixels;
+  /** Largest side of a tile in pixels of the source. Default: from the memory that is free. */
+  tile?: number;
+}
+
+export interface UpscaleResult {
+  image: Pixels;
+  seconds: number;
+}
+
+export type Phase = 'load' | 'encode' | 'denoise' | 'decode' | 'upscale';
 
 export interface Progress {
   phase: Phase;
   /** Picture of the batch, from 0. */
   image: number;
-  /** Finished steps; 0 when the phase begins. */
+  /** Finished steps (of upscaling: tiles); 0 when the phase begins. */
   step: number;
   steps: number;
   /** A small picture of the denoised latent. */

@@ -36,6 +36,7 @@ import {
   type RequestSchemas,
 } from './requests.js';
 import type { ImageResult, ResultImage } from './results.js';
+import { nameUpscaled, prepareUpscale, runUpscale, type UpscaleAsk, type UpscaleResult } from './upscale.js';
 
 export type { Phase, Progress } from '../pipeline/types.js';
 
@@ -175,6 +176,28 @@ export class ImageService {
           ? prepared.notes
           : [`The prompt was not expanded: ${reason}.`, ...prepared.notes],
     };
+  }
+
+  /** Makes one picture larger and writes it beside its sidecar. @throws ImageForgeError of any code. */
+  async upscale(asked: UpscaleAsk, controls: Omit<RunControls, 'onPrompt'> = {}): Promise<UpscaleResult> {
+    const { signal, priority, onPosition, onProgress, save = {} } = controls;
+    const prepared = await this.#preparing(() => prepareUpscale(asked, this.config, this.#confine));
+    const folder = save.file ? path.dirname(save.file) : (save.folder ?? this.config.outputDir);
+    if (save.enabled !== false) await prepareFolder(folder, prepared.size.width * prepared.size.height * 4);
+    signal?.throwIfAborted();
+    const { png, metadata } = await this.queue.add({
+      affinity: prepared.file,
+      priority,
+      signal,
+      onPosition,
+      run: () => this.lifecycle.use((client) => runUpscale(prepared, client, { signal, onProgress })),
+    });
+    if (save.enabled === false) return { png, path: null, sidecarPath: null, metadata };
+    const name = nameUpscaled(asked.image, formatFileTime(new Date()));
+    const base = save.file?.replace(/\.png$/i, '') ?? path.join(folder, name);
+    const describe = (filename: string) => ({ ...metadata, filename });
+    const { imagePath, sidecarPath } = await saveOutput(base, { image: png, describe });
+    return { png, path: imagePath, sidecarPath, metadata: describe(path.basename(imagePath)) };
   }
 
   /** Loads the default model, so that the first request finds it (WARMUP). */
@@ -343,6 +366,7 @@ function describePicture(
       strength: lora.strength,
     })),
     embeddings: [...new Set((request.embeddings ?? []).map(({ path: file }) => path.parse(file).name))],
+    upscaler: request.upscaler ? path.parse(request.upscaler.path).name : null,
     assisted: originalPrompt !== null,
     original_prompt: originalPrompt,
     cached,

@@ -145,7 +145,8 @@ export class Job {
     this.startedAt ??= new Date();
     this.state = 'running';
     if (begins) this.#emit({ type: 'phase', phase, image });
-    if (phase === 'denoise' && step > 0) this.#emit({ type: 'step', image, step, steps });
+    if ((phase === 'denoise' || phase === 'upscale') && step > 0)
+      this.#emit({ type: 'step', image, step, steps });
     if (preview) void this.#encodePreview(preview, image, step);
   }
 

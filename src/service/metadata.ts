@@ -26,6 +26,8 @@ export interface ImageMetadata {
   loras: { name: string; strength: number }[];
   /** Names of the embeddings that the prompts used. */
   embeddings: string[];
+  /** Name of the upscaler that made the picture larger than width x height. */
+  upscaler: string | null;
   /** The prompt was expanded; `original_prompt` is what was asked. */
   assisted: boolean;
   original_prompt: string | null;

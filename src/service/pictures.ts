@@ -106,6 +106,28 @@ export async function encodePng({ rgb, width, height }: Pixels): Promise<Buffer>
     .toBuffer();
 }
 
+/** The same picture at another size; of its own size it comes back as it is. */
+export async function resizePicture(picture: Pixels, { width, height }: Size): Promise<Pixels> {
+  if (picture.width === width && picture.height === height) return picture;
+  const sharp = await loadSharp();
+  const raw = { width: picture.width, height: picture.height, channels: 3 } as const;
+  const data = await sharp(picture.rgb, { raw }).resize(width, height, { fit: 'fill' }).raw().toBuffer();
+  return { rgb: spreadToRgb(data, width * height), width, height };
+}
+
+/** An encoded picture as PNG of this size; what has other proportions is cut around its middle. */
+export async function resizeEncoded(
+  bytes: Uint8Array,
+  { width, height }: Size,
+  kernel: 'lanczos3' | 'nearest' = 'lanczos3',
+): Promise<Buffer> {
+  if (width * height > MAX_PIXELS)
+    throw new ImageForgeError('TOO_LARGE', `the picture would have more than ${MAX_PIXELS} pixels.`);
+  return guard('image', async () =>
+    (await openPicture(bytes)).autoOrient().resize(width, height, { fit: 'cover', kernel }).png().toBuffer(),
+  );
+}
+
 /** A picture for a chat or an event: at most `side` pixels and `bytes` bytes, JPEG. */
 export async function makePreview(
   image: Uint8Array | Pixels,

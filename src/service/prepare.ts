@@ -1,6 +1,7 @@
 // From a door's request to one that the pipeline runs: the model and its plan, the size, the pictures, every default.
 // All that can be refused is refused here, before anything waits or is loaded.
 import type { ModelPlan } from '../families/types.js';
+import { planUpscaler } from '../families/upscaler.js';
 import type { Pixels } from '../native/addon.js';
 import { finalSize, requireReferences, resolveRequest } from '../pipeline/resolve.js';
 import type { PipelineRequest } from '../pipeline/types.js';
@@ -8,6 +9,7 @@ import { POCKET } from '../registry/catalog.js';
 import { findEmbedding, resolveEmbeddings } from '../registry/embeddings.js';
 import { findLora, missingLora, resolveLoras } from '../registry/loras.js';
 import { type ResolvedModel, resolveModel } from '../registry/resolve-model.js';
+import { resolveUpscaler } from '../registry/upscalers.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { listWeightFiles } from './cache.js';
@@ -23,6 +25,7 @@ import {
 } from './pictures.js';
 import type { ImageRequest, PictureSource } from './requests.js';
 import { fitSize, type SizeBounds } from './sizes.js';
+import { confineUpscaler } from './upscale.js';
 
 export interface PreparedRequest {
   request: PipelineRequest;
@@ -54,6 +57,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
     multiple: Math.max(8, plan.latent.multiple ?? plan.latent.factor),
   });
   requireSides(size, model);
+  const upscaler = await findRequestUpscaler(safe, context);
   const loras = resolveLoras([...model.loras, ...safe.loras], config);
   const prompts = [safe.prompt, safe.negativePrompt];
   const embeddings = await resolveEmbeddings(prompts, safe.embeddings, plan, config);
@@ -80,6 +84,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
       references,
       hires: safe.hires,
       memoryMode,
+      upscaler,
     },
     model.files,
     { ...plan, defaults, name: model.key },
@@ -88,6 +93,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   const needs = { ...finalSize(request), references: request.references };
   requireMemory(model.key, plan, needs, { device: config.device, memoryMode });
   const files = [...listWeightFiles(plan), ...[...loras, ...embeddings.used].map(({ path }) => path)];
+  if (upscaler !== undefined) files.push(upscaler);
   const identities = await Promise.all(files.map((file) => identifyExisting(file, context)));
   return {
     request,
@@ -134,6 +140,17 @@ async function readPictures(
   const asked = { ...(width !== undefined && { width }), ...(height !== undefined && { height }) };
   const size = fitSize(await measurePicture(bytes, 'init_image'), asked, defaults, bounds);
   return { size, init: bytes, ...(mask && { mask: await readSource(mask, 'mask_image') }) };
+}
+
+/** Its header is read now: what it can't be is refused before anything is drawn. */
+async function findRequestUpscaler(
+  { upscaler }: ImageRequest,
+  { config, confine }: PrepareContext,
+): Promise<string | undefined> {
+  if (upscaler === undefined) return undefined;
+  const file = confine ? confineUpscaler(upscaler, config) : resolveUpscaler(upscaler, config);
+  await planUpscaler(file);
+  return file;
 }
 
 function requireSides(size: Size, { key, maxSide, entry }: ResolvedModel): void {

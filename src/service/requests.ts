@@ -36,6 +36,8 @@ export interface ImageRequest {
   hires?: HiresOptions | undefined;
   /** Pictures to look at (FLUX.1 Kontext, FLUX.2). */
   references?: PictureSource[] | undefined;
+  /** Makes the finished pictures larger: a file, or a name in the folder for upscalers. */
+  upscaler?: string | undefined;
   /** Expand the prompt with Ollama first. */
   assist: boolean;
   useCache: boolean;
@@ -149,6 +151,9 @@ export function createRequestSchemas(limits: RequestLimits) {
     llm: path.nullish().describe('Language model file (FLUX.2)'),
     assist_prompt: z.boolean().nullish().describe('Expand the prompt with Ollama first; default false'),
     assist: z.boolean().nullish().describe('The same as assist_prompt'),
+    upscaler: path
+      .nullish()
+      .describe('Makes the finished images larger: an ESRGAN safetensors file, or a name in upscalers/'),
     use_cache: z
       .boolean()
       .nullish()
@@ -224,16 +229,18 @@ const DEFAULT_STRENGTH = { generate: undefined, edit: 0.6, inpaint: 0.85 } as co
  * @throws ImageForgeError INVALID_ARGUMENT that names each bad field, its value and what is allowed.
  */
 export function parseRequest(operation: Operation, input: unknown, schemas: RequestSchemas): ImageRequest {
-  const parsed = schemas[operation].safeParse(input);
-  if (!parsed.success) throw describeProblems(parsed.error, input);
-  const fields = parsed.data as z.infer<RequestSchemas['inpaint'] & RequestSchemas['generate']>;
+  const fields = parseFields(schemas[operation], input) as z.infer<
+    RequestSchemas['inpaint'] & RequestSchemas['generate']
+  >;
   const pick = <T>(...names: (keyof typeof fields)[]): T | undefined => pickOne<T>(fields, names);
   const init =
     operation === 'generate'
       ? undefined
-      : readSource(fields, 'init_image', ['init_image_path', 'image_path']);
+      : readSourceField(fields, 'init_image', ['init_image_path', 'image_path']);
   const mask =
-    operation === 'inpaint' ? readSource(fields, 'mask_image', ['mask_image_path', 'mask_path']) : undefined;
+    operation === 'inpaint'
+      ? readSourceField(fields, 'mask_image', ['mask_image_path', 'mask_path'])
+      : undefined;
   const parts: ImageRequest['parts'] = {};
   for (const part of ['vae', 'clip_l', 'clip_g', 't5xxl', 'llm'] as const) {
     const path = fields[part];
@@ -268,6 +275,7 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     mask,
     hires: readHires(fields),
     references: references.length > 0 ? references : undefined,
+    upscaler: fields.upscaler ?? undefined,
     assist: pick<boolean>('assist_prompt', 'assist') ?? false,
     useCache: fields.use_cache ?? true,
     returnMode: fields.return_mode ?? 'both',
@@ -309,7 +317,19 @@ function pickOne<T>(fields: Record<string, unknown>, names: string[]): T | undef
   return first === undefined ? undefined : (fields[first] as T);
 }
 
-function readSource(fields: Record<string, unknown>, inline: string, paths: string[]): PictureSource {
+/** What a schema makes of a door's fields. @throws ImageForgeError INVALID_ARGUMENT that names each bad field. */
+export function parseFields<T extends z.ZodObject>(schema: T, input: unknown): z.infer<T> {
+  const parsed = schema.safeParse(input);
+  if (!parsed.success) throw describeProblems(parsed.error, input);
+  return parsed.data;
+}
+
+/** A picture that a request carries itself or names by a path. */
+export function readSourceField(
+  fields: Record<string, unknown>,
+  inline: string,
+  paths: string[],
+): PictureSource {
   const encoded = fields[inline] as string | null | undefined;
   const path = pickOne<string>(fields, paths);
   if (encoded && path) throw invalid(`expected either ${inline} or ${paths[0]}, found both`);

@@ -89,7 +89,10 @@ export function toResponse(result: ImageResult, returnMode: ReturnMode): ImageRe
   };
 }
 
-function toFields({ png, path, sidecarPath }: ResultImage, returnMode: ReturnMode): ImageFields {
+export function toFields(
+  { png, path, sidecarPath }: Pick<ResultImage, 'png' | 'path' | 'sidecarPath'>,
+  returnMode: ReturnMode,
+): ImageFields {
   const withPath = returnMode !== 'base64';
   return {
     output_path: withPath ? path : null,

@@ -18,6 +18,7 @@ describe('imageforge', () => {
       'generate',
       'edit',
       'inpaint',
+      'upscale',
       'models',
       'status',
       'config',

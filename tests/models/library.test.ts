@@ -1,7 +1,7 @@
 // The public API with the real engine: runs that are awaited and iterated, pictures in and out, errors by code.
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ImageForge, ImageForgeError, type Progress } from '../../src/index.js';
@@ -120,5 +120,38 @@ describe('inpaint', () => {
       rgb.filter((value, i) => white(Math.floor(i / 3)) === side && value !== picture[i]).length;
     expect(changed(false)).toBe(0);
     expect(changed(true)).toBeGreaterThan(64 * 64);
+  });
+});
+
+describe('upscale', () => {
+  const upscaler = resolve(import.meta.dirname, '../fixtures/upscaler/x4.safetensors');
+  const pixels = { rgb: picture, width: 128, height: 64 };
+
+  it('makes a picture larger, tells its tiles, and takes another scale', async () => {
+    const seen: number[][] = [];
+    const onProgress = (...tiles: number[]) => seen.push(tiles);
+    const larger = await forge.upscale({ image: pixels, model: upscaler, tile: 96, onProgress });
+    expect([larger.width, larger.height, larger.rgb.length]).toEqual([512, 256, 512 * 256 * 3]);
+    expect(seen).toEqual([
+      [0, 2],
+      [1, 2],
+      [2, 2],
+    ]);
+    const half = await forge.upscale({ image: pixels, model: upscaler, scale: 0.5 });
+    expect([half.width, half.height]).toEqual([64, 32]);
+  });
+
+  it('rejects with its code', async () => {
+    const refused = (options: object) =>
+      expect(forge.upscale({ image: pixels, model: upscaler, ...options })).rejects;
+    await refused({ model: 'nowhere' }).toMatchObject({ code: 'NOT_FOUND' });
+    await refused({ model: testModel.model }).toMatchObject({ code: 'UNSUPPORTED' });
+    await refused({ tile: 3 }).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await refused({ signal: AbortSignal.abort() }).toMatchObject({ code: 'ABORTED' });
+  });
+
+  it('follows a generation', async () => {
+    const { image } = await forge.generate({ ...small, upscaler });
+    expect([image.width, image.height]).toEqual([256, 256]);
   });
 });

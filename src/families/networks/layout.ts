@@ -1,7 +1,15 @@
 // How a network is found in a file: a tensor that only it has, and the way from the file's names to the network's own.
 import type { Tensors, TensorView } from '../tensors.js';
 
-export type NetworkKind = 'unet' | 'flux' | 'autoencoder' | 'tiny_autoencoder' | 'clip' | 't5' | 'causal_lm';
+export type NetworkKind =
+  | 'unet'
+  | 'flux'
+  | 'autoencoder'
+  | 'tiny_autoencoder'
+  | 'clip'
+  | 't5'
+  | 'causal_lm'
+  | 'rrdbnet';
 
 export interface Layout {
   kind: NetworkKind;

@@ -173,7 +173,9 @@ function describeProgress(job: Job | undefined): object {
   const batch = request?.batch ?? 1;
   const done = progress?.phase === 'denoise' ? progress.step / Math.max(1, progress.steps) : 0;
   const part =
-    progress?.phase === 'decode' ? (progress.image + 1) / batch : ((progress?.image ?? 0) + done) / batch;
+    progress?.phase === 'decode' || progress?.phase === 'upscale'
+      ? (progress.image + 1) / batch
+      : ((progress?.image ?? 0) + done) / batch;
   const share = job ? Math.min(0.99, Math.max(0.01, part)) : 0;
   const seconds = startedAt ? (Date.now() - startedAt.getTime()) / 1000 : 0;
   return {

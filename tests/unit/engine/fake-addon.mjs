@@ -78,6 +78,25 @@ class Autoencoder extends Module {
   }
 }
 
+class Upscaler extends Module {
+  constructor(engine, kind, { doublings, shuffle }) {
+    super(engine, kind);
+    this.scale = 2 ** doublings / shuffle;
+  }
+  /** Every pixel as a square of its colour. */
+  async upscale({ rgb, width, height }) {
+    await this.engine.work(Number(options.get('step') ?? 1));
+    const larger = { width: width * this.scale, height: height * this.scale };
+    const at = (i) => Math.floor(i / this.scale);
+    larger.rgb = Uint8Array.from({ length: larger.width * larger.height * 3 }, (_, i) => {
+      const pixel = Math.floor(i / 3);
+      const from = at(Math.floor(pixel / larger.width)) * width + at(pixel % larger.width);
+      return rgb[from * 3 + (i % 3)];
+    });
+    return larger;
+  }
+}
+
 class Engine {
   #abort;
   #modules = [];
@@ -110,6 +129,9 @@ class Engine {
   }
   async loadAutoencoder(kind, _config, _weights, options) {
     return new Autoencoder(this, kind, options);
+  }
+  async loadUpscaler(kind, config) {
+    return new Upscaler(this, kind, config);
   }
   abort() {
     this.#abort?.abort();

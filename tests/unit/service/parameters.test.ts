@@ -18,6 +18,7 @@ const base: ParameterSource = {
   schedule: 'karras',
   noise: 'philox',
   clip_skip: 1,
+  upscaler: null,
   strength: null,
   hires: null,
   loras: [],

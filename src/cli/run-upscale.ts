@@ -1,0 +1,42 @@
+// What `imageforge upscale` does: progress to stderr, the path (or one JSON document) to stdout.
+import { parseUpscale, toUpscaleResponse } from '../service/upscale.js';
+import { toNumber } from './image-options.js';
+import { cancelOnSignals, openService } from './open-service.js';
+import { createProgress, formatDuration, silentProgress } from './progress.js';
+import { readTarget } from './run-images.js';
+
+export interface UpscaleFlags {
+  model: string;
+  scale?: string;
+  tile?: string;
+  output?: string;
+  outputDir?: string;
+  json?: true;
+  quiet?: true;
+  verbose?: true;
+}
+
+export async function runUpscale(image: string, flags: UpscaleFlags): Promise<void> {
+  const { model, scale, tile } = flags;
+  const asked = parseUpscale({ image_path: image, model, scale: toNumber(scale), tile: toNumber(tile) });
+  const save = readTarget(flags);
+  const service = openService({ verbose: flags.verbose === true });
+  const view = flags.quiet ? silentProgress : createProgress(process.stderr, 1);
+  const { signal, release } = cancelOnSignals();
+  try {
+    const onProgress = view.onProgress.bind(view);
+    const result = await service.upscale(asked, { signal, onProgress, save });
+    view.end();
+    if (flags.json) process.stdout.write(`${JSON.stringify(toUpscaleResponse(result, 'path'), null, 2)}\n`);
+    else process.stdout.write(`${result.path}\n`);
+    const { width, height, source_width, source_height, elapsed_s } = result.metadata;
+    if (!flags.quiet)
+      process.stderr.write(
+        `${result.metadata.model}, ${source_width} x ${source_height} to ${width} x ${height}, ${elapsed_s < 60 ? `${elapsed_s.toFixed(1)} s` : formatDuration(elapsed_s)}\n`,
+      );
+  } finally {
+    view.end();
+    release();
+    await service.close();
+  }
+}

@@ -1,0 +1,83 @@
+// Making pictures larger over HTTP: the native route and the WebUI's.
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import sharp from 'sharp';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { fox, openServer, type TestServer } from './open-server.js';
+
+const fixture = (name: string) => resolve(import.meta.dirname, `../fixtures/upscaler/${name}.safetensors`);
+let server: TestServer;
+let picture: string;
+beforeAll(async () => {
+  server = await openServer();
+  mkdirSync(join(server.folder, 'models', 'upscalers'), { recursive: true });
+  copyFileSync(fixture('x4'), join(server.folder, 'models', 'upscalers', 'four.safetensors'));
+  const png = sharp({ create: { width: 20, height: 10, channels: 3, background: '#a73' } }).png();
+  picture = (await png.toBuffer()).toString('base64');
+});
+
+const sizeOf = async (base64: string) => {
+  const { width, height } = await sharp(Buffer.from(base64, 'base64')).metadata();
+  return [width, height];
+};
+
+describe('POST /upscale', () => {
+  it('answers with the larger picture and where it lies', async () => {
+    const response = await server.post('/upscale', { image: picture, model: 'four' });
+    expect(response.status).toBe(200);
+    const body = await response.json();
+    expect(body).toMatchObject({ ok: true, task: 'upscale', model: 'four', scale: 4, width: 80, height: 40 });
+    expect(await sizeOf(body.image_base64)).toEqual([80, 40]);
+    expect((await sharp(body.output_path).metadata()).width).toBe(80);
+  });
+
+  it('refuses what is missing, unknown or outside of the folders', async () => {
+    const answers = await Promise.all([
+      server.post('/upscale', { image: picture }),
+      server.post('/upscale', { image: picture, model: 'five' }),
+      server.post('/upscale', { image: picture, model: fixture('x4') }),
+      server.post('/upscale', { image: picture, model: 'four', scale: 0 }),
+      server.post('/upscale', { image: 'AAAA', model: 'four' }),
+    ]);
+    expect(answers.map(({ status }) => status)).toEqual([422, 404, 403, 422, 400]);
+  });
+
+  it('follows a generation too', async () => {
+    const response = await server.post('/generate', { ...fox, upscaler: 'four', return_mode: 'base64' });
+    expect(response.status).toBe(200);
+    expect(await sizeOf((await response.json()).image_base64)).toEqual([256, 256]);
+    expect((await server.post('/generate', { ...fox, upscaler: 'five' })).status).toBe(404);
+  });
+});
+
+describe("the WebUI's extras", () => {
+  const extra = async (body: object) =>
+    (await (await server.post('/sdapi/v1/extra-single-image', { image: picture, ...body })).json()).image;
+
+  it('lists upscalers', async () => {
+    const names = (await (await server.get('/sdapi/v1/upscalers')).json()).map(
+      ({ name }: { name: string }) => name,
+    );
+    expect(names).toEqual(['None', 'Lanczos', 'Nearest', 'four']);
+  });
+
+  it('makes a picture larger by a factor or to a size', async () => {
+    expect(await sizeOf(await extra({ upscaler_1: 'four', upscaling_resize: 3 }))).toEqual([60, 30]);
+    const to = { resize_mode: 1, upscaling_resize_w: 64, upscaling_resize_h: 64 };
+    expect(await sizeOf(await extra({ upscaler_1: 'four', ...to }))).toEqual([64, 64]);
+    expect(await sizeOf(await extra({ upscaler_1: 'four', ...to, upscaling_crop: false }))).toEqual([
+      128, 64,
+    ]);
+    expect(await sizeOf(await extra({ upscaler_1: 'Nearest' }))).toEqual([40, 20]);
+    expect(await sizeOf(await extra({}))).toEqual([20, 10]);
+  });
+
+  it('refuses an unknown upscaler in its own form', async () => {
+    const response = await server.post('/sdapi/v1/extra-single-image', {
+      image: picture,
+      upscaler_1: 'five',
+    });
+    expect(response.status).toBe(404);
+    expect(await response.json()).toMatchObject({ error: 'NOT_FOUND' });
+  });
+});
