@@ -3,10 +3,10 @@
 import { planModel } from '../families/index.js';
 import { resolveModel } from '../registry/resolve-model.js';
 import { listDevices } from '../service/devices.js';
-import { readFreeMemory } from '../service/free-memory.js';
 import { prepareFolder } from '../service/outputs.js';
 import { type Config, readConfig } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { readFreeMemory } from '../shared/free-memory.js';
 import { readVersion } from '../shared/version.js';
 import { formatBytes } from './table.js';
 

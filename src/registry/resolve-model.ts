@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { ModelFiles, Part } from '../families/types.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { readFreeMemory } from '../shared/free-memory.js';
 import {
   type CatalogEntry,
   catalog,
@@ -135,10 +136,14 @@ function resolveEntry(entry: CatalogEntry, config: Config): Omit<ResolvedModel, 
   const { key, guard } = entry;
   if (guard && !isUnlocked(entry, config)) {
     const variable = guard.setting === 'allowFlux' ? 'ALLOW_FLUX' : 'ALLOW_KLEIN';
-    throw new ImageForgeError('MODEL_GUARDED', `Model '${key}' is guarded: ${guard.reason}.`, {
-      hint: `Set ${variable}=1 to use it.`,
-      details: { model: key, setting: variable },
-    });
+    throw new ImageForgeError(
+      'MODEL_GUARDED',
+      `Model '${key}' is guarded: ${guard.reason}; ${(readFreeMemory() / 1e9).toFixed(1)} GB are free here.`,
+      {
+        hint: `Set ${variable}=1 to use it.`,
+        details: { model: key, setting: variable },
+      },
+    );
   }
   const missing = listMissing(entry, config);
   if (missing.length > 0) {

@@ -3,7 +3,7 @@ import type { ModelPlan } from '../families/types.js';
 import { estimateNeeds, formatGigabytes, type MemoryWish, sumNeeds } from '../pipeline/memory-mode.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
-import { readFreeMemory } from './free-memory.js';
+import { readFreeMemory } from '../shared/free-memory.js';
 import type { Size } from './pictures.js';
 
 /**

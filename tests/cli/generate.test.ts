@@ -146,7 +146,11 @@ describe('what is refused', () => {
     [3, "There is no model 'nonsense'", ['generate', 'x', '--model', 'nonsense']],
     [3, 'there is no such file', ['edit', 'x', 'none.png']],
     [3, 'There is no file none.gguf', ['models', 'inspect', 'none.gguf']],
-    [4, "Model 'flux-q4' is guarded", ['generate', 'x', '--model', 'flux-q4']],
+    [
+      4,
+      "Model 'flux-q4' is guarded: it needs 8 GB, and 16-18 GB at its peak",
+      ['generate', 'x', '--model', 'flux-q4'],
+    ],
     [4, "Model 'sdxl' is not on this disk", ['generate', 'x', '--model', 'sdxl']],
     [5, 'corrupt.gguf', ['generate', 'x', '--model', 'corrupt.gguf']],
     [5, 'empty.safetensors', ['generate', 'x', '--model', 'empty.safetensors']],

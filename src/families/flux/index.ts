@@ -18,18 +18,19 @@ import { readFluxConfig } from '../networks/flux.js';
 import { readT5Config } from '../networks/t5.js';
 import type { Defaults, ModelPlan, ReferenceRule, TextEncoderPlan } from '../types.js';
 
-const autoencoder = autoencoderNeed('Name the FLUX.1 autoencoder (ae.safetensors) with --vae FILE.');
+const pull = '`imageforge models pull flux1-dev` fetches it with the model that it belongs to.';
+const autoencoder = autoencoderNeed(`Name the FLUX.1 autoencoder (ae.safetensors) with --vae FILE; ${pull}`);
 const clip: PartNeed = {
   part: 'clip_l',
   kinds: ['clip'],
   what: 'CLIP-L text encoder',
-  bring: 'Name CLIP-L (clip_l.safetensors) with --clip-l FILE.',
+  bring: `Name CLIP-L (clip_l.safetensors) with --clip-l FILE; ${pull}`,
 };
 const t5: PartNeed = {
   part: 't5xxl',
   kinds: ['t5'],
   what: 'T5-XXL text encoder',
-  bring: 'Name the T5-XXL encoder (GGUF or safetensors) with --t5xxl FILE.',
+  bring: `Name the T5-XXL encoder (GGUF or safetensors) with --t5xxl FILE; ${pull}`,
 };
 
 /** Schnell was distilled with shorter rows. */

@@ -18,13 +18,16 @@ import { type CausalLmFacts, countLayers, readCausalLm } from '../networks/causa
 import { isFlux2, readFluxConfig } from '../networks/flux.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 
-const autoencoder = autoencoderNeed('Name the FLUX.2 autoencoder (flux2-vae.safetensors) with --vae FILE.');
+const pull =
+  '`imageforge models pull flux2-klein` or `flux2-dev` fetches it with the model that it belongs to.';
+const autoencoder = autoencoderNeed(
+  `Name the FLUX.2 autoencoder (flux2-vae.safetensors) with --vae FILE; ${pull}`,
+);
 const languageModel: PartNeed = {
   part: 'llm',
   kinds: ['causal_lm'],
   what: 'language model',
-  bring:
-    'Name the language model with --llm FILE: Qwen3-4B or -8B for klein 4B or 9B, Mistral Small 3.2 for dev.',
+  bring: `Name the language model with --llm FILE: Qwen3-4B or -8B for klein 4B or 9B, Mistral Small 3.2 for dev; ${pull}`,
 };
 
 const size = { width: 1024, height: 1024, sampler: 'euler', schedule: 'flow' };

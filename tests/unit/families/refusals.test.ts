@@ -100,6 +100,69 @@ test.skipIf(!present)(`parts of another family or of the wrong kind ${reason}`, 
   });
 });
 
+const schnell = goldenCase('flux1-schnell').path('model.safetensors');
+const klein = goldenCase('flux2-klein').path('model.safetensors');
+const fluxParts = {
+  vae: goldenCase('vae-flux1').path('ae.safetensors'),
+  clip_l: goldenCase('clip-text-standalone-l').path('clip_l.safetensors'),
+};
+
+test.skipIf(!present)(
+  `FLUX without its parts: each is named with the command that fetches it ${reason}`,
+  async () => {
+    const { vae, clip_l } = fluxParts;
+    for (const [files, part, pull] of [
+      [{ model: schnell }, 'vae', 'flux1-dev'],
+      [{ model: schnell, vae }, 'clip_l', 'flux1-dev'],
+      [{ model: schnell, vae, clip_l }, 't5xxl', 'flux1-dev'],
+      [{ model: klein }, 'vae', 'flux2-klein'],
+      [{ model: klein, vae: goldenCase('vae-flux2').path('flux2-vae.safetensors') }, 'llm', 'flux2-klein'],
+    ] as const)
+      await expect(planModel(files)).rejects.toMatchObject({
+        code: 'MODEL_INCOMPLETE',
+        details: { part },
+        hint: expect.stringContaining(`\`imageforge models pull ${pull}\``),
+      });
+  },
+);
+
+test.skipIf(!present)(
+  `a FLUX file in a checkpoint's place, and a checkpoint in a part's ${reason}`,
+  async () => {
+    await expect(planModel({ model: sd1, vae: schnell })).rejects.toMatchObject({
+      code: 'WEIGHTS_INVALID',
+      message: expect.stringMatching(/model\.safetensors was named for vae, but has no network of the kind/),
+    });
+    await expect(planModel({ model: schnell, ...fluxParts, vae: sd1 })).rejects.toMatchObject({
+      code: 'WEIGHTS_INVALID',
+      message: expect.stringContaining('belongs to another family'),
+    });
+    await expect(planModel({ model: fluxParts.vae })).rejects.toMatchObject({
+      code: 'MODEL_INCOMPLETE',
+      message: expect.stringContaining('no denoiser'),
+    });
+  },
+);
+
+test.skipIf(!present)(`text encoders of the wrong size ${reason}`, async () => {
+  const t5xxl = goldenCase('t5-encoder').path('t5xxl.gguf');
+  await expect(planModel({ model: schnell, ...fluxParts, t5xxl })).rejects.toMatchObject({
+    code: 'WEIGHTS_INVALID',
+    message: expect.stringMatching(
+      /this T5 gives states of width \d+, but .* takes 256: it is of the wrong size/,
+    ),
+    hint: expect.stringContaining('--t5xxl'),
+  });
+  const qwen = await readShapes(goldenCase('flux2-text-qwen3').path('qwen3.safetensors'));
+  const wide = Object.entries(qwen).map(([name, shape]) => [name, shape.map((n) => (n === 64 ? 32 : n))]);
+  const llm = writeShapes(Object.fromEntries(wide));
+  const vae = goldenCase('vae-flux2').path('flux2-vae.safetensors');
+  await expect(planModel({ model: klein, vae, llm })).rejects.toMatchObject({
+    code: 'WEIGHTS_INVALID',
+    hint: expect.stringContaining('--llm'),
+  });
+});
+
 test.skipIf(!present)(`prediction and heads can be forced ${reason}`, async () => {
   const plan = await planModel({ model: sd1 }, { prediction: 'v', textHeads: 1 });
   expect(plan.prediction).toBe('v');

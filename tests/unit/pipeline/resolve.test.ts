@@ -31,6 +31,14 @@ describe('resolveRequest', () => {
     expect(resolve({}).seed).not.toBe(seed);
   });
 
+  it('keeps sides to whole image tokens', () => {
+    const flux = { ...plan, prediction: 'flow', latent: { channels: 16, factor: 8, multiple: 16 } } as const;
+    expect(resolve({ width: 528, height: 512, schedule: 'flow' }, flux)).toMatchObject({ width: 528 });
+    expect(() => resolve({ width: 520, schedule: 'flow' }, flux)).toThrow(
+      /width: expected a positive multiple of 16/,
+    );
+  });
+
   it('reads the task and the size off the pictures', () => {
     const init = picture(64, 128);
     expect(resolve({ init })).toMatchObject({ task: 'img2img', width: 64, height: 128, strength: 0.6 });

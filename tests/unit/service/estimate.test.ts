@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { planModel } from '../../../src/families/index.js';
 import { requireMemory } from '../../../src/service/estimate.js';
-import { readFreeMemory } from '../../../src/service/free-memory.js';
+import { readFreeMemory } from '../../../src/shared/free-memory.js';
 import { testModel } from '../../test-model.js';
 
 const plan = await planModel(testModel);
