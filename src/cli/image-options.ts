@@ -26,6 +26,7 @@ export interface ImageOptions {
   sampler?: string;
   schedule?: string;
   noise?: string;
+  prediction?: string;
   batch?: string;
   clipSkip?: string;
   strength?: string;
@@ -49,7 +50,7 @@ export function addImageOptions(command: Command): Command {
     .option('--seed <n>', 'seed for a reproducible image (default: random)')
     .option('-n, --negative <text>', 'what to avoid')
     .option('-m, --model <key|file>', 'model key (see `imageforge models list`), GGUF or safetensors file')
-    .option('--vae <file>', 'autoencoder, where the model file has none')
+    .option('--vae <file>', 'autoencoder instead of the model’s own; a tiny one (TAESD) decodes fast')
     .option('--clip-l <file>', 'CLIP-L text encoder')
     .option('--clip-g <file>', 'OpenCLIP bigG text encoder')
     .option('--t5xxl <file>', 'T5 XXL text encoder')
@@ -71,6 +72,12 @@ export function addImageOptions(command: Command): Command {
       new Option('--noise <kind>', 'noise as the WebUI (philox) or as ComfyUI and diffusers (torch)').choices(
         ['philox', 'torch'],
       ),
+    )
+    .addOption(
+      new Option('--prediction <kind>', 'what the network predicts, where its file doesn’t tell').choices([
+        'eps',
+        'v',
+      ]),
     )
     .option('-b, --batch <n>', 'images, with seeds counting up (default: 1)')
     .option('--clip-skip <n>', 'CLIP layer counted from the last (default: 1)')
@@ -130,6 +137,7 @@ export function toFields(prompt: string | undefined, options: ImageOptions): Rec
     sampler: options.sampler,
     schedule: options.schedule,
     noise: options.noise,
+    prediction: options.prediction,
     batch: toNumber(options.batch),
     clip_skip: toNumber(options.clipSkip),
     strength: toNumber(options.strength),

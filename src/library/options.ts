@@ -25,6 +25,8 @@ export interface GenerateOptions {
   schedule?: string;
   /** 'philox' gives the noise of the WebUI, 'torch' that of ComfyUI and diffusers. Default: 'philox'. */
   noise?: 'philox' | 'torch';
+  /** What a Stable Diffusion network predicts, noise or velocity. Default: what its file tells. */
+  prediction?: 'eps' | 'v';
   /** Pictures; number i has seed + i. 1 … 64. Default: 1. */
   batch?: number;
   /** Text encoder layers counted from the last. 1 … 12. Default: 1. */

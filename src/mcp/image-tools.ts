@@ -35,6 +35,7 @@ const COMMON = {
   schedule: true,
   batch: true,
   clip_skip: true,
+  prediction: true,
   loras: true,
   embeddings: true,
   upscaler: true,

@@ -188,7 +188,7 @@ async function sampleBatch(sampling: Sampling): Promise<Tensor[]> {
       conditionings.push(await denoiser.condition({ ...inputs, ...pictures }));
     }
     const { guidance, batch } = request;
-    const { prediction } = model.plan;
+    const { prediction = model.plan.prediction } = request;
     const denoise = createDenoise({ denoiser, conditionings, guidance, shape, prediction, levels, signal });
     const latents: Tensor[] = [];
     for (let image = 0; image < batch; image++)

@@ -27,6 +27,8 @@ export interface GenerationOptions {
   schedule?: string | undefined;
   /** Default: 'philox'. */
   noise?: 'philox' | 'torch' | undefined;
+  /** What a Stable Diffusion network predicts. Default: what its file tells. */
+  prediction?: 'eps' | 'v' | undefined;
   /** Pictures, 1 … 64. Default: 1. */
   batch?: number | undefined;
   /** Layers counted from the end, 1 … 12. Default: 1. */
@@ -106,6 +108,11 @@ export function resolveRequest(
   requireInteger('steps', steps, 1, MAX_STEPS);
   requireNumber('guidance', guidance, 0, 100);
   requireInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
+  const { prediction } = options;
+  if (prediction !== undefined && prediction !== 'eps' && prediction !== 'v')
+    refuse('prediction', prediction, 'eps or v');
+  if (prediction !== undefined && plan.prediction === 'flow')
+    refuse('prediction', prediction, 'none: this model predicts flow');
   if (noise !== 'philox' && noise !== 'torch') refuse('noise', noise, 'philox or torch');
   if (references && references.length > 0) requireReferences(references.length, plan);
   if (memoryMode && !['auto', ...MEMORY_MODES].includes(memoryMode))
@@ -133,6 +140,7 @@ export function resolveRequest(
     ...(hires && { hires }),
     ...(memoryMode && memoryMode !== 'auto' && { memoryMode }),
     ...(options.upscaler !== undefined && { upscaler: { path: options.upscaler } }),
+    ...(prediction && { prediction }),
   };
 }
 

@@ -20,6 +20,8 @@ export interface PipelineRequest {
   schedule: string;
   /** Where noise comes from: 'philox' as the WebUI and stable-diffusion.cpp, 'torch' as ComfyUI and diffusers. */
   noise: 'philox' | 'torch';
+  /** Instead of the plan's: some files don't tell that they predict the velocity. */
+  prediction?: 'eps' | 'v';
   batch: number;
   /** 1 = last layer. */
   clipSkip: number;

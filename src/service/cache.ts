@@ -14,7 +14,7 @@ const PIXELS_VERSION = 1;
 export interface CachedPicture {
   png: Buffer;
   /** What the picture's first sidecar needed besides the request. */
-  facts: { family: string; elapsedSeconds: number };
+  facts: { family: string; elapsedSeconds: number; notes?: string[] };
 }
 
 export interface CacheOptions {

@@ -91,7 +91,7 @@ export class ImageService {
   /** Decoding the pictures of hundreds of clients at once would keep all of them, and their memory, waiting. */
   readonly #preparing = limitConcurrency(4);
   /** What the engine has in memory, as it was when it was loaded. */
-  #loaded: { key: string; affinity: string; identity: string } | undefined;
+  #loaded: { key: string; affinity: string; identities: ReadonlyMap<string, string> } | undefined;
 
   constructor({ config, logger = silentLogger, confine = false, client }: ServiceOptions) {
     requireDefault(config);
@@ -147,6 +147,7 @@ export class ImageService {
       for (const [i, picture] of made.pictures.entries()) await this.#cache.put(keys[i]!, picture);
     }
 
+    const notes = [...(made.pictures[0]?.facts.notes ?? []), ...prepared.notes];
     const elapsedSeconds = round((performance.now() - begun) / 1000);
     const originalPrompt = wanted.prompt === asked.prompt ? null : asked.prompt;
     const facts = { prepared, elapsedSeconds, cached: known !== undefined, originalPrompt };
@@ -171,10 +172,7 @@ export class ImageService {
       schedule: request.schedule,
       seconds: made.seconds,
       images: images as [ResultImage, ...ResultImage[]],
-      notes:
-        reason === undefined
-          ? prepared.notes
-          : [`The prompt was not expanded: ${reason}.`, ...prepared.notes],
+      notes: reason === undefined ? notes : [`The prompt was not expanded: ${reason}.`, ...notes],
     };
   }
 
@@ -269,7 +267,8 @@ export class ImageService {
   }
 
   #cacheKeys({ request, identities }: PreparedRequest, seeds: number[]): string[] {
-    return seeds.map((seed) => cacheKey(request, seed, { identities, device: this.config.device }));
+    const weights = { identities: [...identities.values()], device: this.config.device };
+    return seeds.map((seed) => cacheKey(request, seed, weights));
   }
 
   /** All pictures of the batch, or nothing. */
@@ -287,9 +286,8 @@ export class ImageService {
     prepared: PreparedRequest,
     { signal, priority, onPosition, onProgress }: RunControls,
   ): Promise<{ pictures: CachedPicture[]; seconds: PipelineResult['seconds'] }> {
-    const { request, model, plan } = prepared;
+    const { request, model, plan, identities } = prepared;
     const affinity = JSON.stringify(model.files);
-    const identity = prepared.identities.join();
     const result = await this.queue.add({
       affinity,
       priority,
@@ -298,9 +296,11 @@ export class ImageService {
       run: () =>
         this.lifecycle.use(async (client) => {
           // a file that was replaced under its name must not be drawn with the old weights
-          if (this.#loaded?.affinity === affinity && this.#loaded.identity !== identity)
-            await client.unload();
-          this.#loaded = { key: model.key, affinity, identity };
+          const before = this.#loaded?.affinity === affinity ? this.#loaded.identities : noFiles;
+          const replaced = [...identities].some(([file, now]) => (before.get(file) ?? now) !== now);
+          if (replaced) await client.unload();
+          const known = replaced ? identities : new Map([...before, ...identities]);
+          this.#loaded = { key: model.key, affinity, identities: known };
           this.#logger.info(
             { model: model.key, task: request.task, steps: request.steps },
             'generation begins',
@@ -312,7 +312,10 @@ export class ImageService {
     this.#logger.info({ model: model.key, seconds: elapsedSeconds }, 'generation done');
     const pictures: CachedPicture[] = [];
     for (const { pixels } of result.images)
-      pictures.push({ png: await encodePng(pixels), facts: { family: plan.family, elapsedSeconds } });
+      pictures.push({
+        png: await encodePng(pixels),
+        facts: { family: plan.family, elapsedSeconds, notes: result.notes },
+      });
     return { pictures, seconds: result.seconds };
   }
 
@@ -328,6 +331,8 @@ export class ImageService {
     return { seed: metadata.seed, png: image, path: imagePath, sidecarPath, metadata };
   }
 }
+
+const noFiles: ReadonlyMap<string, string> = new Map();
 
 interface PictureFacts {
   prepared: PreparedRequest;
@@ -358,6 +363,7 @@ function describePicture(
     sampler: request.sampler,
     schedule: request.schedule,
     noise: request.noise,
+    prediction: request.prediction ?? null,
     clip_skip: request.clipSkip,
     strength: request.init ? request.strength : null,
     hires: request.hires ? describeHires(request, request.hires) : null,

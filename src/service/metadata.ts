@@ -19,6 +19,8 @@ export interface ImageMetadata {
   sampler: string;
   schedule: string;
   noise: string;
+  /** What the network predicts, where the request forced it. */
+  prediction: string | null;
   clip_skip: number;
   strength: number | null;
   /** The second pass; width and height above are those of its result. */

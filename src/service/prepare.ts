@@ -31,8 +31,8 @@ export interface PreparedRequest {
   request: PipelineRequest;
   model: ResolvedModel;
   plan: ModelPlan;
-  /** Of every weight file, in order: what the cache and the loaded engine are compared with. */
-  identities: string[];
+  /** Of every weight file by its path, in order: what the cache and the loaded engine are compared with. */
+  identities: ReadonlyMap<string, string>;
   notes: string[];
 }
 
@@ -85,6 +85,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
       hires: safe.hires,
       memoryMode,
       upscaler,
+      prediction: safe.prediction,
     },
     model.files,
     { ...plan, defaults, name: model.key },
@@ -94,7 +95,9 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   requireMemory(model.key, plan, needs, { device: config.device, memoryMode });
   const files = [...listWeightFiles(plan), ...[...loras, ...embeddings.used].map(({ path }) => path)];
   if (upscaler !== undefined) files.push(upscaler);
-  const identities = await Promise.all(files.map((file) => identifyExisting(file, context)));
+  const identities = new Map(
+    await Promise.all(files.map(async (file) => [file, await identifyExisting(file, context)] as const)),
+  );
   return {
     request,
     model,

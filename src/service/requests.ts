@@ -27,6 +27,7 @@ export interface ImageRequest {
   sampler?: string | undefined;
   schedule?: string | undefined;
   noise?: 'philox' | 'torch' | undefined;
+  prediction?: 'eps' | 'v' | undefined;
   batch: number;
   clipSkip?: number | undefined;
   strength?: number | undefined;
@@ -124,6 +125,10 @@ export function createRequestSchemas(limits: RequestLimits) {
       .enum(['philox', 'torch'])
       .nullish()
       .describe('Where noise comes from: philox as the WebUI (default), torch as ComfyUI and diffusers'),
+    prediction: z
+      .enum(['eps', 'v'])
+      .nullish()
+      .describe('What a Stable Diffusion network predicts, noise or velocity; default: what its file tells'),
     batch: z.int().min(1).max(LIMITS.batch).nullish().describe('Images; the n-th uses seed + n. Default 1'),
     clip_skip: z.int().min(1).max(12).nullish().describe('CLIP layer counted from the last; default 1'),
     loras: z
@@ -268,6 +273,7 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     sampler: fields.sampler ?? undefined,
     schedule: pick<string>('schedule', 'scheduler'),
     noise: fields.noise ?? undefined,
+    prediction: fields.prediction ?? undefined,
     batch: fields.batch ?? 1,
     clipSkip: fields.clip_skip ?? undefined,
     strength: init ? (fields.strength ?? DEFAULT_STRENGTH[operation]) : undefined,

@@ -1,9 +1,10 @@
 // imageforge convert as a process: what it prints, what it refuses, how it ends.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readWeightFile } from '../../src/weights/read-weight-file.js';
 import { goldenCase } from '../golden.js';
+import { safetensors } from '../unit/weights/make-files.js';
 import { makeFolder, runCli } from './run-cli.js';
 
 const golden = goldenCase('e2e-sd1');
@@ -81,3 +82,31 @@ test.skipIf(!golden.present)(`leaves nothing behind when the disk is full ${gold
   expect(JSON.parse(result.stdout)).toMatchObject({ ok: false, error: { code: 'NO_SPACE' } });
   expect(readdirSync(folder)).toEqual([]);
 });
+
+test.skipIf(process.platform !== 'linux')(
+  'needs less memory than twice the largest tensor',
+  async () => {
+    const folder = makeFolder();
+    // one tensor of 256 MiB; its values are a hole in the file
+    const shape = [65536, 2048];
+    const bytes = shape[0]! * shape[1]! * 2;
+    const name = 'text_model.embeddings.token_embedding.weight';
+    const head = safetensors({ [name]: { dtype: 'F16', shape, data_offsets: [0, bytes] } }, Buffer.alloc(0));
+    writeFileSync(join(folder, 'large.safetensors'), head);
+    truncateSync(join(folder, 'large.safetensors'), head.length + bytes);
+    const peak = join(folder, 'peak.mjs');
+    writeFileSync(
+      peak,
+      "import { readFileSync, writeFileSync } from 'node:fs';\n" +
+        `process.on('exit', () => writeFileSync('peak', readFileSync('/proc/self/status')));\n`,
+    );
+    const { code, stderr } = await runCli(['convert', 'large.safetensors', 'small.gguf', '--type', 'q8_0'], {
+      folder,
+      env: { NODE_OPTIONS: `--import=file://${peak}` },
+    });
+    expect(code, stderr).toBe(0);
+    const kilobytes = Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(join(folder, 'peak'), 'utf8'))![1]);
+    expect(kilobytes * 1024).toBeLessThan(2 * bytes);
+  },
+  120_000,
+);

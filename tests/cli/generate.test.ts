@@ -26,6 +26,27 @@ describe('imageforge generate', () => {
     );
   });
 
+  it('enlarges with --hires-scale, and uses an embedding that the prompt names', async () => {
+    const folder = makeFolder();
+    const args = ['generate', 'a red star', '--seed', '3', '-o', 'a.png', ...quick];
+    const hires = ['--hires-scale', '1.5', '--hires-strength', '0.5', '--hires-steps', '1'];
+    const large = await runCli([...args, ...hires], { folder });
+    expect(large.code, large.stderr).toBe(0);
+    expect(await sharp(path.join(folder, 'a.png')).metadata()).toMatchObject({ width: 96, height: 96 });
+    const { hires: facts } = JSON.parse(readFileSync(path.join(folder, 'a.json'), 'utf8'));
+    expect(facts).toEqual({
+      ...{ first_width: 64, first_height: 64, scale: 1.5, steps: 1, strength: 0.5, upscaler: 'latent' },
+    });
+    const alone = await runCli([...args, '--hires-strength', '0.5'], { folder });
+    expect(alone.stderr).toContain('hires_strength: expected hires_scale beside it');
+    const narrow = path.resolve(import.meta.dirname, '../fixtures/embeddings/emb-params.safetensors');
+    const wrong = await runCli([...args, '--embedding', narrow], { folder });
+    expect(wrong.code).toBe(5);
+    expect(wrong.stderr).toMatch(
+      /emb-params\.safetensors: emb_params has vectors of width 64, but .* takes \d+/,
+    );
+  });
+
   it('prints one JSON document with --json, and takes the cache', async () => {
     const folder = makeFolder();
     const args = ['generate', 'a red star', '--seed', '7', '--json', '-q', '-b', '2', ...quick];

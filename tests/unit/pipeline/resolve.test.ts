@@ -46,6 +46,12 @@ describe('resolveRequest', () => {
     expect(resolve({ init, mask })).toMatchObject({ task: 'inpaint', strength: 0.85 });
   });
 
+  it('lets the prediction be forced where the network predicts noise or velocity', () => {
+    expect(resolve({ prediction: 'v' }).prediction).toBe('v');
+    expect(() => resolve({ prediction: 'flow' as 'v' })).toThrow(/expected eps or v, found flow/);
+    expect(() => resolve({ prediction: 'v' }, { ...plan, prediction: 'flow' })).toThrow(/prediction/);
+  });
+
   it('knows samplers by any spelling, and the schedule that comes with one', () => {
     expect(resolve({ sampler: 'Euler a' })).toMatchObject({ sampler: 'euler_a', schedule: 'karras' });
     const both = resolve({ sampler: 'DPM++ 2M SDE Exponential' });

@@ -106,6 +106,7 @@ describe('cacheKey', () => {
       of({ loras: [{ path: '/l', strength: 1 }] }),
       of({ loras: [{ path: '/l', strength: 0.5 }] }),
       of({ hires }),
+      of({ prediction: 'v' }),
       of({ hires: { ...hires, strength: 0.4 } }),
       of({ hires: { ...hires, upscaler: 'pixel' } }),
       cacheKey(request, 1, { identities: ['w2'], device: 'cpu' }),

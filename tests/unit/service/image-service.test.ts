@@ -191,6 +191,21 @@ describe('cache', () => {
     expect((await run(service, { model })).cached).toBe(false);
     expect(service.lifecycle.client.pid).not.toBe(pid);
   });
+
+  it('keeps the engine when LoRAs come and go, and ends it when one was replaced', async () => {
+    const service = open();
+    const lora = path.join(folder, 'lora.safetensors');
+    writeFileSync(lora, 'the engine refuses it, which is no matter here: who is asked is');
+    const begin = async (fields: Record<string, unknown>) => {
+      await run(service, { ...fields, use_cache: false }).catch(() => undefined);
+      return service.lifecycle.client.pid;
+    };
+    const pid = await begin({});
+    expect(await begin({ loras: [{ path: lora }] })).toBe(pid);
+    expect(await begin({})).toBe(pid);
+    utimesSync(lora, new Date(), new Date(Date.now() + 60_000));
+    expect(await begin({ loras: [{ path: lora }] })).not.toBe(pid);
+  });
 });
 
 describe('edit and inpaint', () => {

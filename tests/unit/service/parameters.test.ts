@@ -17,6 +17,7 @@ const base: ParameterSource = {
   sampler: 'dpmpp_2m',
   schedule: 'karras',
   noise: 'philox',
+  prediction: null,
   clip_skip: 1,
   upscaler: null,
   strength: null,
