@@ -15,6 +15,7 @@ from train_text import insert_unknown
 
 BATCH = 48  # over all workers
 EMPTY_PROMPTS = 0.1  # for classifier-free guidance
+PAIRS = 0.8  # share of pictures with two objects, which are learnt last
 
 
 def loss_weights() -> torch.Tensor:
@@ -34,7 +35,8 @@ def load_text(path: Path) -> tuple[TextEncoder, CompactVocabulary]:
 def main(args: argparse.Namespace, rank: int) -> None:
     torch.manual_seed(args.seed)
     latents = np.load(args.data / "latents.npy", mmap_mode="r")
-    captions = read_captions(args.data)[0][: len(latents)]
+    captions, scenes = (rows[: len(latents)] for rows in read_captions(args.data))
+    groups = [np.array([i for i, scene in enumerate(scenes) if len(scene["objects"]) == n]) for n in (1, 2)]
     text, vocabulary = load_text(args.run / "text.pt")
     tokenizer = load_tokenizer(args.tokenizer)
     tokens = vocabulary.table[encode(tokenizer, [c for group in captions for c in group])]
@@ -67,7 +69,8 @@ def main(args: argparse.Namespace, rank: int) -> None:
     while progress < 1:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(args.rate, step, progress)
-        picks = random.integers(len(latents), size=count)
+        pairs = random.random(count) < PAIRS
+        picks = np.where(pairs, *(random.choice(group, size=count) for group in reversed(groups)))
         ids = tokens[picks, random.integers(tokens.shape[1], size=count)]
         insert_unknown(ids, random)
         ids[random.random(count) < EMPTY_PROMPTS] = empty
