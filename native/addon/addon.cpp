@@ -66,6 +66,10 @@ public:
             if (!threads.IsUndefined())
                 device.threads =
                     static_cast<int>(read_integer(threads, "options.threads", 1, GGML_MAX_N_THREADS));
+            const Napi::Value autoencoder = options.Get("autoencoderBytes");
+            if (!autoencoder.IsUndefined())
+                device.autoencoder_bytes = static_cast<uint64_t>(
+                    read_integer(autoencoder, "options.autoencoderBytes", 1, int64_t{1} << 53));
             const bool flash_attention = flash.IsUndefined() || read_flag(flash, "options.flashAttention");
             if (!log.IsUndefined() && !log.IsFunction())
                 fail(ErrorCode::InvalidArgument, "options.onLog must be a function.");
@@ -115,6 +119,7 @@ private:
         result.Set("weights", weights);
         result.Set("mapped", mapped);
         result.Set("compute", static_cast<double>(state_->closed ? 0 : state_->device.compute_bytes()));
+        result.Set("scratch", static_cast<double>(kernels::scratch_bytes()));
         result.Set("deviceFree", static_cast<double>(state_->device.memory_free()));
         return result;
     }

@@ -44,6 +44,12 @@ void ModuleState::check_files() const {
     for (const auto & lora : loras.stores) lora->check_files();
 }
 
+void ModuleState::rest() const {
+    if (!store) return;
+    store->give_back();
+    for (const auto & lora : loras.stores) lora->give_back();
+}
+
 EngineState::~EngineState() {
     if (log_sink) remove_log_sink(log_sink);
 }

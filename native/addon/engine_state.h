@@ -32,6 +32,8 @@ struct ModuleState {
     uint64_t bytes() const;
     /// Before each run: mapped files may have been cut off.
     void check_files() const;
+    /// Between runs: the mapped weights leave resident memory.
+    void rest() const;
 
 private:
     std::string profiled_as_;

@@ -75,6 +75,11 @@ public:
         });
     }
 
+    Napi::Value rest(const Napi::CallbackInfo & info) {
+        engine_->when_idle([state = state_] { state->rest(); });
+        return info.Env().Undefined();
+    }
+
     Napi::Value close(const Napi::CallbackInfo & info) {
         const auto deferred = Napi::Promise::Deferred::New(info.Env());
         state_->closed = true;
@@ -97,6 +102,7 @@ protected:
         std::vector<Napi::ClassPropertyDescriptor<Derived>> own) {
         own.push_back(Derived::InstanceAccessor("bytes", &Derived::bytes, nullptr));
         own.push_back(Derived::InstanceMethod("setLoras", &Derived::set_loras));
+        own.push_back(Derived::InstanceMethod("rest", &Derived::rest));
         own.push_back(Derived::InstanceMethod("close", &Derived::close));
         return own;
     }

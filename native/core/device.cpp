@@ -153,6 +153,7 @@ Device::Device(const DeviceOptions & options) {
         fail(ErrorCode::InvalidArgument, "The number of threads must be from 1 to %d, found %d.",
              GGML_MAX_N_THREADS, options.threads);
     threads_ = options.threads ? options.threads : default_threads();
+    autoencoder_bytes_ = options.autoencoder_bytes;
     cpu_only_ = info_.kind == "cpu";
     backends_.push_back(open_backend(dev_, threads_, &abort_));
     ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
@@ -184,6 +185,13 @@ void Device::require_memory(uint64_t bytes, const std::string & purpose) const {
 void Device::refuse_memory(uint64_t bytes, const std::string & purpose) const {
     fail(ErrorCode::OutOfMemory, "Not enough memory on %s for %s: %s needed, %s free.", info_.id.c_str(),
          purpose.c_str(), format_bytes(bytes).c_str(), format_bytes(memory_free()).c_str());
+}
+
+uint64_t Device::autoencoder_budget() const {
+    // On the CPU enough for 512 x 512 in one piece; a GPU's memory serves nothing else meanwhile.
+    const uint64_t usual = cpu_only_ ? uint64_t{640} << 20 : UINT64_MAX;
+    const uint64_t most = autoencoder_bytes_ ? autoencoder_bytes_ : usual;
+    return std::min(most, memory_free() + buffer_bytes_.load());
 }
 
 void Device::free_buffers() {

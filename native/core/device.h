@@ -33,6 +33,9 @@ int default_threads();
 struct DeviceOptions {
     std::string id = "cpu";
     int threads = 0;  // 0: default_threads()
+    /// Bytes of the compute buffer that an autoencoder may take before it works in tiles; 0: as suits the
+    /// device.
+    uint64_t autoencoder_bytes = 0;
 };
 
 /// An open device. Its compute buffer is shared by all graphs that run on it, one at a time.
@@ -56,6 +59,8 @@ public:
     void require_memory(uint64_t bytes, const std::string & purpose) const;
     /// Throws OUT_OF_MEMORY: an allocation of `bytes` was tried and failed.
     [[noreturn]] void refuse_memory(uint64_t bytes, const std::string & purpose) const;
+    /// Bytes of the compute buffer that an autoencoder may take, from its limit and the memory at hand.
+    uint64_t autoencoder_budget() const;
     /// Bytes of the compute buffers and of the tensors kept between graphs.
     uint64_t compute_bytes() const { return buffer_bytes_.load() + kept_bytes_->load(); }
 
@@ -81,6 +86,7 @@ private:
     std::shared_ptr<std::atomic<uint64_t>> kept_bytes_;  // of all DeviceTensors
     void * active_ = nullptr;  // the Runner::Graph that the compute buffer is laid out for
     int threads_ = 1;
+    uint64_t autoencoder_bytes_ = 0;
     bool cpu_only_ = true;
     std::atomic<bool> abort_{false};
     kernels::Env kernel_env_;

@@ -25,12 +25,21 @@ struct LoraUpdate {
     int64_t row = 0;  // first output row of W that it updates (fused qkv weights), 0 for the whole of W
 };
 
+/// Where a graph computes one part of a picture, its group norms take the statistics of the whole: either
+/// each measures and reports its own, or each is given those that were measured. Norms ask in the order in
+/// which they are built.
+struct SharedStatistics {
+    std::function<void(Tensor)> measured;  // [2, groups, N]: mean, standard deviation
+    std::function<Tensor(int groups)> given;
+};
+
 struct Ctx {
     ggml_context * graph;  // tensors and operations are added here
     bool cpu = true;       // runs on the CPU: native/kernels may be used instead of ggml's own operations
     bool flash_attention = true;
     const kernels::Env * env = nullptr;  // holds the abort flag for native/kernels; outlives the graph
     const std::unordered_map<Tensor, std::vector<LoraUpdate>> * loras = nullptr;  // by weight tensor
+    const SharedStatistics * statistics = nullptr;  // of group norms; nullptr: each has its own
 };
 
 }  // namespace imageforge

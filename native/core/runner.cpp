@@ -19,6 +19,7 @@ namespace {
 
 constexpr size_t max_nodes = 32768;  // above the largest network with LoRAs; only what is used is touched
 constexpr size_t max_cached = 8;
+constexpr size_t most_idle = size_t{64} << 20;  // bytes of the compute buffer that a graph may leave unused
 
 ggml_context * new_context(size_t tensors, bool with_graph) {
     ggml_init_params params = {};
@@ -186,6 +187,26 @@ Runner::Graph & Runner::find_or_build(const std::string & key, const Build & bui
 
 // ---- laying out and computing
 
+void Runner::measure(Graph & graph) const {
+    if (graph.bytes != 0) return;
+    graph.unplace();
+    const std::unique_ptr<ggml_gallocr, void (*)(ggml_gallocr_t)> measure(
+        ggml_gallocr_new(device_.buffer_type()), ggml_gallocr_free);
+    ggml_gallocr_reserve_n_size(measure.get(), graph.nodes, nullptr, nullptr, &graph.bytes);
+}
+
+uint64_t Runner::measure(const std::string & key, const Build & build) {
+    Graph & graph = find_or_build(key, build);
+    // What the scheduler has split can't be measured like this any more, but a graph like it can.
+    if (graph.needs_cpu && device_.active_ == &graph) {
+        const auto copy = build_graph(key, build);
+        measure(*copy);
+        return copy->bytes;
+    }
+    measure(graph);
+    return graph.bytes;
+}
+
 /// Places the graph's tensors in the compute buffer. Measures first: an allocation that can't succeed isn't
 /// tried.
 void Runner::place(Graph & graph, const Build & build) {
@@ -195,12 +216,13 @@ void Runner::place(Graph & graph, const Build & build) {
     if (graph.needs_cpu) return place_with_scheduler(graph, build, purpose);
 
     graph.unplace();
-    if (graph.bytes == 0) {
-        const std::unique_ptr<ggml_gallocr, void (*)(ggml_gallocr_t)> measure(
-            ggml_gallocr_new(device_.buffer_type()), ggml_gallocr_free);
-        ggml_gallocr_reserve_n_size(measure.get(), graph.nodes, nullptr, nullptr, &graph.bytes);
+    measure(graph);
+    size_t held = ggml_gallocr_get_buffer_size(device_.allocator_, 0);
+    // The next phase must not pay for the last one's buffer; small differences aren't worth a new one.
+    if (held > graph.bytes + most_idle) {
+        device_.free_buffers();
+        held = 0;
     }
-    const size_t held = ggml_gallocr_get_buffer_size(device_.allocator_, 0);
     if (graph.bytes > held) device_.require_memory(graph.bytes - held, purpose);
     if (!ggml_gallocr_reserve(device_.allocator_, graph.nodes) ||
         !ggml_gallocr_alloc_graph(device_.allocator_, graph.nodes))

@@ -97,7 +97,9 @@ public:
     /// `key` must name everything that the graph depends on: "decode 64x64".
     /// Throws OUT_OF_MEMORY (before allocating, with figures), ABORTED, INTERNAL.
     Outputs run(const std::string & key, const Build & build, const Feeds & feeds);
-    /// The same, with the outputs kept on the device.
+    /// Bytes of the compute buffer that the graph would take; nothing is allocated.
+    uint64_t measure(const std::string & key, const Build & build);
+    /// The same as run(), with the outputs kept on the device.
     DeviceTensors run_keep(const std::string & key, const Build & build, const Feeds & feeds);
     /// Copies host tensors to the device.
     DeviceTensors keep(const std::map<std::string, const HostTensor *> & tensors);
@@ -130,6 +132,7 @@ private:
     std::unique_ptr<Graph> build_graph(const std::string & key, const Build & build) const;
     Graph & find_or_build(const std::string & key, const Build & build);
     Graph & compute(const std::string & key, const Build & build, const Feeds & feeds);
+    void measure(Graph & graph) const;
     void place(Graph & graph, const Build & build);
     void place_with_scheduler(Graph & graph, const Build & build, const std::string & purpose);
     void fill(const Graph & graph, const Feeds & feeds) const;

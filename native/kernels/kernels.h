@@ -43,8 +43,17 @@ Tensor attention(ggml_context * graph, const Env & env, Tensor q, Tensor k, Tens
                  float scale, bool causal);
 
 /// Group norm over x [W, H, C, N] with weight and bias [C] (F32), then SiLU where asked.
-Tensor group_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight, Tensor bias, int groups,
-                  float eps, bool silu);
+struct GroupNormParams {
+    int groups = 32;
+    float eps = 1e-5f;
+    bool silu = false;
+    bool in_place = false;        // the result takes x's place, which nothing else may read
+    Tensor statistics = nullptr;  // as group_statistics gives them, instead of x's own
+};
+Tensor group_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight, Tensor bias,
+                  const GroupNormParams & params);
+/// Mean and standard deviation (of variance + eps) of each group of x [W, H, C, N] -> [2, groups, N].
+Tensor group_statistics(ggml_context * graph, const Env & env, Tensor x, int groups, float eps);
 /// Layer norm over the fastest dimension with weight and bias [C]; either may be nullptr.
 Tensor layer_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight, Tensor bias, float eps);
 /// value · gelu(gate) with erf GELU; x [2·d, n] holds value, then gate; result [d, n].

@@ -51,6 +51,20 @@ void run_node(Tensor node, int index, int size, void * env) {
     Compute(node, *state, team);
 }
 
+/// Adds a node whose result lies where `x` lies, of x's shape.
+template <void (*Compute)(Tensor, const NodeState &, Team &)>
+Tensor add_node_in_place(const char * name, ggml_context * graph, const Env & env, Tensor x,
+                         std::initializer_list<Tensor> others, const NodeState & state) {
+    Tensor args[GGML_MAX_SRC] = {};
+    int count = 0;
+    for (Tensor source : others) args[count++] = source;
+    Tensor node = ggml_custom_inplace(graph, x, args, count, run_node<Compute>, GGML_N_TASKS_MAX,
+                                      const_cast<Env *>(&env));
+    std::memcpy(state_of(node), &state, sizeof(state));
+    ggml_set_name(node, name);
+    return node;
+}
+
 template <void (*Compute)(Tensor, const NodeState &, Team &)>
 Tensor add_node(const char * name, ggml_context * graph, const Env & env, int64_t ne0, int64_t ne1,
                 int64_t ne2, int64_t ne3, std::initializer_list<Tensor> sources,
@@ -162,6 +176,7 @@ void compute_group_norm(Tensor y, const NodeState & state, Team & team) {
     const GroupNormArgs args{data_of(y->src[0]),
                              data_of(y->src[1]),
                              data_of(y->src[2]),
+                             data_of(y->src[3]),
                              static_cast<float *>(y->data),
                              y->ne[0] * y->ne[1],
                              y->ne[2],
@@ -170,6 +185,17 @@ void compute_group_norm(Tensor y, const NodeState & state, Team & team) {
                              state.norm.eps,
                              state.norm.silu != 0};
     table()->group_norm(args, team);
+}
+
+void compute_group_statistics(Tensor y, const NodeState & state, Team & team) {
+    const Tensor x = y->src[0];
+    GroupNormArgs args{};
+    args.x = data_of(x);
+    args.y = static_cast<float *>(y->data);
+    args.plane = x->ne[0] * x->ne[1], args.channels = x->ne[2], args.batch = x->ne[3];
+    args.groups = state.norm.groups;
+    args.eps = state.norm.eps;
+    table()->group_statistics(args, team);
 }
 
 void compute_layer_norm(Tensor y, const NodeState & state, Team & team) {
@@ -241,16 +267,30 @@ Tensor attention(ggml_context * graph, const Env & env, Tensor q, Tensor k, Tens
                                        {q, k, v, mask}, state);
 }
 
-Tensor group_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight, Tensor bias, int groups,
-                  float eps, bool silu) {
+Tensor group_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight, Tensor bias,
+                  const GroupNormParams & params) {
     check_activation(x);
     check_vector(weight, x->ne[2]);
     check_vector(bias, x->ne[2]);
+    check_vector(params.statistics, 2 * params.groups * x->ne[3]);
+    GGML_ASSERT(x->ne[2] % params.groups == 0);
+    NodeState state{};
+    state.norm = {params.eps, params.groups, params.silu};
+    if (params.in_place) {
+        return add_node_in_place<compute_group_norm>("group_norm", graph, env, x,
+                                                     {weight, bias, params.statistics}, state);
+    }
+    return add_node<compute_group_norm>("group_norm", graph, env, x->ne[0], x->ne[1], x->ne[2], x->ne[3],
+                                        {x, weight, bias, params.statistics}, state);
+}
+
+Tensor group_statistics(ggml_context * graph, const Env & env, Tensor x, int groups, float eps) {
+    check_activation(x);
     GGML_ASSERT(x->ne[2] % groups == 0);
     NodeState state{};
-    state.norm = {eps, groups, silu};
-    return add_node<compute_group_norm>("group_norm", graph, env, x->ne[0], x->ne[1], x->ne[2], x->ne[3],
-                                        {x, weight, bias}, state);
+    state.norm = {eps, groups, 0};
+    return add_node<compute_group_statistics>("group_statistics", graph, env, 2, groups, x->ne[3], 1, {x},
+                                              state);
 }
 
 Tensor layer_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight, Tensor bias, float eps) {

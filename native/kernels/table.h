@@ -55,7 +55,8 @@ struct AttentionArgs {
 
 struct GroupNormArgs {
     const float *x, *weight, *bias;  // x [batch, channels, plane]; weight and bias [channels]
-    float * y;
+    const float * statistics;        // [batch, groups, 2]: mean, standard deviation; nullptr: x's own
+    float * y;                       // may be x; of group_statistics: [batch, groups, 2]
     int64_t plane, channels, batch;
     int groups;
     float eps;
@@ -81,6 +82,7 @@ struct KernelTable {
     void (*conv2d)(const ConvArgs &, Team &);
     void (*attention)(const AttentionArgs &, Team &);
     void (*group_norm)(const GroupNormArgs &, Team &);
+    void (*group_statistics)(const GroupNormArgs &, Team &);
     void (*layer_norm)(const LayerNormArgs &, Team &);
     void (*geglu)(const GegluArgs &, Team &);
     /// Runs the register tile on panels in L1 and returns the floating-point operations done, for benchmarks.

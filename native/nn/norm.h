@@ -14,6 +14,12 @@ struct GroupNorm {
 
     Tensor forward(const Ctx & ctx, Tensor x) const;       // [W, H, C, N] -> the same shape
     Tensor forward_silu(const Ctx & ctx, Tensor x) const;  // SiLU of it, in one pass where that exists
+    /// The same, and the result takes x's place where that is possible. Nothing else may read x, except for
+    /// `reader`, which is computed before.
+    Tensor forward_silu_over(const Ctx & ctx, Tensor x, Tensor reader = nullptr) const;
+
+private:
+    Tensor normalize(const Ctx & ctx, Tensor x, bool silu, bool over) const;
 };
 
 struct LayerNorm {

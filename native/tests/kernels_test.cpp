@@ -170,7 +170,8 @@ void test_group_norm(int64_t width, int64_t height, int64_t channels, int64_t ba
     for (int64_t i = 0; i < ggml_nelements(x); i++) static_cast<float *>(x->data)[i] += offset;
     ggml_tensor * w = make(context, GGML_TYPE_F32, {channels}, random_source);
     ggml_tensor * b = make(context, GGML_TYPE_F32, {channels}, random_source);
-    ggml_tensor * y = kernels::group_norm(context, env, x, w, b, groups, 1e-5f, silu);
+    kernels::GroupNormParams params{groups, 1e-5f, silu};
+    ggml_tensor * y = kernels::group_norm(context, env, x, w, b, params);
     const std::vector<float> xv = values_of(x), wv = values_of(w), bv = values_of(b);
     std::vector<double> expected(xv.size());
     const int64_t plane = width * height, size = plane * channels / groups;
@@ -188,6 +189,19 @@ void test_group_norm(int64_t width, int64_t height, int64_t channels, int64_t ba
     }
     check("group_norm " + std::to_string(plane) + " x " + std::to_string(channels) + (silu ? " silu" : ""), y,
           expected, offset != 0 ? 2e-5 : 2e-6);
+
+    params.statistics = kernels::group_statistics(context, env, x, groups, 1e-5f);
+    run(params.statistics, 2);
+    ggml_tensor * given = kernels::group_norm(context, env, x, w, b, params);
+    check("group_norm with given statistics", given, expected, offset != 0 ? 2e-5 : 2e-6);
+    params.in_place = true;
+    ggml_tensor * over = kernels::group_norm(context, env, x, w, b, params);
+    run(over, 2);
+    checks++;
+    if (over->data != x->data || values_of(over) != values_of(given)) {
+        failures++;
+        std::printf("FAILED group_norm in place: not what it is in a place of its own\n");
+    }
 }
 
 void test_layer_norm(int64_t width, int64_t rows, bool affine) {

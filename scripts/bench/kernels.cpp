@@ -147,7 +147,7 @@ void memory_bound() {
             ggml_tensor * x = make(context, GGML_TYPE_F32, {side, side, channels}, random_source);
             ggml_tensor * w = make(context, GGML_TYPE_F32, {channels}, random_source);
             report("group_norm + silu " + std::to_string(channels) + " " + std::to_string(side) + "^2",
-                   kernels::group_norm(context, env, x, w, w, 32, 1e-5f, true), 0);
+                   kernels::group_norm(context, env, x, w, w, {32, 1e-5f, true}), 0);
         }
     }
     Context context(128u << 20);

@@ -82,6 +82,8 @@ export interface Memory {
   mapped: number;
   /** Bytes of compute buffers. */
   compute: number;
+  /** Bytes of working memory that the CPU kernels hold, of all engines in this process. */
+  scratch: number;
   deviceFree: number;
 }
 
@@ -90,6 +92,11 @@ export interface EngineOptions {
   device: string;
   threads?: number;
   flashAttention?: boolean;
+  /**
+   * Bytes of working memory that an autoencoder may take before it computes a picture in tiles: by default 640 MiB on
+   * the CPU (512 x 512 in one piece), and what is free elsewhere.
+   */
+  autoencoderBytes?: number;
   onLog?: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
 }
 
@@ -102,6 +109,8 @@ export interface Module {
   /** Bytes of weights, mapped or not. */
   readonly bytes: number;
   setLoras(loras: Lora[]): Promise<void>;
+  /** Idle until its phase comes again: mapped weights leave resident memory; the system's file cache keeps them. */
+  rest(): void;
   close(): Promise<void>;
 }
 

@@ -77,13 +77,19 @@ export class LoadedModel {
     });
   }
 
-  /** A phase is over: where memory is short, its networks make room for the next one's. */
+  /**
+   * A phase is over: its networks stay, but the weights they read leave resident memory; where memory is short, the
+   * networks go and make room for the next phase's.
+   */
   async finish(part: 'textEncoders' | 'denoiser' | 'autoencoder'): Promise<void> {
-    if (this.#mode === 'full' || this.#mode === undefined) return;
     const modules =
       part === 'textEncoders'
         ? (this.#textEncoders ?? [])
         : [part === 'denoiser' ? this.#denoiser : this.#autoencoder];
+    if (this.#mode === 'full' || this.#mode === undefined) {
+      for (const module of modules) module?.rest();
+      return;
+    }
     if (part === 'textEncoders') this.#textEncoders = undefined;
     else if (part === 'denoiser') this.#denoiser = undefined;
     else this.#autoencoder = undefined;

@@ -14,7 +14,16 @@ export const statusSchema = z.object({
     .nullable()
     .describe('null while nothing is loaded, while it works, or without a timeout'),
   last_access: z.string().nullable(),
-  memory: z.object({ weights: z.number(), compute: z.number(), device_free: z.number() }).nullable(),
+  memory: z
+    .object({
+      weights: z.number(),
+      mapped: z.number().describe('Used in place from their files: resident only while they are read'),
+      compute: z.number(),
+      scratch: z.number(),
+      device_free: z.number(),
+    })
+    .nullable()
+    .describe('Bytes'),
   engine_pid: z.int().nullable(),
   engine_rss: z.number().describe("Resident bytes of the engine's process"),
   queue: z.object({ waiting: z.int(), running: z.boolean(), limit: z.int() }),
@@ -39,7 +48,13 @@ export function describeStatus(status: ServiceStatus): z.infer<typeof statusSche
     timeout_seconds: timeoutSeconds,
     seconds_until_unload: secondsLeft === null ? null : Math.round(secondsLeft * 10) / 10,
     last_access: lastUsed?.toISOString() ?? null,
-    memory: memory && { weights: memory.weights, compute: memory.compute, device_free: memory.deviceFree },
+    memory: memory && {
+      weights: memory.weights,
+      mapped: memory.mapped,
+      compute: memory.compute,
+      scratch: memory.scratch,
+      device_free: memory.deviceFree,
+    },
     engine_pid: engine.pid,
     engine_rss: engine.rss,
     queue: status.queue,

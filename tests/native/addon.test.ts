@@ -43,6 +43,7 @@ describe('devices', () => {
     expect(make({ threads: 0 })).toThrow(invalid);
     expect(make({ threads: 1e9 })).toThrow(invalid);
     expect(make({ onLog: 'console' })).toThrow(invalid);
+    expect(make({ autoencoderBytes: 0 })).toThrow(invalid);
     expect(make({ device: 3 })).toThrow(invalid);
   });
 });
@@ -124,17 +125,24 @@ describe('one engine', () => {
   });
 
   it('refuses what needs more memory than there is, with figures, before allocating it', async () => {
-    // 64 pixels of 32 channels for each latent position, and at least two such tensors at a time.
+    // One level, so there are no tiles: 256 channels for each latent position, at least two such tensors at a time.
+    const config = { ...tinyAutoencoder, channels: [256], latentChannels: 1 };
+    const wide = await engine.loadAutoencoder(
+      'autoencoder',
+      config,
+      writeTinyAutoencoder(folder.path, config),
+    );
     const { memoryTotal } = addon.devices()[0]!;
-    const side = Math.ceil(Math.sqrt((2 * memoryTotal) / (64 * 32 * 4 * 2)));
+    const side = Math.ceil(Math.sqrt((2 * memoryTotal) / (256 * 4 * 2)));
     const before = engine.memory().compute;
     await expect(
-      autoencoder.decode({ data: new Float32Array(4 * side * side), shape: [4, side, side] }),
+      wide.decode({ data: new Float32Array(side * side), shape: [1, side, side] }),
     ).rejects.toMatchObject({
       code: 'OUT_OF_MEMORY',
       message: expect.stringMatching(/GiB needed, .* free/),
     });
     expect(engine.memory().compute).toBe(before);
+    await wide.close();
     await autoencoder.decode(latent(4));
   });
 
@@ -146,6 +154,37 @@ describe('one engine', () => {
     await autoencoder.decode(latent(8));
     await autoencoder.decode(latent(16));
     expect(engine.memory().compute).toBe(compute);
+  });
+
+  it('decodes and encodes larger pictures in the same compute buffer, in tiles', async () => {
+    const autoencoderBytes = 32 << 20;
+    const lines: string[] = [];
+    const options = { autoencoderBytes, onLog: (_: string, line: string) => lines.push(line) };
+    const engine = new addon.Engine({ device: 'cpu', threads: 2, ...options });
+    const autoencoder = await engine.loadAutoencoder('autoencoder', tinyAutoencoder, pictures);
+    for (const side of [16, 40, 64]) {
+      const { width, rgb } = await autoencoder.decode(latent(side));
+      expect(width).toBe(8 * side);
+      expect(engine.memory().compute).toBeLessThanOrEqual(autoencoderBytes);
+      await autoencoder.encode({ rgb, width, height: width });
+      expect(engine.memory().compute).toBeLessThanOrEqual(autoencoderBytes);
+    }
+    expect(lines).toEqual([
+      expect.stringMatching(/^decode 40x40: .* in one piece, .* in \d tiles of \d+ MiB$/),
+      expect.stringMatching(/^encode 320x320: /),
+      expect.stringMatching(/^decode 64x64: /),
+      expect.stringMatching(/^encode 512x512: /),
+    ]);
+    expect(engine.memory().scratch).toBeGreaterThan(0);
+    await engine.close();
+  });
+
+  it('gives the pages of mapped weights back while it rests, and computes the same afterwards', async () => {
+    const input = latent(4);
+    const before = await autoencoder.decode(input);
+    autoencoder.rest();
+    expect(engine.memory().mapped).toBeGreaterThan(0);
+    expect(await autoencoder.decode(input)).toEqual(before);
   });
 
   it('refuses wrong arguments by name', async () => {

@@ -81,6 +81,63 @@ describe.each(operations)('autoencoder on $name', (chosen) => {
   }
 });
 
+/** The same values over and over, up to this size. */
+function enlarge({ data, shape }: Tensor, rows: number, columns: number): Tensor {
+  const [channels, height, width] = shape as [number, number, number];
+  const large = new Float32Array(channels * rows * columns);
+  for (let i = 0; i < large.length; i++) {
+    const [c, y, x] = [Math.floor(i / (rows * columns)), Math.floor(i / columns) % rows, i % columns];
+    large[i] = data[(c * height + (y % height)) * width + (x % width)]!;
+  }
+  return { data: large, shape: [channels, rows, columns] };
+}
+
+describe.each(operations)('autoencoder in tiles on $name', (chosen) => {
+  // ggml's convolutions on the CPU take minutes for all three
+  const tried = variants.filter(({ golden }) => chosen.kernels === 'on' || golden === 'vae-flux1');
+  for (const { golden: name, file, prefix, config } of tried) {
+    const golden = goldenCase(name);
+    // Small enough that group statistics come from all of the picture: the tiles have to be exact.
+    const [rows, columns] = config.patchify ? [8, 11] : [16, 22];
+    test.skipIf(!golden.present)(
+      `${name} as in one piece ${golden.reason}`,
+      { timeout: 240_000 },
+      async () => {
+        const weights = await weightsFrom(golden.path(file), prefix, quantConvsToRoot);
+        const inputs = golden.tensors('inputs.safetensors');
+        const factor = config.patchify ? 16 : 8;
+        const image = enlarge(element(inputs.get('image')!, 0), rows! * factor, columns! * factor);
+        const latent = enlarge(element(inputs.get('latent_in')!, 0), rows!, columns!);
+        const results: { mean: Tensor; decoded: Tensor; lines: string[] }[] = [];
+        for (const autoencoderBytes of [2 ** 40, 1]) {
+          const lines: string[] = [];
+          const onLog = (_: string, line: string) => lines.push(line);
+          await withEngine(
+            chosen,
+            async (engine) => {
+              const autoencoder = await engine.loadAutoencoder('autoencoder', config, weights);
+              const { mean } = await autoencoder.encode(image);
+              results.push({ mean, decoded: await autoencoder.decodeFloat(latent), lines });
+            },
+            { autoencoderBytes, onLog },
+          );
+        }
+        const [whole, tiled] = results;
+        expect(whole!.lines).toEqual([]);
+        expect(tiled!.lines).toHaveLength(2);
+        for (const line of tiled!.lines) expect(line).toMatch(/in ([2-9]|\d\d) tiles/);
+        expect(tiled!.decoded.shape).toEqual(whole!.decoded.shape);
+        assertClose(tiled!.mean.data, whole!.mean.data, toleranceOf(golden, 'latent', chosen.precision));
+        assertClose(
+          tiled!.decoded.data,
+          whole!.decoded.data,
+          toleranceOf(golden, 'decoded', chosen.precision),
+        );
+      },
+    );
+  }
+});
+
 /** FLUX.2's file has them inside its halves. */
 function quantConvsToRoot(tensors: Tensors): Tensors {
   return new Map(

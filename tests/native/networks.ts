@@ -1,6 +1,6 @@
 // What the tests of networks share: an engine on either set of operations, and weights from golden checkpoints.
 import { below, type Tensors, toWeights, viewTensors } from '../../src/families/tensors.js';
-import type { Engine, Weights } from '../../src/native/addon.js';
+import type { Engine, EngineOptions, Weights } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
 import { readWeightFile } from '../../src/weights/read-weight-file.js';
 import type { Precision } from '../golden.js';
@@ -19,10 +19,14 @@ export const operations: Operations[] = [
 ];
 
 /** An engine whose graphs are built while `run` runs. One thread: threads that wait for each other crawl on a busy machine. */
-export async function withEngine(chosen: Operations, run: (engine: Engine) => Promise<void>): Promise<void> {
+export async function withEngine(
+  chosen: Operations,
+  run: (engine: Engine) => Promise<void>,
+  options: Partial<EngineOptions> = {},
+): Promise<void> {
   const before = process.env.IMAGEFORGE_KERNELS;
   process.env.IMAGEFORGE_KERNELS = chosen.kernels;
-  const engine = new (loadAddon().Engine)({ device: 'cpu', threads: 1 });
+  const engine = new (loadAddon().Engine)({ device: 'cpu', threads: 1, ...options });
   try {
     await run(engine);
   } finally {

@@ -5,11 +5,8 @@ import type { TensorEntry, Weights } from '../../src/native/addon.js';
 import type { AutoencoderConfig } from '../../src/native/configs.js';
 import { randomFloats } from './tiny-clip.js';
 
-const width = 32;
-const levels = [0, 1, 2, 3];
-
 export const tinyAutoencoder: AutoencoderConfig = {
-  channels: levels.map(() => width),
+  channels: [32, 32, 32, 32],
   resBlocks: 1,
   latentChannels: 4,
   scale: 1,
@@ -18,7 +15,10 @@ export const tinyAutoencoder: AutoencoderConfig = {
   quantConv: false,
 };
 
-export function writeTinyAutoencoder(folder: string): Weights {
+/** Weights for `config`, whose levels must all be equally wide. */
+export function writeTinyAutoencoder(folder: string, config = tinyAutoencoder): Weights {
+  const width = config.channels[0]!;
+  const levels = config.channels.map((_, i) => i);
   const tensors: TensorEntry[] = [];
   const parts: Buffer[] = [];
   let offset = 0;
@@ -44,7 +44,7 @@ export function writeTinyAutoencoder(folder: string): Weights {
   };
   for (const half of ['encoder', 'decoder']) {
     const encodes = half === 'encoder';
-    conv(`${half}.conv_in`, encodes ? 3 : 4);
+    conv(`${half}.conv_in`, encodes ? 3 : config.latentChannels);
     block(`${half}.mid.block_1`);
     block(`${half}.mid.block_2`);
     norm(`${half}.mid.attn_1.norm`);
@@ -52,13 +52,13 @@ export function writeTinyAutoencoder(folder: string): Weights {
     for (const i of levels) {
       const level = `${half}.${encodes ? 'down' : 'up'}.${i}`;
       for (let j = 0; j < (encodes ? 1 : 2); j++) block(`${level}.block.${j}`);
-      if (encodes && i < 3) conv(`${level}.downsample.conv`);
+      if (encodes && i + 1 < levels.length) conv(`${level}.downsample.conv`);
       if (!encodes && i > 0) conv(`${level}.upsample.conv`);
     }
     norm(`${half}.norm_out`);
-    conv(`${half}.conv_out`, width, encodes ? 8 : 3);
+    conv(`${half}.conv_out`, width, encodes ? 2 * config.latentChannels : 3);
   }
-  const file = join(folder, 'autoencoder.bin');
+  const file = join(folder, `autoencoder-${width}.bin`);
   writeFileSync(file, Buffer.concat(parts));
   return { files: [file], tensors };
 }

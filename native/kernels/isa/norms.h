@@ -40,9 +40,8 @@ struct Moments {
         constexpr int64_t chunk = 2048;
         for (int64_t i = 0; i < n; i += chunk) add_chunk(x + i, lesser(chunk, n - i));
     }
-    float inverse_deviation(float eps) const {
-        return static_cast<float>(1.0 / __builtin_sqrt(squares / count + static_cast<double>(eps)));
-    }
+    double deviation(float eps) const { return __builtin_sqrt(squares / count + static_cast<double>(eps)); }
+    float inverse_deviation(float eps) const { return static_cast<float>(1.0 / deviation(eps)); }
 };
 
 template <bool Silu>
@@ -66,20 +65,38 @@ void group_norm(const GroupNormArgs & args, Team & team) {
         const int64_t group = item % args.groups;
         const float * x = args.x + item * size;
         float * y = args.y + item * size;
-        Moments moments;
-        moments.add_all(x, size);
-        const float inverse = moments.inverse_deviation(args.eps);
+        double mean;
+        float inverse;
+        if (args.statistics) {
+            mean = static_cast<double>(args.statistics[2 * item]);
+            inverse = 1.0f / args.statistics[2 * item + 1];
+        } else {
+            Moments moments;
+            moments.add_all(x, size);
+            mean = moments.mean;
+            inverse = moments.inverse_deviation(args.eps);
+        }
         for (int64_t c = 0; c < per_group; c++, x += args.plane, y += args.plane) {
             const int64_t channel = group * per_group + c;
             const float scale = args.weight ? args.weight[channel] * inverse : inverse;
             const float shift = (args.bias ? args.bias[channel] : 0.0f) -
-                                static_cast<float>(moments.mean * static_cast<double>(scale));
+                                static_cast<float>(mean * static_cast<double>(scale));
             if (args.silu) {
                 scale_shift<true>(x, y, args.plane, scale, shift);
             } else {
                 scale_shift<false>(x, y, args.plane, scale, shift);
             }
         }
+    }
+}
+
+void group_statistics(const GroupNormArgs & args, Team & team) {
+    const int64_t size = args.channels / args.groups * args.plane;
+    for (int64_t item; (item = team.claim()) < args.groups * args.batch && !team.stopped();) {
+        Moments moments;
+        moments.add_all(args.x + item * size, size);
+        args.y[2 * item] = static_cast<float>(moments.mean);
+        args.y[2 * item + 1] = static_cast<float>(moments.deviation(args.eps));
     }
 }
 

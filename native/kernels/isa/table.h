@@ -33,9 +33,9 @@ void linear(const LinearArgs & args, Team & team) {
 }  // namespace
 }  // namespace imageforge::kernels
 
-#define IMAGEFORGE_KERNEL_TABLE(identifier, label)                              \
-    namespace imageforge::kernels {                                             \
-    extern const KernelTable identifier;                                        \
-    const KernelTable identifier = {label,      linear,     conv2d, attention,  \
-                                    group_norm, layer_norm, geglu,  tile_peak}; \
+#define IMAGEFORGE_KERNEL_TABLE(identifier, label)                                                         \
+    namespace imageforge::kernels {                                                                        \
+    extern const KernelTable identifier;                                                                   \
+    const KernelTable identifier = {label,      linear, conv2d,   attention, group_norm, group_statistics, \
+                                    layer_norm, geglu,  tile_peak};                                        \
     }

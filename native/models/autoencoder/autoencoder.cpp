@@ -36,9 +36,12 @@ ResBlock::ResBlock(Weights w, int64_t in, int64_t out, int groups)
 }
 
 Tensor ResBlock::forward(const Ctx & ctx, Tensor x) const {
-    Tensor h = conv1.forward(ctx, norm1.forward_silu(ctx, x));
-    h = conv2.forward(ctx, norm2.forward_silu(ctx, h));
-    return add(ctx, h, skip ? skip->forward(ctx, x) : x);
+    // Once the skip has read x, it is free to be written over: at full resolution it is the largest tensor.
+    Tensor past = skip ? skip->forward(ctx, x) : x;
+    Tensor h = skip ? norm1.forward_silu_over(ctx, x, past) : norm1.forward_silu(ctx, x);
+    h = conv1.forward(ctx, h);
+    h = conv2.forward(ctx, norm2.forward_silu_over(ctx, h));
+    return add(ctx, past, h);
 }
 
 Attention::Attention(Weights w, int64_t channels, int groups)
@@ -96,10 +99,28 @@ Encoder::Encoder(Weights w, const Settings & s)
       norm_out(w / "norm_out", s.channels.back(), s.groups, norm_eps),
       conv_out(w / "conv_out", s.channels.back(), 2 * s.latent_channels) {}
 
-Tensor Encoder::forward(const Ctx & ctx, Tensor x) const {
+Tensor Encoder::forward(const Ctx & ctx, Tensor x) const { return forward_coarse(ctx, forward_fine(ctx, x)); }
+
+Tensor Encoder::forward_fine(const Ctx & ctx, Tensor x) const {
     Tensor h = conv_in.forward(ctx, x);
-    for (const Level & level : levels) h = level.forward(ctx, h);
-    return conv_out.forward(ctx, norm_out.forward_silu(ctx, middle.forward(ctx, h)));
+    for (size_t i = 0; i + 1 < levels.size(); i++) h = levels[i].forward(ctx, h);
+    return h;
+}
+
+Tensor Encoder::forward_coarse(const Ctx & ctx, Tensor h) const {
+    h = middle.forward(ctx, levels.back().forward(ctx, h));
+    return conv_out.forward(ctx, norm_out.forward_silu_over(ctx, h));
+}
+
+int64_t Encoder::halo() const {
+    int64_t pixels = 0;
+    for (size_t i = levels.size() - 1; i-- > 0;) {
+        pixels = 2 * pixels + 1;                                      // the convolution that halves
+        pixels += 2 * static_cast<int64_t>(levels[i].blocks.size());  // two convolutions a block
+    }
+    pixels += 1;  // conv_in
+    const int64_t cell = int64_t{1} << (levels.size() - 1);
+    return (pixels + cell - 1) / cell;
 }
 
 /// From the smallest resolution up; the published names count from full resolution.
@@ -129,9 +150,29 @@ Decoder::Decoder(Weights w, const Settings & s)
       conv_out(w / "conv_out", s.channels[0], 3) {}
 
 Tensor Decoder::forward(const Ctx & ctx, Tensor z) const {
+    return forward_fine(ctx, forward_coarse(ctx, z, 0), 0);
+}
+
+Tensor Decoder::forward_coarse(const Ctx & ctx, Tensor z, size_t last) const {
     Tensor h = middle.forward(ctx, conv_in.forward(ctx, z));
-    for (const Level & level : levels) h = level.forward(ctx, h);
-    return conv_out.forward(ctx, norm_out.forward_silu(ctx, h));
+    for (size_t i = 0; i < last; i++) h = levels[i].forward(ctx, h);
+    for (const ResBlock & block : levels[last].blocks) h = block.forward(ctx, h);
+    return h;
+}
+
+Tensor Decoder::forward_fine(const Ctx & ctx, Tensor h, size_t last) const {
+    if (levels[last].resize) h = levels[last].resize->forward(ctx, h);
+    for (size_t i = last + 1; i < levels.size(); i++) h = levels[i].forward(ctx, h);
+    return conv_out.forward(ctx, norm_out.forward_silu_over(ctx, h));
+}
+
+int64_t Decoder::halo(size_t last) const {
+    int64_t cells = 1;  // conv_out
+    for (size_t i = levels.size() - 1; i > last; i--) {
+        cells += 2 * static_cast<int64_t>(levels[i].blocks.size());  // two convolutions a block
+        cells = (cells + 2) / 2;  // half as many where it is doubled, and the convolution there
+    }
+    return cells;
 }
 
 PatchNorm::PatchNorm(Weights w, int64_t channels)

@@ -60,6 +60,8 @@ struct Level {
     Tensor forward(const Ctx & ctx, Tensor x) const;
 };
 
+/// Fine levels come before, coarse ones at the latent's resolution: the coarse are cheap and attend to the
+/// whole picture, the fine take the memory and look at a neighbourhood only.
 struct Encoder {
     Conv2d conv_in;
     std::vector<Level> levels;
@@ -68,7 +70,11 @@ struct Encoder {
     Conv2d conv_out;
 
     Encoder(Weights w, const Settings & settings);
-    Tensor forward(const Ctx & ctx, Tensor x) const;  // [W, H, 3, N] -> [w, h, 2 * latent_channels, N]
+    Tensor forward(const Ctx & ctx, Tensor x) const;         // [W, H, 3, N] -> [w, h, 2 * latent_channels, N]
+    Tensor forward_fine(const Ctx & ctx, Tensor x) const;    // [W, H, 3, N] -> [w, h, channels, N]
+    Tensor forward_coarse(const Ctx & ctx, Tensor h) const;  // and on from there
+    /// Cells of w and h by which the picture's pixels reach into forward_fine's result.
+    int64_t halo() const;
 };
 
 struct Decoder {
@@ -80,6 +86,11 @@ struct Decoder {
 
     Decoder(Weights w, const Settings & settings);
     Tensor forward(const Ctx & ctx, Tensor z) const;  // [w, h, latent_channels, N] -> [W, H, 3, N]
+    /// The same in two: up to the blocks of level `last`, and from its change of resolution on.
+    Tensor forward_coarse(const Ctx & ctx, Tensor z, size_t last) const;
+    Tensor forward_fine(const Ctx & ctx, Tensor h, size_t last) const;
+    /// Cells of level `last` that reach into a pixel of forward_fine's result from outside of its own.
+    int64_t halo(size_t last) const;
 };
 
 /// FLUX.2's normalisation of 2 x 2 patches: channel = c * 4 + dy * 2 + dx.

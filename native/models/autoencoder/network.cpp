@@ -1,6 +1,9 @@
 // The autoencoder between pictures and latents: posterior moments in latent space, and decoding.
 #include "core/error.h"
+#include "core/log.h"
+#include "core/memory.h"
 #include "models/autoencoder/autoencoder.h"
+#include "models/autoencoder/tiles.h"
 #include "models/shapes.h"
 
 namespace imageforge::autoencoder {
@@ -23,26 +26,57 @@ public:
 
     Posterior encode(Runner & runner, const HostTensor & image) override {
         require_image(image, settings_.factor(), "autoencoder");
-        auto build = [&](GraphBuilder & graph) {
+        const auto build = [&](GraphBuilder & graph) {
             Tensor x = graph.input("image", {image.shape[0], image.shape[1], 3, 1});
-            add_posterior(graph, moments(graph.ctx(), x));
+            add_posterior(graph, moments(graph.ctx(), encoder_.forward(graph.ctx(), x)));
         };
-        Outputs outputs = runner.run("encode " + size_text(image), build, {{"image", image}});
-        Posterior posterior;
-        posterior.mean = as_image(std::move(outputs.at("mean")));
-        if (outputs.count("std")) posterior.std = as_image(std::move(outputs.at("std")));
-        return posterior;
+        const std::string key = "encode " + size_text(image);
+        if (fits(runner, key, build)) return to_posterior(runner.run(key, build, {{"image", image}}));
+
+        const TiledPart fine = fine_encoder();
+        const Tiles tiles = fine.choose(runner, image.shape[0] / fine.in_scale,
+                                        image.shape[1] / fine.in_scale, runner.device().autoencoder_budget());
+        tell(runner, key, build, tiles);
+        const HostTensor h = fine.run(runner, tiles, image);
+        const auto build_coarse = [&](GraphBuilder & graph) {
+            Tensor x = graph.input("h", {h.shape[0], h.shape[1], h.shape[2], 1});
+            add_posterior(graph, moments(graph.ctx(), encoder_.forward_coarse(graph.ctx(), x)));
+        };
+        return to_posterior(runner.run(key + " coarse", build_coarse, {{"h", h}}));
     }
 
     HostTensor decode(Runner & runner, const HostTensor & latent) override {
         const int64_t channels = settings_.packed_channels();
         require_latent(latent, channels, "autoencoder");
-        auto build = [&](GraphBuilder & graph) {
+        const auto read_latent = [&](GraphBuilder & graph) {
             Tensor x = graph.input("latent", {latent.shape[0], latent.shape[1], channels, 1});
-            graph.output("image", decoder_.forward(graph.ctx(), from_latent_space(graph.ctx(), x)));
+            return from_latent_space(graph.ctx(), x);
         };
-        Outputs outputs = runner.run("decode " + size_text(latent), build, {{"latent", latent}});
-        return as_image(std::move(outputs.at("image")));
+        const auto build = [&](GraphBuilder & graph) {
+            graph.output("image", decoder_.forward(graph.ctx(), read_latent(graph)));
+        };
+        const std::string key = "decode " + size_text(latent);
+        if (fits(runner, key, build))
+            return as_image(std::move(runner.run(key, build, {{"latent", latent}}).at("image")));
+
+        // As many levels in one piece as fit: their norms have the whole picture's statistics.
+        for (size_t last = settings_.channels.size() - 1; last-- > 0;) {
+            const auto build_coarse = [&](GraphBuilder & graph) {
+                graph.output("h", decoder_.forward_coarse(graph.ctx(), read_latent(graph), last));
+            };
+            const std::string coarse = key + " coarse " + std::to_string(last);
+            if (last > 0 && !fits(runner, coarse, build_coarse)) continue;
+            const TiledPart fine = fine_decoder(last);
+            const int64_t cells = settings_.factor() / fine.out_scale;
+            const Tiles tiles = fine.choose(runner, latent.shape[0] * cells, latent.shape[1] * cells,
+                                            runner.device().autoencoder_budget());
+            tell(runner, key, build, tiles);
+            const HostTensor h =
+                as_image(std::move(runner.run(coarse, build_coarse, {{"latent", latent}}).at("h")));
+            return fine.run(runner, tiles, h);
+        }
+        // One level only, at the latent's own resolution: there is nothing finer to cut up.
+        return as_image(std::move(runner.run(key, build, {{"latent", latent}}).at("image")));
     }
 
 private:
@@ -52,11 +86,44 @@ private:
     std::optional<Conv2d> quant_, post_quant_;
     std::optional<PatchNorm> patches_;
 
-    /// Mean and log variance of z, [w, h, 2 c, 1].
-    Tensor moments(const Ctx & ctx, Tensor image) const {
-        Tensor z = encoder_.forward(ctx, image);
-        return quant_ ? quant_->forward(ctx, z) : z;
+    /// Decided before anything runs, from the memory at hand.
+    static bool fits(Runner & runner, const std::string & key, const Build & build) {
+        return runner.measure(key, build) <= runner.device().autoencoder_budget();
     }
+
+    static void tell(Runner & runner, const std::string & key, const Build & whole, const Tiles & tiles) {
+        log_line(LogLevel::Info,
+                 key + ": " + format_bytes(runner.measure(key, whole)) + " in one piece, of " +
+                     format_bytes(runner.device().autoencoder_budget()) + " that it may take; in " +
+                     std::to_string(tiles.count()) + " tiles of " + format_bytes(tiles.bytes));
+    }
+
+    TiledPart fine_encoder() const {
+        const int64_t cell = int64_t{1} << (settings_.channels.size() - 1);
+        return {"encoder", cell, 1, 3, encoder_.halo(), [this](const Ctx & ctx, Tensor x) {
+                    return encoder_.forward_fine(ctx, x);
+                }};
+    }
+
+    TiledPart fine_decoder(size_t last) const {
+        const size_t levels = settings_.channels.size();
+        return {"decoder from " + std::to_string(last),
+                1,
+                int64_t{1} << (levels - 1 - last),
+                settings_.channels[levels - 1 - last],
+                decoder_.halo(last),
+                [this, last](const Ctx & ctx, Tensor h) { return decoder_.forward_fine(ctx, h, last); }};
+    }
+
+    static Posterior to_posterior(Outputs outputs) {
+        Posterior posterior;
+        posterior.mean = as_image(std::move(outputs.at("mean")));
+        if (outputs.count("std")) posterior.std = as_image(std::move(outputs.at("std")));
+        return posterior;
+    }
+
+    /// Mean and log variance of z, [w, h, 2 c, 1].
+    Tensor moments(const Ctx & ctx, Tensor z) const { return quant_ ? quant_->forward(ctx, z) : z; }
 
     void add_posterior(GraphBuilder & graph, Tensor moments) const {
         const Ctx & ctx = graph.ctx();

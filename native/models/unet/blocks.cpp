@@ -1,5 +1,7 @@
 #include "models/unet/blocks.h"
 
+#include <algorithm>
+
 #include "nn/ops.h"
 
 namespace imageforge::unet {
@@ -16,7 +18,7 @@ ResBlock::ResBlock(Weights w, int64_t in, int64_t out, int64_t time_width, int g
 Tensor ResBlock::forward(const Ctx & ctx, Tensor x, Tensor t) const {
     Tensor h = conv_in.forward(ctx, norm_in.forward_silu(ctx, x));
     h = add_per_channel(ctx, h, time.forward(ctx, t));
-    h = conv_out.forward(ctx, norm_out.forward_silu(ctx, h));
+    h = conv_out.forward(ctx, norm_out.forward_silu_over(ctx, h));
     return add(ctx, h, skip ? skip->forward(ctx, x) : x);
 }
 
@@ -56,8 +58,21 @@ Tensor CrossAttention::forward(const Ctx & ctx, Tensor x, const PromptState & pr
 FeedForward::FeedForward(Weights w, int64_t width)
     : in(w / "net" / 0 / "proj", width, 8 * width), out(w / "net" / 2, 4 * width, width) {}
 
+/// In parts of the tokens: the hidden states are eight times as wide as x, and the largest a step would hold.
 Tensor FeedForward::forward(const Ctx & ctx, Tensor x) const {
-    return out.forward(ctx, geglu(ctx, in.forward(ctx, x)));
+    constexpr int64_t most_values = int64_t{12} << 20;
+    const int64_t rows = x->ne[1] * x->ne[2], width = in.weight->ne[1];
+    const int64_t parts = std::min(rows, (rows * width + most_values - 1) / most_values);
+    if (parts <= 1) return out.forward(ctx, geglu(ctx, in.forward(ctx, x)));
+    ggml_context * g = ctx.graph;
+    Tensor y = nullptr;
+    for (int64_t i = 0; i < parts; i++) {
+        const int64_t first = rows * i / parts, count = rows * (i + 1) / parts - first;
+        Tensor part = ggml_view_2d(g, x, x->ne[0], count, x->nb[1], first * x->nb[1]);
+        part = out.forward(ctx, geglu(ctx, in.forward(ctx, part)));
+        y = y ? ggml_concat(g, y, part, 1) : part;
+    }
+    return ggml_reshape_3d(g, y, y->ne[0], x->ne[1], x->ne[2]);
 }
 
 TransformerBlock::TransformerBlock(Weights w, int64_t width, int64_t context_width, int64_t heads)

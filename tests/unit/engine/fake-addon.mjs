@@ -25,6 +25,7 @@ class Module {
     engine.open(kind, options?.stream);
   }
   async setLoras() {}
+  rest() {}
   async close() {
     this.engine.shut(this.kind);
     if (options.get('hang') === 'close') await new Promise(() => {});
