@@ -248,6 +248,8 @@ WeightTable read_weights(const Napi::Value & value) {
         if (!scale.IsUndefined()) entry.scale = static_cast<float>(read_number(scale, what + ".scale"));
         const Napi::Value first = row.Get("row");
         if (!first.IsUndefined()) entry.first_row = read_integer(first, what + ".row", 0, max_safe_integer);
+        const Napi::Value taps_first = row.Get("tapsFirst");
+        if (!taps_first.IsUndefined()) entry.taps_first = read_flag(taps_first, what + ".tapsFirst");
         table.tensors.push_back(std::move(entry));
     }
     return table;

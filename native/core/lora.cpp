@@ -2,6 +2,8 @@
 // linear layers.
 #include "core/lora.h"
 
+#include <cmath>
+
 #include "core/device.h"
 #include "core/error.h"
 
@@ -15,14 +17,23 @@ int64_t element_count(const Shape & shape) {
     return count;
 }
 
+/// [kw, kh, in, out] of a convolution's weight; quantised ones are square and lie as [in, kw·kh, out].
+Shape kernel_of(Tensor weight) {
+    const int64_t * ne = weight->ne;
+    if (!ggml_is_quantized(weight->type)) return {ne[0], ne[1], ne[2], ne[3]};
+    const int64_t side = std::lround(std::sqrt(static_cast<double>(ne[1])));
+    return {side, side, ne[0], ne[2]};
+}
+
 /// Declares both factors in the layout that the target's layer needs.
 LoraUpdate declare(WeightStore & store, const LoraTarget & update, Tensor target, float strength) {
     const Shape down = store.shape(update.down), up = store.shape(update.up);
     const bool convolution = ggml_n_dims(target) > 2 || (target->ne[0] == 1 && target->ne[1] == 1);
     const int64_t rank = down.empty() ? 0 : down.back();
     const int64_t out = up.empty() ? 0 : up.back();
-    const int64_t rows = convolution ? target->ne[3] : target->ne[1];
-    const int64_t per_row = convolution ? target->ne[0] * target->ne[1] * target->ne[2] : target->ne[0];
+    const Shape kernel = kernel_of(target);
+    const int64_t rows = convolution ? kernel[3] : target->ne[1];
+    const int64_t per_row = convolution ? kernel[0] * kernel[1] * kernel[2] : target->ne[0];
     const bool fits = rank > 0 && element_count(down) == per_row * rank && element_count(up) == rank * out &&
                       update.row >= 0 && update.row <= rows && out <= rows - update.row;
     if (!fits)
@@ -36,7 +47,7 @@ LoraUpdate declare(WeightStore & store, const LoraTarget & update, Tensor target
     LoraUpdate result = {};
     const Weights root = store.root();
     if (convolution) {
-        result.down = root.get(update.down, {target->ne[0], target->ne[1], target->ne[2], rank});
+        result.down = root.get(update.down, {kernel[0], kernel[1], kernel[2], rank});
         result.up = root.get(update.up, {1, 1, rank, out});
     } else {
         result.down = root.get(update.down, {per_row, rank});

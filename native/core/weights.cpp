@@ -38,6 +38,7 @@ struct Row {
     Shape shape;                // of the whole tensor
     std::vector<Piece> pieces;  // its bytes, one place behind the other
     bool composed;
+    bool taps_first;
     Tensor declared = nullptr;
 };
 
@@ -46,6 +47,17 @@ Shape without_ones(const Shape & shape) {
     Shape result;
     std::copy_if(shape.begin(), shape.end(), std::back_inserter(result), [](int64_t n) { return n != 1; });
     return result;
+}
+
+/// The shape as it lies in the file.
+Shape stored_shape(const TensorEntry & entry) {
+    if (!entry.taps_first) return entry.shape;
+    int64_t taps;
+    if (entry.shape.size() != 4 || __builtin_mul_overflow(entry.shape[0], entry.shape[1], &taps))
+        fail(ErrorCode::WeightsInvalid,
+             "Tensor \"%.200s\" with the shape %s can't be a convolution's kernel.", entry.name.c_str(),
+             to_string(entry.shape).c_str());
+    return {entry.shape[2], taps, entry.shape[3]};
 }
 
 /// The row's size in bytes; every product is checked before it is taken.
@@ -63,7 +75,7 @@ uint64_t checked_bytes(const TensorEntry & entry, const StorageType & storage) {
             fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large: %s.", name,
                  to_string(entry.shape).c_str());
     }
-    const uint64_t row = entry.shape.empty() ? 1 : static_cast<uint64_t>(entry.shape.front());
+    const uint64_t row = entry.shape.empty() ? 1 : static_cast<uint64_t>(stored_shape(entry).front());
     if (row % storage.block_values != 0)
         fail(ErrorCode::WeightsInvalid,
              "Tensor \"%.200s\" of type %s has rows of %llu values, which are not whole blocks of %llu.",
@@ -175,8 +187,15 @@ WeightStore::WeightStore(Device & device, WeightTable table) : impl_(std::make_u
         if (entry.scale != 1 && (!std::isfinite(entry.scale) || storage.block_values > 1))
             fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" of type %s has the scale %g.", name,
                  entry.type.c_str(), static_cast<double>(entry.scale));
-        const Row row = {
-            storage, entry.shape, {{entry.file, entry.offset, bytes, entry.scale}}, entry.first_row >= 0};
+        if (entry.taps_first && storage.block_values == 1)
+            fail(ErrorCode::WeightsInvalid,
+                 "Tensor \"%.200s\" of type %s is said to have its taps first; only quantised kernels have.",
+                 name, entry.type.c_str());
+        const Row row = {storage,
+                         stored_shape(entry),
+                         {{entry.file, entry.offset, bytes, entry.scale}},
+                         entry.first_row >= 0,
+                         entry.taps_first};
         const auto [place, is_new] = impl_->rows.emplace(entry.name, row);
         if (is_new && entry.first_row <= 0) continue;
         if (is_new || !row.composed || !place->second.composed)
@@ -354,6 +373,11 @@ Weights Weights::operator/(const std::string & part) const {
 
 bool Weights::has(const std::string & name) const {
     return store_->impl_->rows.count((*this / name).prefix_) != 0;
+}
+
+bool Weights::taps_first(const std::string & name) const {
+    const auto found = store_->impl_->rows.find((*this / name).prefix_);
+    return found != store_->impl_->rows.end() && found->second.taps_first;
 }
 
 Tensor Weights::find(const std::string & name, const Shape & shape) const {

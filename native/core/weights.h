@@ -28,6 +28,7 @@ struct TensorEntry {
     float scale = 1;  // every value is multiplied by this (scaled FP8); floating-point types only
     int64_t first_row =
         -1;  // from 0 on: entries of one name make up one tensor, and this one's rows begin here
+    bool taps_first = false;  // a kernel [kw, kh, in, out] that lies as [in, kw·kh, out]
 };
 
 struct WeightTable {
@@ -50,6 +51,8 @@ public:
 
     /// True when the table has `name` here (a full leaf such as "weight").
     bool has(const std::string & name) const;
+    /// True when the table has `name` here as a kernel with its channels fastest: [in, kw·kh, out].
+    bool taps_first(const std::string & name) const;
 
     /// Declares a tensor of exactly this shape. Throws WEIGHTS_INVALID naming tensor, expected and found
     /// shape. One-dimensional tensors (biases, norms, statistics) are always F32: converted on load where the

@@ -26,8 +26,8 @@ const char * name();
 /// y[out, n, …] = weight[in, out] · x[in, n, …] + bias[out] (bias may be nullptr, F32).
 Tensor linear(ggml_context * graph, const Env & env, Tensor weight, Tensor x, Tensor bias);
 
-/// 2-D convolution, x [W, H, in, N], weight [kw, kh, in, out] or, for square kernels of any storage, its rows
-/// flattened to [in·kh·kw, out]; bias [out] or nullptr; zero padding on each side.
+/// 2-D convolution, x [W, H, in, N], weight [kw, kh, in, out] or, quantised, [in, k·k, out] of a square
+/// kernel (each tap's channels together); bias [out] or nullptr; zero padding on each side.
 struct ConvParams {
     int stride = 1;
     int pad_left = 1, pad_right = 1, pad_top = 1, pad_bottom = 1;

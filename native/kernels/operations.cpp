@@ -229,14 +229,14 @@ Tensor linear(ggml_context * graph, const Env & env, Tensor weight, Tensor x, Te
 Tensor conv2d(ggml_context * graph, const Env & env, Tensor weight, Tensor x, Tensor bias,
               const ConvParams & params) {
     int64_t kernel_w = weight->ne[0], kernel_h = weight->ne[1], out = weight->ne[3];
-    if (weight->ne[2] == 1 &&
-        weight->ne[3] == 1) {  // [in·kh·kw, out]: square kernels, as quantised files hold them
-        kernel_w = kernel_h = std::lround(std::sqrt(static_cast<double>(weight->ne[0] / x->ne[2])));
-        out = weight->ne[1];
+    if (ggml_is_quantized(weight->type)) {
+        GGML_ASSERT(weight->ne[0] == x->ne[2] && weight->ne[3] == 1);
+        kernel_w = kernel_h = std::lround(std::sqrt(static_cast<double>(weight->ne[1])));
+        out = weight->ne[2];
     }
     const int64_t columns = x->ne[2] * kernel_w * kernel_h;
     GGML_ASSERT(columns * out == ggml_nelements(weight));
-    check_weight(weight, columns);
+    check_weight(weight, weight->ne[0]);
     check_activation(x);
     check_vector(bias, out);
     const int64_t scale = params.upsample2 ? 2 : 1;

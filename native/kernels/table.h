@@ -32,7 +32,7 @@ struct LinearArgs {
 };
 
 struct ConvArgs {
-    WeightView weight;                 // [out, in·kh·kw]
+    WeightView weight;                 // [out, in·kh·kw], quantised [out, kh·kw·in]
     const float * x;                   // [batch, in, height, width]
     const float * bias;                // [out] or nullptr
     float * y;                         // [batch, out, out_height, out_width]

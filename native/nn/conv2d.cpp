@@ -6,8 +6,13 @@
 
 namespace imageforge {
 
+static Shape kernel_shape(const Weights & w, int64_t kernel, int64_t in, int64_t out) {
+    if (w.taps_first("weight")) return {in, kernel * kernel, out};
+    return {kernel, kernel, in, out};
+}
+
 Conv2d::Conv2d(Weights w, int64_t in, int64_t out, Options options)
-    : weight(w.get("weight", {options.kernel, options.kernel, in, out})),
+    : weight(w.get("weight", kernel_shape(w, options.kernel, in, out))),
       bias(options.with_bias ? w.get("bias", {out}) : nullptr),
       options(options) {}
 
@@ -20,8 +25,15 @@ static Tensor convolve_with_ggml(const Ctx & ctx, Tensor weight, Tensor x, const
         x = ggml_pad_ext(g, x, o.pad_before, o.pad_after, o.pad_before, o.pad_after, 0, 0, 0, 0);
         pad = 0;
     }
-    if (weight->type != GGML_TYPE_F16 && weight->type != GGML_TYPE_F32)
+    if (weight->type != GGML_TYPE_F16 && weight->type != GGML_TYPE_F32) {
+        const bool taps_first = ggml_is_quantized(weight->type);
         weight = ggml_cast(g, weight, GGML_TYPE_F32);
+        if (taps_first) {
+            const int64_t in = weight->ne[0], out = weight->ne[2];
+            weight = ggml_reshape_4d(g, ggml_cont(g, ggml_permute(g, weight, 1, 0, 2, 3)), o.kernel, o.kernel,
+                                     in, out);
+        }
+    }
     if (ctx.cpu) return ggml_conv_2d_direct(g, weight, x, o.stride, o.stride, pad, pad, 1, 1);
     return ggml_conv_2d(g, weight, x, o.stride, o.stride, pad, pad, 1, 1);
 }

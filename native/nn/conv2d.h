@@ -17,7 +17,7 @@ struct Conv2d {
     };
     static Options pointwise() { return {1, 1, 0, 0, false, true}; }
 
-    Tensor weight;  // [kernel, kernel, in, out]
+    Tensor weight;  // [kernel, kernel, in, out], or where the file has it so [in, kernel · kernel, out]
     Tensor bias;    // [out], nullptr without one
     Options options;
 

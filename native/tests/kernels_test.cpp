@@ -99,21 +99,33 @@ std::vector<double> conv_reference(const ConvCase & c, const std::vector<float> 
     return y;
 }
 
+/// [out][tap][in], as quantised kernels lie, to [out][in][tap].
+std::vector<float> taps_fastest(const std::vector<float> & values, const ConvCase & c) {
+    const int64_t taps = c.kernel * c.kernel;
+    std::vector<float> result(values.size());
+    for (int64_t o = 0; o < c.out; o++)
+        for (int64_t t = 0; t < taps; t++)
+            for (int64_t i = 0; i < c.in; i++)
+                result[(o * c.in + i) * taps + t] = values[(o * taps + t) * c.in + i];
+    return result;
+}
+
 void test_conv(ggml_type type, const ConvCase & c, bool with_bias) {
     Context context(64u << 20);
-    ggml_tensor * w = ggml_is_quantized(type)
-                          ? make(context, type, {c.in * c.kernel * c.kernel, c.out}, random_source)
-                          : make(context, type, {c.kernel, c.kernel, c.in, c.out}, random_source);
+    const bool quantised = ggml_is_quantized(type);
+    ggml_tensor * w = quantised ? make(context, type, {c.in, c.kernel * c.kernel, c.out}, random_source)
+                                : make(context, type, {c.kernel, c.kernel, c.in, c.out}, random_source);
     ggml_tensor * x = make(context, GGML_TYPE_F32, {c.width, c.height, c.in, c.batch}, random_source);
     ggml_tensor * b = with_bias ? make(context, GGML_TYPE_F32, {c.out}, random_source) : nullptr;
+    const std::vector<float> values = values_of(w);
     ggml_tensor * y = kernels::conv2d(context, env, w, x, b, c.params);
     check("conv " + std::string(ggml_type_name(type)) + " k" + std::to_string(c.kernel) + " s" +
               std::to_string(c.params.stride) + (c.params.upsample2 ? " up " : " ") + std::to_string(c.in) +
               "->" + std::to_string(c.out) + " " + std::to_string(c.width) + "x" + std::to_string(c.height) +
               " x " + std::to_string(c.batch),
           y,
-          conv_reference(c, values_of(w), values_of(x), b ? static_cast<float *>(b->data) : nullptr, y->ne[0],
-                         y->ne[1]),
+          conv_reference(c, quantised ? taps_fastest(values, c) : values, values_of(x),
+                         b ? static_cast<float *>(b->data) : nullptr, y->ne[0], y->ne[1]),
           tolerance_of(type));
 }
 
@@ -280,9 +292,10 @@ void test_abort_latency() {
 }
 
 /// An image gives the same bits by itself and as part of a batch, on any number of threads.
-void test_batch_invariance(int64_t side, int64_t in, int64_t out) {
+void test_batch_invariance(ggml_type type, int64_t side, int64_t in, int64_t out) {
     Context context(64u << 20);
-    ggml_tensor * w = make(context, GGML_TYPE_F16, {3, 3, in, out}, random_source);
+    ggml_tensor * w = ggml_is_quantized(type) ? make(context, type, {in, 9, out}, random_source)
+                                              : make(context, type, {3, 3, in, out}, random_source);
     ggml_tensor * both = make(context, GGML_TYPE_F32, {side, side, in, 2}, random_source);
     ggml_tensor * second =
         ggml_view_4d(context, both, side, side, in, 1, both->nb[1], both->nb[2], both->nb[3], both->nb[3]);
@@ -294,8 +307,8 @@ void test_batch_invariance(int64_t side, int64_t in, int64_t out) {
     if (std::memcmp(static_cast<char *>(together->data) + together->nb[3], alone->data, ggml_nbytes(alone)) !=
         0) {
         failures++;
-        std::printf("FAILED: conv %d->%d %d^2 differs alone and in a batch\n", static_cast<int>(in),
-                    static_cast<int>(out), static_cast<int>(side));
+        std::printf("FAILED: conv %s %d->%d %d^2 differs alone and in a batch\n", ggml_type_name(type),
+                    static_cast<int>(in), static_cast<int>(out), static_cast<int>(side));
     }
 }
 
@@ -329,6 +342,8 @@ int main() {
         const bool q = ggml_is_quantized(type);
         for (const kernels::ConvParams & params : {same, none, down, vae_down, up}) {
             test_conv(type, {16, 16, q ? 256 : 64, 48, 1, 3, params}, true);
+            if (q) test_conv(type, {8, 8, 768, 270, 2, 3, params}, true);
+            if (type == GGML_TYPE_Q8_0) test_conv(type, {5, 3, 96, 7, 3, 3, params}, false);
             test_conv(type, {23, 17, q ? 256 : 37, 29, 2, 3, params}, true);
             if (!q) test_conv(type, {64, 40, 20, 33, 1, 3, params}, false);
             if (!q) test_conv(type, {9, 6, 4, 70, 2, 3, params}, true);
@@ -361,7 +376,8 @@ int main() {
     }
     test_abort();
     test_abort_latency();
-    for (int64_t side : {4, 8, 12, 16, 33, 64}) test_batch_invariance(side, 352, 40);
+    for (ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0})
+        for (int64_t side : {4, 8, 12, 16, 33, 64}) test_batch_invariance(type, side, 352, 40);
     std::printf(
         "%d checks, %d failed; largest error in F32 %.2g, with 8-bit activations %.2g; scratch %.1f MiB\n",
         checks, failures, worst_f32, worst_quantised, kernels::scratch_bytes() / 1048576.0);

@@ -116,7 +116,7 @@ void conv(ggml_type type, int64_t side, int64_t in, int64_t out, int kernel = 3,
     if (skipped(name)) return;
     Context context((side * side * (in + out) * batch + in * out * kernel * kernel) * 5);
     ggml_tensor * w = ggml_is_quantized(type)
-                          ? make(context, type, {in * kernel * kernel, out}, random_source)
+                          ? make(context, type, {in, kernel * kernel, out}, random_source)
                           : make(context, type, {kernel, kernel, in, out}, random_source);
     ggml_tensor * x = make(context, GGML_TYPE_F32, {side, side, in, batch}, random_source);
     ggml_tensor * b = make(context, GGML_TYPE_F32, {out}, random_source);

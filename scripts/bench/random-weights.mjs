@@ -1,6 +1,6 @@
 // Writes full-size models with random weights as GGUF, for the benchmark: the values don't matter for speed, but they
-// are scaled so that activations stay finite. Quantised types apply to the matrices, and to convolutions only where the
-// type's block divides a kernel row; the rest stays F16 as published files have it.
+// are scaled so that activations stay finite. Quantised types apply where `imageforge convert` applies them: to the
+// matrices, and as Q8_0 to a UNet's kernels, whose channels then lie together; the rest stays F16.
 import { access, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { listKlein4b, listSchnell } from './flux-layout.mjs';
@@ -57,7 +57,8 @@ export async function makeParts(name, type) {
   for (const [part, description] of Object.entries(models[name].parts)) {
     const owner = description.of ?? name;
     const { list, tokenizer, type: own = type } = models[owner].parts[part];
-    const file = path.join(folder, `${owner}${part === 'model' ? '' : `-${part}`}-${own}.gguf`);
+    const form = own !== 'f16' && owner.startsWith('sd') ? `${own}-kernels` : own;
+    const file = path.join(folder, `${owner}${part === 'model' ? '' : `-${part}`}-${form}.gguf`);
     files[part] = file;
     if (await exists(file)) continue;
     process.stderr.write(`writing ${path.basename(file)} …\n`);
@@ -72,22 +73,28 @@ export async function makeParts(name, type) {
 
 async function writeRandomWeights(file, title, entries, type) {
   const { writeGguf } = await import('../../dist/weights/write-gguf.js');
+  const { kernelOrderKey, storedKernelShape, tapsFirstOrder } = await import(
+    '../../dist/weights/kernel-order.js'
+  );
   const tensors = entries.map(({ name, shape }) => {
     const own = chooseType(name, shape, type);
     const [values, bytes] = blocks[own];
-    return { name, type: own, shape, bytes: (shape.reduce((a, b) => a * b, 1) / values) * bytes };
+    const stored = values > 1 && shape.length === 4 ? storedKernelShape(shape) : shape;
+    return { name, type: own, shape: stored, bytes: (shape.reduce((a, b) => a * b, 1) / values) * bytes };
   });
   const metadata = new Map([
     ['general.architecture', { type: 'string', value: 'random' }],
     ['general.name', { type: 'string', value: title }],
+    ...(type === 'f16' ? [] : [[kernelOrderKey, { type: 'string', value: tapsFirstOrder }]]),
   ]);
   await writeGguf(file, metadata, tensors, (tensor) => randomWeightStream(tensor));
 }
 
 function chooseType(name, shape, type) {
   if (shape.length === 1) return 'f32';
-  if (type === 'f16' || shape.length !== 2 || /embedding|attention_bias/.test(name)) return 'f16';
-  return shape[1] % 32 === 0 ? type : 'f16';
+  if (type === 'f16' || shape[1] % 32 !== 0 || /embedding|attention_bias/.test(name)) return 'f16';
+  if (shape.length === 2) return type;
+  return name.startsWith('model.diffusion_model.') ? 'q8_0' : 'f16';
 }
 
 async function makeQwenTokenizer() {

@@ -97,7 +97,7 @@ const fileTypes: Record<string, number> = {
 const longestText = 4096;
 /** Keys of the source that aren't true of the result. */
 const ownKeys =
-  /^(general\.(alignment|file_type|quantization_version)|comfy\.gguf\.orig_shape\..*|imageforge\.source\..*|split\..*|format)$/;
+  /^(general\.(alignment|file_type|quantization_version)|comfy\.gguf\.orig_shape\..*|imageforge\.(source\..*|kernel_order)|split\..*|format)$/;
 
 function describe(source: Source, networks: readonly FoundNetwork[], type: string): Map<string, GgufValue> {
   const denoiser = findDenoiser(networks);

@@ -11,6 +11,8 @@ export interface TensorView {
   type: string;
   /** PyTorch order, slowest dimension first. */
   shape: number[];
+  /** A quantised kernel [out, in, k, k] whose values lie as [out, k · k, in]. */
+  tapsFirst?: true;
   bytes: number;
   /** Values are to be multiplied by this (scaled FP8). */
   scale?: number;
@@ -22,8 +24,7 @@ export type Tensors = ReadonlyMap<string, TensorView>;
 
 export function viewTensors(file: WeightFile): Map<string, TensorView> {
   const views = new Map<string, TensorView>();
-  for (const { name, type, shape, offset, bytes } of file.tensors.values())
-    views.set(name, { path: file.path, offset, type, shape, bytes });
+  for (const { name, ...place } of file.tensors.values()) views.set(name, { path: file.path, ...place });
   return views;
 }
 
@@ -115,7 +116,7 @@ export function toWeights(tensors: Tensors): Weights {
   const files: string[] = [];
   const numbers = new Map<string, number>();
   const entries: TensorEntry[] = [];
-  const add = (name: string, { path, offset, type, shape, scale }: TensorView, row?: number) => {
+  const add = (name: string, { path, offset, type, shape, tapsFirst, scale }: TensorView, row?: number) => {
     let file = numbers.get(path);
     if (file === undefined) {
       file = files.push(path) - 1;
@@ -127,6 +128,7 @@ export function toWeights(tensors: Tensors): Weights {
       offset,
       type,
       shape,
+      ...(tapsFirst && { tapsFirst }),
       ...(scale !== undefined && { scale }),
       ...(row !== undefined && { row }),
     });

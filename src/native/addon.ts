@@ -46,6 +46,8 @@ export interface TensorEntry {
   offset: number;
   type: string;
   shape: number[];
+  /** A quantised kernel [out, in, k, k] whose values lie as [out, k · k, in]. */
+  tapsFirst?: true;
   /** Every value is multiplied by this when it is loaded (scaled FP8). */
   scale?: number;
   /** Entries of one name with `row` make up one tensor (q, k and v of a fused matrix): its first row that this one fills. */

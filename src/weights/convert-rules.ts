@@ -4,13 +4,15 @@
 //   3. one dimension (biases, norms): f32; they are small and added in F32;
 //   4. what every pixel or token goes through once, the whole autoencoder, and tensors of fewer than 1024 values:
 //      f16, since errors there cost more than the bytes are worth;
-//   5. token tables: q8_0 at the smallest, which every backend looks rows up in;
+//   5. token tables: q8_0 at the smallest, which every backend looks rows up in; and convolution kernels, of which a
+//      UNet has few enough that smaller types would save little and cost more;
 //   6. all others: the type that was asked for. Where a row isn't a whole number of its blocks, the nearest type of
-//      at least its precision whose blocks fit, else f16: convolution kernels have rows of 1 or 3 values.
+//      at least its precision whose blocks fit, else f16. A square kernel's rows are its channels: kernel-order.ts.
 // Asking for f32, f16 or bf16 gives just that, but for the types of rule 3.
 import { ImageForgeError } from '../shared/errors.js';
 import { floatTypes } from './decode-floats.js';
-import { tensorTypes } from './tensor-types.js';
+import { isKernel } from './kernel-order.js';
+import { blockOf } from './tensor-types.js';
 
 /** Types that a conversion may be asked for: those that need no importance matrix. */
 export const convertTypes: readonly string[] = [
@@ -114,7 +116,7 @@ function chooseByDefault(name: string, shape: readonly number[], wanted: string)
   if (isVector(shape)) return 'f32';
   if (blockOf(wanted) === 1) return wanted;
   if (isKept(name, shape)) return 'f16';
-  return fitType(tokenTable.test(name) ? 'q8_0' : wanted, shape);
+  return fitType(tokenTable.test(name) || shape.length === 4 ? 'q8_0' : wanted, shape);
 }
 
 /** Next types to try, where rows aren't whole blocks of 256. */
@@ -128,14 +130,10 @@ const fallbacks: Record<string, string> = {
 };
 
 function fitType(type: string, shape: readonly number[]): string {
-  const row = shape.at(-1) ?? 1;
+  const row = (isKernel(shape) ? shape[1] : shape.at(-1)) ?? 1;
   for (let candidate: string | undefined = type; candidate !== undefined; candidate = fallbacks[candidate])
     if (row % blockOf(candidate) === 0) return candidate;
   return 'f16';
-}
-
-function blockOf(type: string): number {
-  return tensorTypes.get(type)!.block;
 }
 
 function isVector(shape: readonly number[]): boolean {
@@ -156,6 +154,7 @@ const kept: readonly RegExp[] = [
   // autoencoders, inside of a checkpoint and alone
   /(^|\.)(first_stage_model|vae)\./,
   /^(encoder|decoder)\.(mid|down|up|mid_block|down_blocks|up_blocks)\./,
+  /^(encoder|decoder)\.(layers\.)?\d+\./,
 ];
 
 function isKept(name: string, shape: readonly number[]): boolean {

@@ -9,7 +9,8 @@ import { unreadable } from './byte-reader.js';
 import { countElements, invalid } from './check-tensors.js';
 import { chooseType, type StoredTensor, type TensorRule } from './convert-rules.js';
 import { decodeFloats, floatTypes } from './decode-floats.js';
-import { sizeInBytes, tensorTypes } from './tensor-types.js';
+import { isKernel, kernelOrderKey, putTapsFirst, storedKernelShape, tapsFirstOrder } from './kernel-order.js';
+import { blockOf, sizeInBytes, tensorTypes } from './tensor-types.js';
 import { type GgufTensor, type GgufValue, writeGguf } from './write-gguf.js';
 
 /** A tensor and where it lies. */
@@ -70,6 +71,7 @@ export async function convertWeights(options: ConvertOptions): Promise<ConvertRe
     ...options.metadata,
     ['imageforge.source.file', text(files.map((file) => path.basename(file)).join(','))],
     ['imageforge.source.sha256', text(sha256.join(','))],
+    ...(planned.tapsFirst ? [[kernelOrderKey, text(tapsFirstOrder)]] : []),
   ] as [string, GgufValue][]);
   const total = [...planned.sources.values()].reduce((sum, source) => sum + source.bytes, 0);
   const readers = new Readers(total, options);
@@ -94,6 +96,8 @@ interface Planned {
   targets: GgufTensor[];
   sources: Map<string, SourceTensor>;
   leftOut: string[];
+  /** Some kernel is quantised. */
+  tapsFirst: boolean;
 }
 
 function planTensors({ tensors, type, rules = [] }: ConvertOptions): Planned {
@@ -103,7 +107,7 @@ function planTensors({ tensors, type, rules = [] }: ConvertOptions): Planned {
       hint: `The first name of the file is ${tensors[0]?.name}.`,
     });
   }
-  const planned: Planned = { targets: [], sources: new Map(), leftOut: [] };
+  const planned: Planned = { targets: [], sources: new Map(), leftOut: [], tapsFirst: false };
   for (const tensor of tensors) {
     const { name, shape } = tensor;
     const chosen = chooseType(tensor, type, rules);
@@ -116,8 +120,11 @@ function planTensors({ tensors, type, rules = [] }: ConvertOptions): Planned {
         tensor.path,
         `tensor ${name} has the shape [${shape}]; GGUF allows ${maxDimensions} dimensions`,
       );
-    const size = sizeInBytes(tensorTypes.get(chosen)!, countElements(shape)!, shape.at(-1) ?? 1)!;
-    planned.targets.push({ name, type: chosen, shape: shape.length > 0 ? shape : [1], bytes: size });
+    const kernel = isKernel(shape) && blockOf(chosen) > 1;
+    if (kernel) planned.tapsFirst = true;
+    const stored = kernel ? storedKernelShape(shape) : shape;
+    const size = sizeInBytes(tensorTypes.get(chosen)!, countElements(shape)!, stored.at(-1) ?? 1)!;
+    planned.targets.push({ name, type: chosen, shape: stored.length > 0 ? stored : [1], bytes: size });
     planned.sources.set(name, tensor);
   }
   if (planned.targets.length === 0)
@@ -134,7 +141,10 @@ async function* convertTensor(
   type: string,
   readers: Readers,
 ): AsyncGenerator<Uint8Array> {
-  const columns = source.shape.at(-1) ?? 1;
+  const kernel = isKernel(source.shape) && blockOf(type) > 1;
+  const [, channels = 1, ...sides] = source.shape;
+  const taps = countElements(sides)!;
+  const columns = kernel ? channels * taps : (source.shape.at(-1) ?? 1);
   const rows = (countElements(source.shape) ?? 0) / columns;
   const rowBytes = source.bytes / rows;
   const step = Math.max(1, Math.floor(chunkValues / columns));
@@ -143,7 +153,12 @@ async function* convertTensor(
     const count = Math.min(step, rows - row);
     const bytes = await readers.read(source.path, source.offset + row * rowBytes, count * rowBytes);
     if (copied || !floatTypes.has(source.type)) yield bytes;
-    else yield encode(source, type, decodeFloats(source.type, bytes, source.scale), columns);
+    else {
+      const values = decodeFloats(source.type, bytes, source.scale);
+      yield kernel
+        ? encode(source, type, putTapsFirst(values, channels, taps), channels)
+        : encode(source, type, values, columns);
+    }
   }
 }
 

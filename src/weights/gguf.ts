@@ -10,6 +10,7 @@ import {
   maxNameBytes,
   maxTensors,
 } from './check-tensors.js';
+import { hasTapsFirst, restoreKernel } from './kernel-order.js';
 import { Metadata } from './metadata.js';
 import { ggmlTypeNames, removedGgmlTypes } from './tensor-types.js';
 import type { MetadataValue, TensorInfo, WeightFile } from './types.js';
@@ -74,6 +75,7 @@ export function readGguf(reader: ByteReader): WeightFile {
   }
   const alignment = findAlignment(path, metadata);
   const start = Math.ceil(reader.position / alignment) * alignment;
+  const tapsFirst = hasTapsFirst(path, metadata);
   for (const tensor of tensors.values()) {
     if (tensor.offset % alignment !== 0)
       throw invalid(
@@ -82,6 +84,7 @@ export function readGguf(reader: ByteReader): WeightFile {
       );
     tensor.offset += start;
     restoreShape(path, tensor, metadata);
+    if (tapsFirst) restoreKernel(tensor);
   }
   checkPlaces(path, size, tensors.values());
   return { path, format: 'gguf', size, tensors, metadata };

@@ -56,6 +56,11 @@ export const tensorTypes: ReadonlyMap<string, TensorType> = new Map(
   }).map(([name, [block, bytes]]) => [name, { block: block!, bytes: bytes! }]),
 );
 
+/** Elements of a type's block; 1 where it isn't quantised. */
+export function blockOf(type: string): number {
+  return tensorTypes.get(type)!.block;
+}
+
 /** By the number that GGUF stores (enum ggml_type). */
 export const ggmlTypeNames: ReadonlyMap<number, string> = new Map([
   [0, 'f32'],

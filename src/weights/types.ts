@@ -6,6 +6,8 @@ export interface TensorInfo {
   type: string;
   /** PyTorch order, slowest dimension first. */
   shape: number[];
+  /** A quantised kernel [out, in, k, k] whose values lie as [out, k · k, in]: see kernel-order.ts. */
+  tapsFirst?: true;
   /** Bytes from the start of the file. */
   offset: number;
   bytes: number;

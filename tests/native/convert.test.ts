@@ -72,6 +72,35 @@ describe('values', () => {
     }
   });
 
+  it('of kernels are quantised along their channels, and the file says so', async () => {
+    const [out, channels, taps] = [70, 96, 9];
+    const values = randomFloats(out * channels * taps);
+    const source = write('blocks.0.conv.weight', 'f32', [out, channels, 3, 3], values);
+    const output = newPath();
+    await convertWeights({ tensors: [source], output, type: 'q8_0', metadata: new Map() });
+    const ordered = Float32Array.from({ length: values.length }, (_, i) => {
+      const [row, tap, channel] = [
+        Math.floor(i / (taps * channels)),
+        Math.floor(i / channels) % taps,
+        i % channels,
+      ];
+      return values[(row * channels + channel) * taps + tap]!;
+    });
+    const blocks = quantize('q8_0', ordered, channels);
+    expect((await readTensors(output)).get(source.name)!.bytes.equals(blocks)).toBe(true);
+    const file = await readWeightFile(output);
+    expect(file.metadata.get('imageforge.kernel_order')).toBe('out,taps,in');
+    expect(file.tensors.get(source.name)).toMatchObject({ shape: source.shape, tapsFirst: true });
+
+    // what is stored so already is copied
+    const { tensors } = file;
+    const copy = newPath();
+    const again = { ...tensors.get(source.name)!, path: output };
+    await convertWeights({ tensors: [again], output: copy, type: 'q8_0', metadata: new Map() });
+    expect((await readTensors(copy)).get(source.name)!.bytes.equals(blocks)).toBe(true);
+    expect((await readWeightFile(copy)).tensors.get(source.name)!.shape).toEqual(source.shape);
+  });
+
   it('become the q8_0 blocks of the gguf package', async () => {
     const file = resolve(import.meta.dirname, '../fixtures/q8_0/blocks.json');
     const { shape, values, q8_0 } = JSON.parse(readFileSync(file, 'utf8'));

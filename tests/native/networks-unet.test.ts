@@ -1,7 +1,12 @@
 // The UNet against its golden cases: SD 1.x, inpainting, quantised, SD 2.x, SDXL, and with a LoRA.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { convertModel } from '../../src/families/convert-model.js';
 import type { ConditioningInputs, Denoiser, Tensor } from '../../src/native/addon.js';
 import type { UnetConfig } from '../../src/native/configs.js';
+import { readTensorRule } from '../../src/weights/convert-rules.js';
 import {
   assertClose,
   element,
@@ -136,6 +141,42 @@ function splitChannels(tensor: GoldenTensor, first: number): [Tensor, Tensor | u
     { data: tensor.data.slice(first * height * width), shape: [channels - first, height, width] },
   ];
 }
+
+const quantised = goldenCase('quant-unet-sd1');
+const full = goldenCase('unet-sd1');
+test.skipIf(!quantised.present || !full.present)(
+  `kernels of 8 bits give what F32 operations give, within what 8-bit activations may cost ${full.reason}`,
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'imageforge-unet-'));
+    try {
+      const output = join(folder, 'unet.gguf');
+      await convertModel({
+        input: full.path('../e2e-sd1/model.safetensors'),
+        output,
+        type: 'f16',
+        rules: [readTensorRule('diffusion_model.*(in_layers|out_layers|op|conv|proj_in|proj_out|skip)=q8_0')],
+      });
+      const weights = await weightsFrom(output, 'model.diffusion_model.');
+      expect(weights.tensors.filter(({ tapsFirst }) => tapsFirst).length).toBeGreaterThan(40);
+      const inputs = full.tensors('inputs.safetensors');
+      const predict = async (chosen: (typeof operations)[number]): Promise<Float32Array> => {
+        let found!: Float32Array;
+        await withEngine(chosen, async (engine) => {
+          const unet = await engine.loadDenoiser('unet', sd1, weights);
+          const conditioning = await unet.condition({ context: element(inputs.get('b1.context')!, 0) });
+          const [prediction] = await unet.predict(element(inputs.get('b1.x')!, 0), 500, [conditioning]);
+          found = prediction!.data;
+        });
+        return found;
+      };
+      const [ours, ggml] = [await predict(operations[0]!), await predict(operations[1]!)];
+      assertClose(ours, ggml, toleranceOf(quantised, 'mixed.out', 'f16_gemm'));
+      expect(ours).not.toEqual(ggml);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+);
 
 const base = goldenCase('unet-sd1');
 describe.skipIf(!base.present)(`the UNet's inputs ${base.reason}`, () => {

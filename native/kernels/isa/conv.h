@@ -26,12 +26,8 @@ inline void copy_pixels(const ConvArgs & args, const float * row, int64_t x, int
     for (int i = 0; i < n; i++, x += args.stride) to[i] = x >= 0 && x < width ? row[x >> shift] : 0.0f;
 }
 
-/// Panel of B: output pixels [pixel, pixel + count), inner indices [k0, k0 + kc) counted as (channel, ky,
-/// kx).
-inline void pack_patches(const ConvArgs & args, const float * image, int64_t pixel, int64_t count,
-                         int vectors, int64_t k0, int64_t kc, float * to) {
-    const int width = vectors * L;
-    PixelRun runs[NR];
+/// The runs that output pixels [pixel, pixel + count) fall into; returns how many there are.
+inline int find_runs(const ConvArgs & args, int64_t pixel, int64_t count, PixelRun * runs) {
     int run_count = 0;
     for (int at = 0; at < count;) {
         const int64_t y = (pixel + at) / args.out_width, x = (pixel + at) % args.out_width;
@@ -39,40 +35,64 @@ inline void pack_patches(const ConvArgs & args, const float * image, int64_t pix
         runs[run_count++] = {at, length, y * args.stride - args.pad_top, x * args.stride - args.pad_left};
         at += length;
     }
+    return run_count;
+}
+
+/// to[0, count) = what the runs' pixels read of one input plane through the tap (ky, kx).
+inline void copy_runs(const ConvArgs & args, const PixelRun * runs, int run_count, const float * plane,
+                      int ky, int kx, float * to) {
     const int shift = args.upsample2 ? 1 : 0;
-    const int taps = args.kernel_w * args.kernel_h;
-    int64_t channel = k0 / taps;
-    int ky = static_cast<int>(k0 % taps) / args.kernel_w, kx = static_cast<int>(k0 % taps) % args.kernel_w;
-    for (int64_t k = 0; k < kc; k++, to += width) {
-        const float * plane = image + channel * args.width * args.height;
-        for (int i = 0; i < run_count; i++) {
-            const PixelRun & run = runs[i];
-            const int64_t y = run.y + ky;
-            if (y < 0 || y >= args.height << shift) {
-                zero_floats(to + run.at, run.length);
-            } else {
-                copy_pixels(args, plane + (y >> shift) * args.width, run.x + kx, run.length, to + run.at);
-            }
-        }
-        if (count < width) zero_floats(to + count, width - count);
-        if (++kx == args.kernel_w) {
-            kx = 0;
-            if (++ky == args.kernel_h) {
-                ky = 0;
-                channel++;
-            }
+    for (int i = 0; i < run_count; i++) {
+        const PixelRun & run = runs[i];
+        const int64_t y = run.y + ky;
+        if (y < 0 || y >= args.height << shift) {
+            zero_floats(to + run.at, run.length);
+        } else {
+            copy_pixels(args, plane + (y >> shift) * args.width, run.x + kx, run.length, to + run.at);
         }
     }
 }
 
-void conv2d_direct(const ConvArgs & original, Team & team) {
-    ConvArgs args = original;
+/// Quantised kernels lie with their channels fastest: [out][ky][kx][in].
+inline bool channels_fastest(const ConvArgs & args) { return args.weight.block > 1; }
+
+/// Panel of B: output pixels [pixel, pixel + count), inner indices [k0, k0 + kc) in the weights' own order.
+inline void pack_patches(const ConvArgs & args, const float * image, int64_t pixel, int64_t count,
+                         int vectors, int64_t k0, int64_t kc, float * to) {
+    const int width = vectors * L;
+    PixelRun runs[NR];
+    const int run_count = find_runs(args, pixel, count, runs);
+    const int taps = args.kernel_w * args.kernel_h;
+    const bool by_tap = channels_fastest(args);
+    int64_t channel = by_tap ? k0 % args.in : k0 / taps;
+    int tap = static_cast<int>(by_tap ? k0 / args.in : k0 % taps);
+    for (int64_t k = 0; k < kc; k++, to += width) {
+        copy_runs(args, runs, run_count, image + channel * args.width * args.height, tap / args.kernel_w,
+                  tap % args.kernel_w, to);
+        if (count < width) zero_floats(to + count, width - count);
+        if (by_tap && ++channel == args.in) {
+            channel = 0;
+            tap++;
+        } else if (!by_tap && ++tap == taps) {
+            tap = 0;
+            channel++;
+        }
+    }
+}
+
+/// A 1 x 1 convolution in place sees one long run of pixels: rows don't matter.
+inline ConvArgs without_rows(ConvArgs args) {
     if (args.kernel_w == 1 && args.kernel_h == 1 && args.stride == 1 && args.pad_left == 0 &&
         args.pad_top == 0 && !args.upsample2 && args.out_width == args.width &&
         args.out_height == args.height) {
-        args.out_width = args.width = args.width * args.height;  // rows don't matter: one long run of pixels
+        args.out_width = args.width = args.width * args.height;
         args.out_height = args.height = 1;
     }
+    return args;
+}
+
+void conv2d_direct(const ConvArgs & original, Team & team) {
+    const ConvArgs args = without_rows(original);
     const int64_t pixels = args.out_width * args.out_height;
     const Grid grid(args.out, pixels, args.batch, team.size);
     Scratch scratch(GemmBuffers::bytes());

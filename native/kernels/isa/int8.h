@@ -108,7 +108,8 @@ inline void pack_outputs(const WeightView & w, int64_t out, int64_t count, int v
 
 template <int Vectors>
 inline void tile_int8(int64_t blocks, const uint8_t * x, const uint8_t * w, float * c, int64_t c_stride,
-                      int rows, int columns, bool accumulate, const float * bias) {
+                      int rows, int columns, bool accumulate, const float * row_bias,
+                      const float * column_bias) {
     constexpr int width = Vectors * L;
     F acc[int8_rows][Vectors];
 #pragma GCC unroll 4
@@ -154,12 +155,13 @@ inline void tile_int8(int64_t blocks, const uint8_t * x, const uint8_t * w, floa
     for (int r = 0; r < int8_rows; r++) {
         if (r >= rows) break;
         float * to = c + r * c_stride;
+        const F row = row_bias ? set1(row_bias[r]) : zero();
 #pragma GCC unroll 4
         for (int v = 0; v < Vectors; v++) {
             const int n = lesser(L, columns - v * L);
             if (n <= 0) break;
-            F y = acc[r][v];
-            if (bias) y = add(y, load_n(bias + v * L, n));
+            F y = add(acc[r][v], row);
+            if (column_bias) y = add(y, load_n(column_bias + v * L, n));
             if (accumulate) y = add(y, load_n(to + v * L, n));
             store_n(to + v * L, n, y);
         }
@@ -167,7 +169,11 @@ inline void tile_int8(int64_t blocks, const uint8_t * x, const uint8_t * w, floa
 }
 
 using TileInt8 = void (*)(int64_t, const uint8_t *, const uint8_t *, float *, int64_t, int, int, bool,
-                          const float *);
+                          const float *, const float *);
+
+inline TileInt8 tile_int8_of(int vectors) {
+    return vectors == 3 ? tile_int8<3> : vectors == 2 ? tile_int8<2> : tile_int8<1>;
+}
 
 /// Rows [row0, row1) and columns [column0, column1) of the product; `x` holds all quantised tokens.
 inline void linear_int8_item(const LinearArgs & args, const uint8_t * x, int64_t row0, int64_t row1,
@@ -175,14 +181,14 @@ inline void linear_int8_item(const LinearArgs & args, const uint8_t * x, int64_t
     const int64_t in = args.weight.columns, out = args.weight.rows, blocks = in / block_size;
     for (int64_t j = column0; j < column1 && !team.stopped(); j += NR) {
         const int columns = static_cast<int>(lesser<int64_t>(NR, column1 - j)), vectors = vectors_of(columns);
-        const TileInt8 tile = vectors == 3 ? tile_int8<3> : vectors == 2 ? tile_int8<2> : tile_int8<1>;
+        const TileInt8 tile = tile_int8_of(vectors);
         for (int64_t k0 = 0; k0 < in; k0 += int8_kc) {
             const int64_t kc = lesser<int64_t>(int8_kc, in - k0);
             pack_outputs(args.weight, j, columns, vectors, k0, kc, panel);
             for (int64_t i = row0; i < row1; i += int8_rows) {
                 tile(kc / block_size, x + (i / int8_rows * blocks + k0 / block_size) * x_block_bytes, panel,
                      args.y + i * out + j, out, static_cast<int>(lesser<int64_t>(int8_rows, row1 - i)),
-                     columns, k0 > 0, k0 == 0 && args.bias ? args.bias + j : nullptr);
+                     columns, k0 > 0, nullptr, k0 == 0 && args.bias ? args.bias + j : nullptr);
             }
         }
     }

@@ -28,4 +28,14 @@ inline void store_signed(int8_t * p, F v) {
 /// L rounded values in [-127, 127] as activation bytes.
 inline void store_bytes(uint8_t * p, F v) { store_signed((int8_t *)p, v); }
 
+/// Four vectors of rounded values in [-127, 127] as the signed bytes of L quads.
+inline I signed_quads(F a, F b, F c, F d) {
+    const I byte = vdupq_n_s32(0xff);
+    const I ab =
+        vorrq_s32(vandq_s32(vcvtnq_s32_f32(a), byte), vshlq_n_s32(vandq_s32(vcvtnq_s32_f32(b), byte), 8));
+    const I cd = vorrq_s32(vandq_s32(vcvtnq_s32_f32(c), byte), vshlq_n_s32(vcvtnq_s32_f32(d), 8));
+    return vorrq_s32(ab, vshlq_n_s32(cd, 16));
+}
+inline F as_cells(I v) { return vreinterpretq_f32_s32(v); }
+
 }  // namespace

@@ -30,4 +30,15 @@ inline void store_bytes(uint8_t * p, F v) {
     for (int i = 0; i < L; i++) p[i] ^= 0x80;
 }
 
+/// Four vectors of rounded values in [-127, 127] as the signed bytes of L quads.
+inline I signed_quads(F a, F b, F c, F d) {
+    const I byte = _mm256_set1_epi32(0xff);
+    const I ab = _mm256_or_si256(_mm256_and_si256(_mm256_cvtps_epi32(a), byte),
+                                 _mm256_slli_epi32(_mm256_and_si256(_mm256_cvtps_epi32(b), byte), 8));
+    const I cd = _mm256_or_si256(_mm256_and_si256(_mm256_cvtps_epi32(c), byte),
+                                 _mm256_slli_epi32(_mm256_cvtps_epi32(d), 8));
+    return _mm256_or_si256(ab, _mm256_slli_epi32(cd, 16));
+}
+inline F as_cells(I v) { return _mm256_castsi256_ps(v); }
+
 }  // namespace

@@ -24,7 +24,17 @@ inline void store_bytes(uint8_t * p, F v) {
     const __m512i q = _mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(x_offset));
     _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(q));
 }
-/// The same as signed bytes, for weights.
+/// Four vectors of rounded values in [-127, 127] as the signed bytes of L quads.
+inline I signed_quads(F a, F b, F c, F d) {
+    const I byte = _mm512_set1_epi32(0xff);
+    const I ab = _mm512_or_si512(_mm512_and_si512(_mm512_cvtps_epi32(a), byte),
+                                 _mm512_slli_epi32(_mm512_and_si512(_mm512_cvtps_epi32(b), byte), 8));
+    const I cd = _mm512_or_si512(_mm512_and_si512(_mm512_cvtps_epi32(c), byte),
+                                 _mm512_slli_epi32(_mm512_cvtps_epi32(d), 8));
+    return _mm512_or_si512(ab, _mm512_slli_epi32(cd, 16));
+}
+inline F as_cells(I v) { return _mm512_castsi512_ps(v); }
+/// L rounded values in [-127, 127] as signed bytes.
 inline void store_signed(int8_t * p, F v) {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
 }

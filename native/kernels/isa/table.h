@@ -11,6 +11,9 @@
 #include "int8.h"
 #endif
 #include "conv.h"
+#ifdef IMAGEFORGE_INT8
+#include "conv_int8.h"
+#endif
 #include "winograd.h"
 #include "attention.h"
 #include "norms.h"

@@ -9,6 +9,11 @@ interface ConvertFlags {
   json?: true;
 }
 
+const kernelNote = `
+Quantised types reach convolutions too, as q8_0 at the smallest, with each tap's channels together (the file's key
+imageforge.kernel_order says so). Other programs refuse such kernels by their shape; for them keep a UNet's in f16:
+  --tensor-type '(in_layers|out_layers|skip_connection|op|conv|proj_in|proj_out)\\..*=f16'`;
+
 export function addConvert(program: Command): void {
   program
     .command('convert <in> <out>')
@@ -22,6 +27,7 @@ export function addConvert(program: Command): void {
     .option('--force', 'replace an existing file')
     .option('--json', 'print one JSON document instead of the path')
     .option('-q, --quiet', 'no progress')
+    .addHelpText('after', kernelNote)
     .action(async (input: string, output: string, flags: ConvertFlags) => {
       const { runConvert } = await import('../run-convert.js');
       const { type, tensorType = [], force, quiet, json } = flags;

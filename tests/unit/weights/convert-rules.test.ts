@@ -16,13 +16,26 @@ it('takes the asked type for matrices, the nearest one where blocks do not fit',
   expect(choose(matrix, [320, 320], 'bf16')).toBe('bf16');
 });
 
-it('keeps vectors, kernels, small tensors, first and last layers, autoencoders', () => {
+it('stores kernels in 8 bits at the smallest, where their channels fill blocks', () => {
+  const kernel = 'model.diffusion_model.input_blocks.1.0.in_layers.2.weight';
+  for (const type of ['q8_0', 'q4_0', 'q4_k']) {
+    expect(choose(kernel, [320, 320, 3, 3], type)).toBe('q8_0');
+    expect(choose(kernel, [320, 320, 1, 1], type)).toBe('q8_0');
+  }
+  expect(choose(kernel, [320, 100, 3, 3], 'q8_0')).toBe('f16');
+  expect(choose(kernel, [320, 320, 3, 1], 'q8_0')).toBe('f16');
+  expect(choose(kernel, [320, 320, 3, 3], 'bf16')).toBe('bf16');
+  expect(choose(kernel, [320, 320, 3, 3], 'q8_0', ['in_layers=q4_0'])).toBe('q4_0');
+});
+
+it('keeps vectors, small tensors, first and last layers, autoencoders', () => {
   expect(choose('a.bias', [4096], 'q8_0')).toBe('f32');
   expect(choose('a.bias', [4096], 'f16')).toBe('f32');
   expect(choose('a.logit_scale', [], 'q8_0')).toBe('f32');
   for (const [name, shape] of [
-    ['model.diffusion_model.input_blocks.1.0.in_layers.2.weight', [320, 320, 3, 3]],
-    ['model.diffusion_model.input_blocks.1.1.proj_in.weight', [320, 320, 1, 1]],
+    ['model.diffusion_model.input_blocks.0.0.weight', [320, 4, 3, 3]],
+    ['first_stage_model.decoder.up.0.block.0.conv1.weight', [128, 128, 3, 3]],
+    ['decoder.3.conv.0.weight', [64, 64, 3, 3]],
     ['model.diffusion_model.time_embed.0.weight', [1280, 320]],
     ['img_in.weight', [3072, 64]],
     ['final_layer.linear.weight', [64, 3072]],
