@@ -79,7 +79,7 @@ async function readPeak(pid) {
   return match ? Number(match[1]) * 1024 : null;
 }
 
-export function median(values) {
+function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
