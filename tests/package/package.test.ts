@@ -170,7 +170,7 @@ export const refused = (error: unknown) => error instanceof ImageForgeError && e
       const script = "import('imageforge').then((found) => console.log(Object.keys(found).sort().join()))";
       expect(await run(consumer, process.execPath, '-e', script)).toMatchObject({
         code: 0,
-        stdout: 'GeneratedImage,ImageForge,ImageForgeError\n',
+        stdout: 'GeneratedImage,ImageForge,ImageForgeError,Picture\n',
       });
       const inside = "import('imageforge/dist/engine/client.js').catch(({ code }) => console.log(code))";
       expect(await run(consumer, process.execPath, '-e', inside)).toMatchObject({

@@ -31,7 +31,9 @@ describe('encodeSdxlPrompts', () => {
       },
     }) as Partial<TextEncoder> as TextEncoder;
   const encoders = [createEncoder(1, 5), createEncoder(2, 7)];
-  const plan = { textEncoders: [{ layers: [11] }, { layers: [31] }] } as Partial<ModelPlan> as ModelPlan;
+  const plan = {
+    textEncoders: [11, 31].map((layer) => ({ layers: [layer], config: { vocab: 49408 } })),
+  } as Partial<ModelPlan> as ModelPlan;
   const request = { prompt: 'a fox', negativePrompt: '', guidance: 7, clipSkip: 1, width: 64, height: 32 };
 
   it('puts the states side by side and bigG’s pooled text before the sizes', async () => {
