@@ -138,7 +138,13 @@ class Engine {
     this.#abort?.abort();
   }
   memory() {
-    return { weights: 0, mapped: 0, compute: 0, deviceFree: Number(options.get('free') ?? 2 ** 40) };
+    return {
+      weights: 0,
+      mapped: 0,
+      compute: 0,
+      scratch: 0,
+      deviceFree: Number(options.get('free') ?? 2 ** 40),
+    };
   }
   async close() {}
 }
