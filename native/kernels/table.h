@@ -87,6 +87,7 @@ struct KernelTable {
     void (*geglu)(const GegluArgs &, Team &);
     /// Runs the register tile on panels in L1 and returns the floating-point operations done, for benchmarks.
     double (*tile_peak)(int64_t repeats);
+    double (*tile_peak_int8)(int64_t repeats);  // nullptr without 8-bit dot products
 };
 
 extern const KernelTable avx2_kernels, avx2_vnni_kernels, avx512_kernels, avx512_vnni_kernels;

@@ -1,6 +1,6 @@
 // Micro benchmark of native/kernels at the networks' own shapes: GFLOP/s and the share of what the register
-// tile reaches on data in L1, both on the given threads. Convolutions count the multiplications of the plain
-// method.
+// tile reaches on data in L1 (of 8-bit products for quantised weights), both on the given threads. Convolutions
+// count the multiplications of the plain method. Products with few tokens give the bytes of weights a second.
 //   cmake -S . -B build -DIMAGEFORGE_TESTS=ON && cmake --build build --target kernels_bench
 //   build/Release/kernels_bench [threads] [part of a name, "machine" for the machine's own limits only]
 #include "kernels/kernels.h"
@@ -24,7 +24,7 @@ namespace {
 const kernels::Env env;
 std::mt19937 random_source(1);
 int threads = 2;
-double peak = 0;
+double peak = 0, peak_int8 = 0;
 const char * wanted = "";
 
 /// On one thread only the program's own processor time counts, so that a busy machine can still be used to
@@ -48,27 +48,28 @@ double time_of(Run run) {
     return *std::min_element(times.begin(), times.end());
 }
 
-void measure_peak() {
-    constexpr int64_t repeats = 20000;
+/// GFLOP/s of a tile on all threads at once.
+double measure_peak(double (*tile)(int64_t), int64_t repeats) {
     double flops = 0;
     const double time = time_of([&] {
         std::vector<std::thread> others;
-        for (int i = 1; i < threads; i++) others.emplace_back([] { kernels::table()->tile_peak(repeats); });
-        flops = kernels::table()->tile_peak(repeats) * threads;
+        for (int i = 1; i < threads; i++) others.emplace_back([=] { tile(repeats); });
+        flops = tile(repeats) * threads;
         for (std::thread & thread : others) thread.join();
     });
-    peak = flops / time * 1e-9;
+    return flops / time * 1e-9;
 }
 
-void report(const std::string & name, ggml_tensor * node, double flops) {
+void report(const std::string & name, ggml_tensor * node, double flops, double bytes = 0) {
     const double time = time_of([&] { run(node, threads); });
+    const double own = peak_int8 > 0 && ggml_is_quantized(node->src[0]->type) ? peak_int8 : peak;
     std::printf("%-46s %9.3f ms", name.c_str(), time * 1e3);
-    if (flops > 0) std::printf(" %8.1f GFLOP/s %5.0f %%", flops / time * 1e-9, flops / time * 1e-7 / peak);
-    if (flops == 0) {
-        double bytes = ggml_nbytes(node);
+    if (flops > 0) std::printf(" %8.1f GFLOP/s %5.0f %%", flops / time * 1e-9, flops / time * 1e-7 / own);
+    if (flops == 0 && bytes == 0) {
+        bytes = ggml_nbytes(node);
         for (ggml_tensor * source : node->src) bytes += source ? ggml_nbytes(source) : 0;
-        std::printf(" %8.1f GB/s", bytes / time * 1e-9);
     }
+    if (bytes > 0) std::printf(" %8.1f GB/s", bytes / time * 1e-9);
     std::printf("\n");
     std::fflush(stdout);
 }
@@ -104,7 +105,8 @@ void linear(ggml_type type, int64_t in, int64_t out, int64_t tokens) {
     ggml_tensor * w = make(context, type, {in, out}, random_source);
     ggml_tensor * x = make(context, GGML_TYPE_F32, {in, tokens}, random_source);
     ggml_tensor * b = make(context, GGML_TYPE_F32, {out}, random_source);
-    report(name, kernels::linear(context, env, w, x, b), 2.0 * in * out * tokens);
+    const double bytes = tokens <= 8 ? ggml_nbytes(w) : 0;
+    report(name, kernels::linear(context, env, w, x, b), 2.0 * in * out * tokens, bytes);
 }
 
 void conv(ggml_type type, int64_t side, int64_t in, int64_t out, int kernel = 3, int stride = 1,
@@ -168,16 +170,24 @@ int main(int argc, char ** argv) {
         std::printf("no kernels for this processor\n");
         return 1;
     }
-    measure_peak();
-    std::printf("%s, %d threads, register tile in L1: %.0f GFLOP/s\n", kernels::name(), threads, peak);
+    peak = measure_peak(kernels::table()->tile_peak, 20000);
+    if (kernels::table()->tile_peak_int8) peak_int8 = measure_peak(kernels::table()->tile_peak_int8, 20000);
+    std::printf("%s, %d threads, register tile in L1: %.0f GFLOP/s, of 8-bit products %.0f\n",
+                kernels::name(), threads, peak, peak_int8);
     if (!skipped("machine")) measure_machine();
+    for (ggml_type type :
+         {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K}) {
+        linear(type, 1280, 1280, 1);
+        linear(type, 1280, 1280, 2);
+        linear(type, 3072, 18432, 1);
+        linear(type, 3072, 18432, 4);
+    }
     for (ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K}) {
         if (type != GGML_TYPE_Q4_K) linear(type, 320, 320, 4096);
         if (type != GGML_TYPE_Q4_K) linear(type, 320, 2560, 4096);
         linear(type, 1280, 1280, 256);
         linear(type, 1280, 10240, 64);
         linear(type, 768, 1280, 77);
-        linear(type, 1280, 1280, 1);
         linear(type, 3072, 12288, 1280);
     }
     for (ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
@@ -196,6 +206,7 @@ int main(int argc, char ** argv) {
     conv(GGML_TYPE_F16, 64, 320, 4);
     conv(GGML_TYPE_F16, 64, 512, 512);
     conv(GGML_TYPE_F16, 256, 256, 256);
+    conv(GGML_TYPE_Q8_0, 256, 256, 256);
     conv(GGML_TYPE_F16, 512, 128, 128);
     conv(GGML_TYPE_F16, 512, 128, 3);
     attention(40, 8, 4096, 4096);

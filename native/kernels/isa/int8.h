@@ -175,6 +175,19 @@ inline TileInt8 tile_int8_of(int vectors) {
     return vectors == 3 ? tile_int8<3> : vectors == 2 ? tile_int8<2> : tile_int8<1>;
 }
 
+/// As tile_peak, on 8-bit products.
+double tile_peak_int8(int64_t repeats) {
+    constexpr int64_t blocks = 8;  // both panels together take at most 17 KiB
+    constexpr int64_t x_bytes = blocks * x_block_bytes, w_bytes = blocks * NR * w_bytes_per_output;
+    Scratch scratch(x_bytes + w_bytes + sizeof(float) * int8_rows * NR);
+    uint8_t * x = static_cast<uint8_t *>(scratch.data());
+    float * c = (float *)(x + x_bytes + w_bytes);
+    zero_floats((float *)x, (x_bytes + w_bytes) / 4 + int8_rows * NR);
+    for (int64_t i = 0; i < repeats; i++)
+        tile_int8<NV>(blocks, x, x + x_bytes, c, NR, int8_rows, NR, true, nullptr, nullptr);
+    return 2.0 * int8_rows * NR * blocks * block_size * static_cast<double>(repeats);
+}
+
 /// Rows [row0, row1) and columns [column0, column1) of the product; `x` holds all quantised tokens.
 inline void linear_int8_item(const LinearArgs & args, const uint8_t * x, int64_t row0, int64_t row1,
                              int64_t column0, int64_t column1, uint8_t * panel, const Team & team) {

@@ -6,53 +6,116 @@ namespace {
 
 constexpr int few_tokens = 8;  // up to here packing the weights costs more than it gives
 
-/// One weight row's values [k0, k0 + n) times each token, n a multiple of the storage's block.
-template <int Tokens>
-inline void dot_rows(const float * w, const LinearArgs & args, int64_t k0, int64_t n, F * acc) {
-    const int64_t in = args.weight.columns;
+/// Weight rows `base`, `base + row_bytes`, … times each token, values read by `at(row, k)` and, for the last
+/// few, `at_n(row, k, n)`: weights go from memory straight into registers.
+template <int Rows, int Tokens, typename At, typename AtN>
+inline void dot_values(const float * x, int64_t in, At at, AtN at_n, F (*acc)[Tokens]) {
     int64_t k = 0;
-    for (; k + L <= n; k += L) {
-        const F v = load(w + k);
-        for (int t = 0; t < Tokens; t++) acc[t] = fma(v, load(args.x + t * in + k0 + k), acc[t]);
+    for (; k + L <= in; k += L) {
+        for (int r = 0; r < Rows; r++) {
+            const F v = at(r, k);
+            for (int t = 0; t < Tokens; t++) acc[r][t] = fma(v, load(x + t * in + k), acc[r][t]);
+        }
     }
-    if (k < n) {
-        const int rest = static_cast<int>(n - k);
-        const F v = load_n(w + k, rest);
-        for (int t = 0; t < Tokens; t++) acc[t] = fma(v, load_n(args.x + t * in + k0 + k, rest), acc[t]);
+    if (k == in) return;
+    const int rest = static_cast<int>(in - k);
+    for (int r = 0; r < Rows; r++) {
+        const F v = at_n(r, k, rest);
+        for (int t = 0; t < Tokens; t++) acc[r][t] = fma(v, load_n(x + t * in + k, rest), acc[r][t]);
     }
 }
 
-inline const float * unpack_row(const WeightView & w, int64_t row, int64_t k0, int64_t n, float * unpacked) {
-    const char * base = w.data + row * w.row_bytes;
-    if (w.storage == Storage::F32) return (const float *)base + k0;
-    if (w.storage == Storage::F16 || w.storage == Storage::BF16) {
-        const uint16_t * from = (const uint16_t *)base + k0;
-        const bool f16 = w.storage == Storage::F16;
-        int64_t k = 0;
-        for (; k + L <= n; k += L) store(unpacked + k, f16 ? load_f16(from + k) : load_bf16(from + k));
-        const int rest = static_cast<int>(n - k);
-        if (rest) store_n(unpacked + k, rest, f16 ? load_f16_n(from + k, rest) : load_bf16_n(from + k, rest));
-        return unpacked;
+/// The same for blocks of 32 with one scale: it is applied once a block.
+template <int Rows, int Tokens>
+inline void dot_blocks(const WeightView & w, const char * base, const float * x, F (*acc)[Tokens]) {
+    const int64_t in = w.columns;
+    for (int64_t k = 0; k < in; k += 32, base += w.block_bytes) {
+        for (int r = 0; r < Rows; r++) {
+            const char * block = base + r * w.row_bytes;
+            __builtin_prefetch(block + 2048);
+            uint16_t half;
+            __builtin_memcpy(&half, block, 2);
+            const F scale = set1(half_to_float(half));
+            const int8_t * values = (const int8_t *)block + 2;
+            alignas(64) int8_t unpacked[32];
+            if (w.storage == Storage::Q4_0) {
+                unpack_nibbles((const uint8_t *)block + 2, unpacked);
+                values = unpacked;
+            }
+            F sums[Tokens];
+            for (int t = 0; t < Tokens; t++) sums[t] = mul(load_i8(values), load(x + t * in + k));
+            for (int i = L; i < 32; i += L) {
+                const F v = load_i8(values + i);
+                for (int t = 0; t < Tokens; t++) sums[t] = fma(v, load(x + t * in + k + i), sums[t]);
+            }
+            for (int t = 0; t < Tokens; t++) acc[r][t] = fma(scale, sums[t], acc[r][t]);
+        }
     }
-    unpack_quantised(w, base, k0, n, unpacked);
-    return unpacked;
 }
 
-template <int Tokens>
-void linear_few(const LinearArgs & args, int64_t out0, int64_t out1) {
+/// The other quantised types: ggml unpacks some blocks at a time.
+template <int Rows, int Tokens>
+inline void dot_unpacked(const WeightView & w, const char * base, const float * x, F (*acc)[Tokens]) {
     constexpr int64_t chunk = 1024;
     alignas(64) float unpacked[chunk];
-    const int64_t in = args.weight.columns, out = args.weight.rows;
-    for (int64_t o = out0; o < out1; o++) {
-        F acc[Tokens];
-        for (int t = 0; t < Tokens; t++) acc[t] = zero();
-        for (int64_t k0 = 0; k0 < in; k0 += chunk) {
-            const int64_t n = lesser(chunk, in - k0);
-            dot_rows<Tokens>(unpack_row(args.weight, o, k0, n, unpacked), args, k0, n, acc);
+    for (int64_t k0 = 0; k0 < w.columns; k0 += chunk) {
+        const int64_t n = lesser(chunk, w.columns - k0);
+        for (int r = 0; r < Rows; r++) {
+            w.to_float(base + r * w.row_bytes + k0 / w.block * w.block_bytes, unpacked, n);
+            for (int64_t k = 0; k < n; k += L) {
+                const F v = load(unpacked + k);
+                for (int t = 0; t < Tokens; t++)
+                    acc[r][t] = fma(v, load(x + t * w.columns + k0 + k), acc[r][t]);
+            }
         }
-        for (int t = 0; t < Tokens; t++)
-            args.y[t * out + o] = sum(acc[t]) + (args.bias ? args.bias[o] : 0.0f);
     }
+}
+
+template <int Rows, int Tokens>
+inline void linear_few_rows(const LinearArgs & args, int64_t out) {
+    const WeightView & w = args.weight;
+    const char * base = w.data + out * w.row_bytes;
+    const auto halves = [=](int r, int64_t k) { return (const uint16_t *)(base + r * w.row_bytes) + k; };
+    const auto floats = [=](int r, int64_t k) { return (const float *)(base + r * w.row_bytes) + k; };
+    F acc[Rows][Tokens];
+    for (int r = 0; r < Rows; r++)
+        for (int t = 0; t < Tokens; t++) acc[r][t] = zero();
+    switch (w.storage) {
+        case Storage::F32:
+            dot_values<Rows>(
+                args.x, w.columns, [=](int r, int64_t k) { return load(floats(r, k)); },
+                [=](int r, int64_t k, int n) { return load_n(floats(r, k), n); }, acc);
+            break;
+        case Storage::F16:
+            dot_values<Rows>(
+                args.x, w.columns, [=](int r, int64_t k) { return load_f16(halves(r, k)); },
+                [=](int r, int64_t k, int n) { return load_f16_n(halves(r, k), n); }, acc);
+            break;
+        case Storage::BF16:
+            dot_values<Rows>(
+                args.x, w.columns, [=](int r, int64_t k) { return load_bf16(halves(r, k)); },
+                [=](int r, int64_t k, int n) { return load_bf16_n(halves(r, k), n); }, acc);
+            break;
+        case Storage::Q8_0:
+        case Storage::Q4_0:
+            dot_blocks<Rows>(w, base, args.x, acc);
+            break;
+        case Storage::Quantised:
+            dot_unpacked<Rows>(w, base, args.x, acc);
+            break;
+    }
+    for (int r = 0; r < Rows; r++)
+        for (int t = 0; t < Tokens; t++)
+            args.y[t * w.rows + out + r] = sum(acc[r][t]) + (args.bias ? args.bias[out + r] : 0.0f);
+}
+
+/// Two rows at a time while their sums fit into registers: one row's additions wait for each other.
+template <int Tokens>
+void linear_few(const LinearArgs & args, int64_t out0, int64_t out1) {
+    constexpr int rows = Tokens <= 4 ? 2 : 1;
+    int64_t out = out0;
+    for (; out + rows <= out1; out += rows) linear_few_rows<rows, Tokens>(args, out);
+    for (; out < out1; out++) linear_few_rows<1, Tokens>(args, out);
 }
 
 void linear_few_tokens(const LinearArgs & args, Team & team) {

@@ -19,14 +19,6 @@ inline int64_t inner_block(int64_t K, int block) {
     return block > 32 ? KC / block * block : round_up(parts(K, parts(K, KC)), 32);
 }
 
-/// The 32 values of a Q4_0 block: low nibbles first, then high ones.
-inline void unpack_nibbles(const uint8_t * nibbles, int8_t * to) {
-    for (int i = 0; i < 16; i++) {
-        to[i] = static_cast<int8_t>((nibbles[i] & 15) - 8);
-        to[i + 16] = static_cast<int8_t>((nibbles[i] >> 4) - 8);
-    }
-}
-
 /// Values [k0, k0 + n) of a quantised row; both on a block's border. The two types that are used most are
 /// unpacked here, the others by ggml.
 inline void unpack_quantised(const WeightView & m, const char * row, int64_t k0, int64_t n, float * to) {

@@ -45,6 +45,13 @@ inline F load_i8(const int8_t * p) {
     const int16x8_t wide = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
     return vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
 }
+/// The 32 values of a Q4_0 block: low nibbles first, then high ones.
+inline void unpack_nibbles(const uint8_t * nibbles, int8_t * to) {
+    const uint8x16_t both = vld1q_u8(nibbles);
+    const int8x16_t eight = vdupq_n_s8(8);
+    vst1q_s8(to, vsubq_s8(vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15))), eight));
+    vst1q_s8(to + 16, vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8(both, 4)), eight));
+}
 inline float half_to_float(uint16_t h) {
     __fp16 v;
     std::memcpy(&v, &h, 2);

@@ -33,12 +33,17 @@ void linear(const LinearArgs & args, Team & team) {
     linear_f32(args, team);
 }
 
+#ifndef IMAGEFORGE_INT8
+constexpr double (*tile_peak_int8)(int64_t) = nullptr;
+#endif
+
 }  // namespace
 }  // namespace imageforge::kernels
 
-#define IMAGEFORGE_KERNEL_TABLE(identifier, label)                                                         \
-    namespace imageforge::kernels {                                                                        \
-    extern const KernelTable identifier;                                                                   \
-    const KernelTable identifier = {label,      linear, conv2d,   attention, group_norm, group_statistics, \
-                                    layer_norm, geglu,  tile_peak};                                        \
+#define IMAGEFORGE_KERNEL_TABLE(identifier, label)                                       \
+    namespace imageforge::kernels {                                                      \
+    extern const KernelTable identifier;                                                 \
+    const KernelTable identifier = {label,      linear,           conv2d,     attention, \
+                                    group_norm, group_statistics, layer_norm, geglu,     \
+                                    tile_peak,  tile_peak_int8};                         \
     }
