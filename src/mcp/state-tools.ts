@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { describeStatus, statusSchema, timeoutSchema } from '../service/describe-status.js';
 import type { ImageService } from '../service/image-service.js';
 import { listModels } from '../service/model-list.js';
-import { LIMITS } from '../service/requests.js';
+import { LIMITS } from '../service/request-schema.js';
 import { showError, showFacts } from './results.js';
 
 const READ = { readOnlyHint: true, openWorldHint: false } as const;

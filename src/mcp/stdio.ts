@@ -3,7 +3,7 @@ import { Writable } from 'node:stream';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
 import type { ImageService } from '../service/image-service.js';
 import { JobStore } from '../service/jobs.js';
-import { LIMITS } from '../service/requests.js';
+import { LIMITS } from '../service/request-schema.js';
 import type { Logger } from '../shared/log.js';
 import { createMcpFactory } from './server.js';
 

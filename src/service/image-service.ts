@@ -3,38 +3,25 @@
 import path from 'node:path';
 import { EngineClient } from '../engine/client.js';
 import { finalSize } from '../pipeline/resolve.js';
-import type { HiresPass, PipelineResult, Progress } from '../pipeline/types.js';
+import type { PipelineResult, Progress } from '../pipeline/types.js';
 import { nameDefault, requireDefault, resolveModel } from '../registry/resolve-model.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { type Logger, silentLogger } from '../shared/log.js';
-import { readVersion } from '../shared/version.js';
 import { PromptAssistant } from './assist.js';
 import { type CachedPicture, cacheKey, PictureCache } from './cache.js';
 import { Lifecycle, type LifecycleStatus } from './lifecycle.js';
 import { limitConcurrency } from './limit.js';
-import {
-  formatFileTime,
-  formatLocalTime,
-  formatUtcTime,
-  type HiresFacts,
-  type ImageMetadata,
-  nameTask,
-} from './metadata.js';
+import { describePicture, formatFileTime, type ImageMetadata, nameTask } from './metadata.js';
 import { ModelMemory } from './model-memory.js';
 import { prepareFolder, saveOutput } from './outputs.js';
 import { formatParameters } from './parameters.js';
-import { encodePng, type Size } from './pictures.js';
+import { encodePng } from './pictures.js';
 import { insertPngText } from './png-text.js';
 import { type PreparedRequest, prepareRequest } from './prepare.js';
 import { JobQueue } from './queue.js';
-import {
-  createRequestSchemas,
-  type ImageRequest,
-  type Operation,
-  parseRequest,
-  type RequestSchemas,
-} from './requests.js';
+import { createRequestSchemas, type RequestSchemas } from './request-schema.js';
+import { type ImageRequest, type Operation, parseRequest } from './requests.js';
 import type { ImageResult, ResultImage } from './results.js';
 import { nameUpscaled, prepareUpscale, runUpscale, type UpscaleAsk, type UpscaleResult } from './upscale.js';
 
@@ -333,61 +320,6 @@ export class ImageService {
 }
 
 const noFiles: ReadonlyMap<string, string> = new Map();
-
-interface PictureFacts {
-  prepared: PreparedRequest;
-  elapsedSeconds: number;
-  cached: boolean;
-  originalPrompt: string | null;
-}
-
-/** The sidecar of one picture; its file's name comes when it has one. */
-function describePicture(
-  { prepared, elapsedSeconds, cached, originalPrompt }: PictureFacts,
-  seed: number,
-): ImageMetadata {
-  const { request, model, plan } = prepared;
-  const now = new Date();
-  return {
-    prompt: request.prompt,
-    negative_prompt: request.negativePrompt,
-    seed,
-    steps: request.steps,
-    guidance: request.guidance,
-    guidance_scale: request.guidance,
-    ...finalSize(request),
-    model: model.key,
-    model_id: model.entry?.hubId ?? plan.name,
-    family: plan.family,
-    task: nameTask(request.task),
-    sampler: request.sampler,
-    schedule: request.schedule,
-    noise: request.noise,
-    prediction: request.prediction ?? null,
-    clip_skip: request.clipSkip,
-    strength: request.init ? request.strength : null,
-    hires: request.hires ? describeHires(request, request.hires) : null,
-    loras: (request.loras ?? []).map((lora) => ({
-      name: path.parse(lora.path).name,
-      strength: lora.strength,
-    })),
-    embeddings: [...new Set((request.embeddings ?? []).map(({ path: file }) => path.parse(file).name))],
-    upscaler: request.upscaler ? path.parse(request.upscaler.path).name : null,
-    assisted: originalPrompt !== null,
-    original_prompt: originalPrompt,
-    cached,
-    generation_time_seconds: elapsedSeconds,
-    elapsed_s: elapsedSeconds,
-    timestamp: formatLocalTime(now),
-    saved_at_iso: formatUtcTime(now),
-    filename: '',
-    software: `imageforge ${readVersion()}`,
-  };
-}
-
-function describeHires({ width, height }: Size, { scale, steps, strength, upscaler }: HiresPass): HiresFacts {
-  return { first_width: width, first_height: height, scale, steps, strength, upscaler };
-}
 
 function createClient({ device, threads }: Config, logger: Logger): EngineClient {
   return new EngineClient({

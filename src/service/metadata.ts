@@ -1,5 +1,10 @@
 // What is written about a picture: the sidecar's fields (those of both replaced programs) and the times in their forms.
-import type { HiresUpscaler, Task } from '../pipeline/types.js';
+import path from 'node:path';
+import { finalSize } from '../pipeline/resolve.js';
+import type { HiresPass, HiresUpscaler, Task } from '../pipeline/types.js';
+import { readVersion } from '../shared/version.js';
+import type { Size } from './pictures.js';
+import type { PreparedRequest } from './prepare.js';
 
 /** One picture's sidecar. Fields that both programs have under different names appear under both. */
 export interface ImageMetadata {
@@ -50,6 +55,62 @@ export interface HiresFacts {
   steps: number;
   strength: number;
   upscaler: HiresUpscaler;
+}
+
+/** What a sidecar tells besides what was asked. */
+export interface PictureFacts {
+  prepared: PreparedRequest;
+  elapsedSeconds: number;
+  cached: boolean;
+  originalPrompt: string | null;
+}
+
+/** The sidecar of one picture of a batch; its file's name comes when it has one. */
+export function describePicture(
+  { prepared, elapsedSeconds, cached, originalPrompt }: PictureFacts,
+  seed: number,
+): ImageMetadata {
+  const { request, model, plan } = prepared;
+  const now = new Date();
+  return {
+    prompt: request.prompt,
+    negative_prompt: request.negativePrompt,
+    seed,
+    steps: request.steps,
+    guidance: request.guidance,
+    guidance_scale: request.guidance,
+    ...finalSize(request),
+    model: model.key,
+    model_id: model.entry?.hubId ?? plan.name,
+    family: plan.family,
+    task: nameTask(request.task),
+    sampler: request.sampler,
+    schedule: request.schedule,
+    noise: request.noise,
+    prediction: request.prediction ?? null,
+    clip_skip: request.clipSkip,
+    strength: request.init ? request.strength : null,
+    hires: request.hires ? describeHires(request, request.hires) : null,
+    loras: (request.loras ?? []).map((lora) => ({
+      name: path.parse(lora.path).name,
+      strength: lora.strength,
+    })),
+    embeddings: [...new Set((request.embeddings ?? []).map(({ path: file }) => path.parse(file).name))],
+    upscaler: request.upscaler ? path.parse(request.upscaler.path).name : null,
+    assisted: originalPrompt !== null,
+    original_prompt: originalPrompt,
+    cached,
+    generation_time_seconds: elapsedSeconds,
+    elapsed_s: elapsedSeconds,
+    timestamp: formatLocalTime(now),
+    saved_at_iso: formatUtcTime(now),
+    filename: '',
+    software: `imageforge ${readVersion()}`,
+  };
+}
+
+function describeHires({ width, height }: Size, { scale, steps, strength, upscaler }: HiresPass): HiresFacts {
+  return { first_width: width, first_height: height, scale, steps, strength, upscaler };
 }
 
 /** The tasks' names in answers and sidecars. */

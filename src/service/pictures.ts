@@ -5,7 +5,7 @@ import type { Sharp } from 'sharp';
 import type { ReferenceRule } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
-import type { PictureSource } from './requests.js';
+import type { PictureSource } from './fields.js';
 import { fitReference } from './sizes.js';
 
 const MAX_FILE_BYTES = 2 ** 27;

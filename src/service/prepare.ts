@@ -14,6 +14,7 @@ import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { listWeightFiles } from './cache.js';
 import { requireMemory } from './estimate.js';
+import type { PictureSource } from './fields.js';
 import { confinePath } from './paths.js';
 import {
   decodeMask,
@@ -23,7 +24,7 @@ import {
   readSource,
   type Size,
 } from './pictures.js';
-import type { ImageRequest, PictureSource } from './requests.js';
+import type { ImageRequest } from './requests.js';
 import { fitSize, type SizeBounds } from './sizes.js';
 import { confineUpscaler } from './upscale.js';
 

@@ -2,7 +2,7 @@
 
 import type { ReferenceRule } from '../families/types.js';
 import type { Size } from './pictures.js';
-import { LIMITS } from './requests.js';
+import { LIMITS } from './request-schema.js';
 
 export interface SizeBounds {
   maxSide: number;

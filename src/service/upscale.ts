@@ -9,6 +9,7 @@ import { findUpscaler, resolveUpscaler } from '../registry/upscalers.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { readVersion } from '../shared/version.js';
+import { type PictureSource, parseFields, readSourceField } from './fields.js';
 import { formatLocalTime, formatUtcTime } from './metadata.js';
 import { confinePath } from './paths.js';
 import {
@@ -20,7 +21,8 @@ import {
   type Size,
 } from './pictures.js';
 import { insertPngText, readPngText } from './png-text.js';
-import { LIMITS, type PictureSource, parseFields, type ReturnMode, readSourceField } from './requests.js';
+import { LIMITS } from './request-schema.js';
+import type { ReturnMode } from './requests.js';
 import { type ImageFields, toFields } from './results.js';
 
 /** Pixels of a result: as RGB they are 400 MB. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { createRequestSchemas, type Operation, parseRequest } from '../../../src/service/requests.js';
+import { createRequestSchemas } from '../../../src/service/request-schema.js';
+import { type Operation, parseRequest } from '../../../src/service/requests.js';
 import type { ImageForgeError } from '../../../src/shared/errors.js';
 
 const schemas = createRequestSchemas({ maxRes: 1024, set: new Set(['MAX_RES']) });
