@@ -7,8 +7,8 @@ import numpy as np
 import torch
 import torch.distributed as distributed
 
+from autoencoder import LATENT_SCALE, Autoencoder
 from export import fold_latent_scale
-from networks import LATENT_SCALE, Autoencoder
 from training import run_workers
 
 SIZE, BATCH = 128, 20

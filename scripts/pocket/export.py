@@ -7,7 +7,9 @@ from pathlib import Path
 import gguf
 import torch
 
-from networks import LATENT_SCALE, Autoencoder, AutoencoderConfig, TextConfig, TextEncoder, Unet, UnetConfig
+from autoencoder import LATENT_SCALE, Autoencoder, AutoencoderConfig
+from text_encoder import TextConfig, TextEncoder
+from unet import Unet, UnetConfig
 
 DESCRIPTION = "Drawings of one or two coloured shapes on a plain background, 128 x 128; trained from nothing on drawn scenes"
 

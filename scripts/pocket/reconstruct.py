@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from networks import Autoencoder
+from autoencoder import Autoencoder
 
 
 @torch.no_grad()

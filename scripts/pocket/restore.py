@@ -6,8 +6,9 @@ from pathlib import Path
 import gguf
 import torch
 
+from autoencoder import LATENT_SCALE, Autoencoder
 from export import fold_latent_scale
-from networks import LATENT_SCALE, Autoencoder, TextConfig
+from text_encoder import TextConfig
 from training import save_atomically
 
 TRAINED_DEVIATION = 1.7  # of latents before encode.py scales them

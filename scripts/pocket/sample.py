@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from autoencoder import LATENT_SCALE, Autoencoder
 from captions import encode, load_tokenizer
 from diffusion import sample
-from networks import LATENT_SCALE, Autoencoder, Unet
 from train_denoiser import load_text
+from unet import Unet
 
 
 @torch.no_grad()

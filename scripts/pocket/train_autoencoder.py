@@ -6,8 +6,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from networks import Autoencoder
-from training import Average, Budget, learning_rate, log_row, run_workers, save_atomically, share_gradients
+from autoencoder import Autoencoder
+from training import (
+    Average,
+    Budget,
+    learning_rate,
+    log_row,
+    resume,
+    run_workers,
+    save_atomically,
+    training_options,
+    update,
+)
 
 SIZE = 128
 PHASES = ((0.45, 64, 8), (1.0, 128, 4))  # (until this share of the time, crop size, batch over all workers)
@@ -48,17 +58,10 @@ def main(args: argparse.Namespace, rank: int) -> None:
     torch.manual_seed(args.seed)
     pictures = np.memmap(args.data / "pictures.u8", dtype=np.uint8, mode="r").reshape(-1, SIZE, SIZE, 3)
     model = Autoencoder().to(memory_format=torch.channels_last)
-    parameters = list(model.parameters())
-    optimiser = torch.optim.AdamW(parameters, lr=args.rate, betas=(0.9, 0.98), weight_decay=1e-4, foreach=True)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=1e-4, foreach=True)
     average = Average(model, 0.998)
-    checkpoint, step, spent = args.out / "autoencoder.pt", 0, 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint)
-        model.load_state_dict(state["model"])
-        if "optimiser" in state:  # restore.py has none
-            optimiser.load_state_dict(state["optimiser"])
-        average.module.load_state_dict(state["average"])
-        average.updates, step, spent = state["step"], state["step"], state["spent"]
+    checkpoint = args.out / "autoencoder.pt"
+    step, spent = resume(checkpoint, ("model", "average"), optimiser, average, model)
     random = np.random.default_rng([args.seed, step, rank])
     torch.manual_seed(args.seed + rank)
     budget, progress, saved, sums = Budget(args.minutes, spent), spent / args.minutes, spent, np.zeros(4)
@@ -75,12 +78,7 @@ def main(args: argparse.Namespace, rank: int) -> None:
         square, pixel, edge = picture_losses(y, x, weight)
         divergence = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         loss = square + pixel + 0.5 * edge + KL_WEIGHT * divergence
-        optimiser.zero_grad()
-        loss.backward()
-        numbers = [pixel.item(), edge.item(), divergence.item(), budget.progress]
-        *losses, progress = share_gradients(parameters, numbers)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
+        *losses, progress = update(optimiser, loss, [pixel.item(), edge.item(), divergence.item(), budget.progress])
         step, sums = step + 1, sums + [*losses, 1]
         if rank > 0:
             continue
@@ -96,10 +94,6 @@ def main(args: argparse.Namespace, rank: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = training_options(__doc__, minutes=25, rate=1.5e-3)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=25)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--seed", type=int, default=1)
     run_workers(main, parser)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from networks import LATENT_SCALE, Autoencoder
+from autoencoder import LATENT_SCALE, Autoencoder
 from train_autoencoder import batch_of, picture_losses
-from training import Average, Budget, learning_rate, log_row, run_workers, save_atomically, share_gradients
+from training import Average, Budget, learning_rate, log_row, run_workers, save_atomically, training_options, update
 
 SIZE, BATCH = 128, 2  # pictures a worker
 NOISE = 0.08  # deviation; the latents' own is 1
@@ -33,11 +33,8 @@ def main(args: argparse.Namespace, rank: int) -> None:
                 z = model.moments(x)[0].float()
             y = model.decode(z + NOISE / LATENT_SCALE * torch.randn_like(z)).float()
         square, pixel, edge = picture_losses(y, x, weight)
-        optimiser.zero_grad()
-        (square + pixel + 0.5 * edge).backward()
-        *losses, progress = share_gradients(parameters, [pixel.item(), edge.item(), budget.progress])
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
+        numbers = [pixel.item(), edge.item(), budget.progress]
+        *losses, progress = update(optimiser, square + pixel + 0.5 * edge, numbers)
         step, sums = step + 1, sums + [*losses, 1]
         if rank > 0:
             continue
@@ -52,10 +49,6 @@ def main(args: argparse.Namespace, rank: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = training_options(__doc__, minutes=12, rate=6e-4)
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=12)
-    parser.add_argument("--rate", type=float, default=6e-4)
-    parser.add_argument("--seed", type=int, default=1)
     run_workers(main, parser)

@@ -9,9 +9,20 @@ import torch
 
 from captions import CompactVocabulary, encode, load_tokenizer, read_captions
 from diffusion import ALPHA_BAR
-from networks import TextConfig, TextEncoder, Unet
-from training import Average, Budget, learning_rate, log_row, run_workers, save_atomically, share_gradients
+from text_encoder import TextConfig, TextEncoder
+from training import (
+    Average,
+    Budget,
+    learning_rate,
+    log_row,
+    resume,
+    run_workers,
+    save_atomically,
+    training_options,
+    update,
+)
 from train_text import insert_unknown
+from unet import Unet
 
 BATCH = 48  # over all workers
 EMPTY_PROMPTS = 0.1  # for classifier-free guidance
@@ -47,17 +58,10 @@ def main(args: argparse.Namespace, rank: int) -> None:
     unet = Unet().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(unet.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=1e-3, foreach=True)
     average = Average(unet, 0.998)
-    checkpoint, step, spent = args.run / "denoiser.pt", 0, 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint)
-        unet.load_state_dict(state["unet"])
-        if "optimiser" in state:  # restore.py has none
-            optimiser.load_state_dict(state["optimiser"])
-        average.module.load_state_dict(state["average_unet"])
-        average.updates, step, spent = state["step"], state["step"], state["spent"]
+    checkpoint = args.run / "denoiser.pt"
+    step, spent = resume(checkpoint, ("unet", "average_unet"), optimiser, average, unet)
     random = np.random.default_rng([args.seed, step, rank])
     torch.manual_seed(args.seed + step + rank)
-    parameters = list(unet.parameters())
     weights = loss_weights()
     budget, progress, saved, sums = Budget(args.minutes, spent), spent / args.minutes, spent, np.zeros(3)
 
@@ -85,13 +89,9 @@ def main(args: argparse.Namespace, rank: int) -> None:
             predicted = unet(x, timesteps, context).float()
         error = (predicted - noise).square().mean(dim=(1, 2, 3))
         loss = (weights[timesteps] * error).mean()
-        optimiser.zero_grad()
-        loss.backward()
         strong = error[timesteps >= 500]
         numbers = [loss.item(), strong.sum().item(), float(len(strong)), budget.progress]
-        *losses, progress = share_gradients(parameters, numbers)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
+        *losses, progress = update(optimiser, loss, numbers)
         step, sums = step + 1, sums + losses
         if rank > 0:
             continue
@@ -108,11 +108,7 @@ def main(args: argparse.Namespace, rank: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = training_options(__doc__, minutes=70, rate=1e-3)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=70)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=1)
     run_workers(main, parser)

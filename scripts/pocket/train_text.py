@@ -2,7 +2,6 @@
 Linear readouts at fixed padding positions must name what the caption says: the first object at some positions, the
 second at others, background, style and relation at the last. The denoiser then finds each by cross-attention from its
 first step on, which on two cores saves most of the time that learning language from noise would take."""
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from captions import CompactVocabulary, encode, labels_of, load_tokenizer, read_captions
-from networks import TextConfig, TextEncoder
-from training import Average, Budget, learning_rate, log_row, save_atomically
+from text_encoder import TextConfig, TextEncoder
+from training import Average, Budget, learning_rate, log_row, save_atomically, training_options
 
 BATCH = 96
 READOUTS = {"first": range(41, 53), "second": range(53, 65), "whole": range(65, 77)}
@@ -28,13 +27,9 @@ def insert_unknown(ids: np.ndarray, random: np.random.Generator) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = training_options(__doc__, minutes=4, rate=2e-3)
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=4)
-    parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -1,4 +1,5 @@
-"""What the training scripts share: workers, the time budget, the learning-rate curve, averaging of weights, checkpoints."""
+"""What the training scripts share: options, workers, the time budget, the learning-rate curve, the step of the
+optimiser, averaging of weights, checkpoints."""
 import argparse
 import copy
 import csv
@@ -13,6 +14,16 @@ from pathlib import Path
 import torch
 import torch.distributed as distributed
 from torch import nn
+
+
+def training_options(description: str, minutes: float, rate: float) -> argparse.ArgumentParser:
+    """A parser with what every training takes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", type=Path, required=True, help="folder that dataset.mjs wrote")
+    parser.add_argument("--minutes", type=float, default=minutes)
+    parser.add_argument("--rate", type=float, default=rate, help="peak learning rate")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser
 
 
 def run_workers(main, parser: argparse.ArgumentParser) -> None:
@@ -45,6 +56,17 @@ def share_gradients(parameters: list[nn.Parameter], extra: list[float]) -> list[
         p.grad.copy_(flat[at : at + p.numel()].view_as(p))
         at += p.numel()
     return flat[at:].tolist()
+
+
+def update(optimiser: torch.optim.Optimizer, loss: torch.Tensor, numbers: list[float]) -> list[float]:
+    """One step of the optimiser on all workers' losses; returns `numbers` averaged over the workers."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    optimiser.zero_grad()
+    loss.backward()
+    numbers = share_gradients(parameters, numbers)
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimiser.step()
+    return numbers
 
 
 class Budget:
@@ -80,6 +102,20 @@ class Average:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         own, new = list(self.module.parameters()), list(module.parameters())
         torch._foreach_lerp_(own, [p.detach() for p in new], 1 - decay)
+
+
+def resume(path: Path, keys: tuple[str, str], optimiser: torch.optim.Optimizer, average: Average, module: nn.Module):
+    """Loads the checkpoint at `path` if there is one: `keys` name the module's weights and their average. Returns the
+    steps and minutes behind it."""
+    if not path.exists():
+        return 0, 0.0
+    state = torch.load(path)
+    module.load_state_dict(state[keys[0]])
+    if "optimiser" in state:  # restore.py has none
+        optimiser.load_state_dict(state["optimiser"])
+    average.module.load_state_dict(state[keys[1]])
+    average.updates = state["step"]
+    return state["step"], state["spent"]
 
 
 def save_atomically(state: dict, path: Path) -> None:

@@ -39,6 +39,8 @@ function serve(port: Port): (command: Command) => void {
     }
     port.end();
   };
+  const reportTo = (id: number) => (progress: Extract<Report, { type: 'progress' }>['progress']) =>
+    port.send({ type: 'progress', id, progress });
 
   return (command) => {
     switch (command.type) {
@@ -49,16 +51,12 @@ function serve(port: Port): (command: Command) => void {
         break;
       case 'run': {
         const { id, request } = command;
-        const onProgress = (progress: Extract<Report, { type: 'progress' }>['progress']) =>
-          port.send({ type: 'progress', id, progress });
-        void answer(id, (open, signal) => open.run(request, { signal, onProgress }));
+        void answer(id, (open, signal) => open.run(request, { signal, onProgress: reportTo(id) }));
         break;
       }
       case 'upscale': {
         const { id, request } = command;
-        const onProgress = (progress: Extract<Report, { type: 'progress' }>['progress']) =>
-          port.send({ type: 'progress', id, progress });
-        void answer(id, (open, signal) => open.upscale(request, { signal, onProgress }));
+        void answer(id, (open, signal) => open.upscale(request, { signal, onProgress: reportTo(id) }));
         break;
       }
       case 'load':

@@ -2,8 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
+import { makeFolder } from '../folder.js';
 import { testModel } from '../test-model.js';
-import { main, makeFolder, runCli } from './run-cli.js';
+import { main, runCli } from './run-cli.js';
 
 // a loaded machine starts processes slowly
 vi.setConfig({ testTimeout: 240_000 });
@@ -94,7 +95,7 @@ describe('models', () => {
 
 describe('status and doctor', () => {
   it('show devices and folders', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     const status = JSON.parse((await runCli(['status', '--json'], { folder })).stdout);
     expect(status).toMatchObject({
       output_dir: path.join(folder, 'outputs'),
@@ -124,7 +125,7 @@ describe('bench', () => {
       expect(result[name], name).toBeGreaterThan(0);
     expect(result.ready_s).toBeGreaterThanOrEqual(result.load_s);
     expect(result.peak_memory).toBeGreaterThan(1e7);
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     const text = await runCli(['bench', ...quick, '--runs', '1'], { folder });
     expect(text.stdout).toMatch(/^Step\s+[\d.e-]+ s \(.* it\/s\)$/m);
     expect(text.stdout).toMatch(/^Peak memory\s+\d+ MB$/m);
@@ -139,7 +140,7 @@ describe('bench', () => {
 
 describe('selftest', () => {
   it('prints what users of the replaced program know', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     const { code, stdout } = await runCli(['selftest', '--gen'], { folder });
     const { version } = JSON.parse(readFileSync(path.resolve(main, '../../../package.json'), 'utf8'));
     expect(stdout.trimEnd().split('\n')).toEqual([
@@ -160,7 +161,7 @@ describe('selftest', () => {
 
 describe('open-output', () => {
   it('makes the folder and prints it, with or without a file manager', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     const { stdout, code, stderr } = await runCli(['open-output'], { folder, env: { PATH: '' } });
     expect(stdout.trim()).toBe(path.join(folder, 'outputs'));
     expect(code).toBe(3);

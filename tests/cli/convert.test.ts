@@ -3,9 +3,10 @@ import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } fr
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readWeightFile } from '../../src/weights/read-weight-file.js';
+import { makeFolder } from '../folder.js';
 import { goldenCase } from '../golden.js';
 import { safetensors } from '../unit/weights/make-files.js';
-import { makeFolder, runCli } from './run-cli.js';
+import { runCli } from './run-cli.js';
 
 const golden = goldenCase('e2e-sd1');
 const input = golden.path('model.safetensors');
@@ -13,7 +14,7 @@ const input = golden.path('model.safetensors');
 test.skipIf(!golden.present)(
   `writes a model that generates ${golden.reason}`,
   async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     const converted = await runCli(
       ['convert', input, 'q8.gguf', '--type', 'Q8_0', '--tensor-type', 'to_v=q4_0'],
       {
@@ -53,7 +54,7 @@ test.skipIf(!golden.present)(
 );
 
 test.skipIf(!golden.present)(`refuses before it writes, with exit codes ${golden.reason}`, async () => {
-  const folder = makeFolder();
+  const folder = makeFolder('cli');
   writeFileSync(join(folder, 'there.gguf'), 'precious');
   const cases: [string[], number, RegExp][] = [
     [[input, 'there.gguf', '--type', 'q8_0'], 7, /is there already[\s\S]*--force/],
@@ -73,7 +74,7 @@ test.skipIf(!golden.present)(`refuses before it writes, with exit codes ${golden
 });
 
 test.skipIf(!golden.present)(`leaves nothing behind when the disk is full ${golden.reason}`, async () => {
-  const folder = makeFolder();
+  const folder = makeFolder('cli');
   const result = await runCli(['convert', input, 'a.gguf', '--type', 'f16', '--json'], {
     folder,
     shell: 'ulimit -f 1000',
@@ -86,7 +87,7 @@ test.skipIf(!golden.present)(`leaves nothing behind when the disk is full ${gold
 test.skipIf(process.platform !== 'linux')(
   'needs less memory than twice the largest tensor',
   async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     // one tensor of 256 MiB; its values are a hole in the file
     const shape = [65536, 2048];
     const bytes = shape[0]! * shape[1]! * 2;

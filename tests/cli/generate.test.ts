@@ -2,7 +2,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it, vi } from 'vitest';
-import { makeFolder, runCli } from './run-cli.js';
+import { makeFolder } from '../folder.js';
+import { runCli } from './run-cli.js';
 
 // a loaded machine starts processes slowly
 vi.setConfig({ testTimeout: 240_000 });
@@ -11,7 +12,7 @@ const quick = ['--steps', '2', '-w', '64', '-h', '64'];
 
 describe('imageforge generate', () => {
   it('writes a PNG and its sidecar, prints the path, and one line a phase', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     const { code, stdout, stderr } = await runCli(['generate', 'a red star', '--seed', '42', ...quick], {
       folder,
     });
@@ -27,7 +28,7 @@ describe('imageforge generate', () => {
   });
 
   it('enlarges with --hires-scale, and uses an embedding that the prompt names', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     const args = ['generate', 'a red star', '--seed', '3', '-o', 'a.png', ...quick];
     const hires = ['--hires-scale', '1.5', '--hires-strength', '0.5', '--hires-steps', '1'];
     const large = await runCli([...args, ...hires], { folder });
@@ -48,7 +49,7 @@ describe('imageforge generate', () => {
   });
 
   it('prints one JSON document with --json, and takes the cache', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     const args = ['generate', 'a red star', '--seed', '7', '--json', '-q', '-b', '2', ...quick];
     const [first, second] = [await runCli(args, { folder }), await runCli(args, { folder })];
     expect(first.stderr).toBe('');
@@ -69,7 +70,7 @@ describe('imageforge generate', () => {
   });
 
   it('writes where it is told, and overwrites nothing', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     writeFileSync(path.join(folder, 'mine.png'), 'mine');
     const args = ['generate', 'x', '--seed', '1', ...quick];
     const named = await runCli([...args, '-o', 'mine.png'], { folder });
@@ -80,7 +81,7 @@ describe('imageforge generate', () => {
   });
 
   it('shows the picture in a file while it is made', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     const preview = path.join(folder, 'shown/now.jpg');
     let seen = false;
     const { code } = await runCli(
@@ -101,7 +102,7 @@ describe('imageforge generate', () => {
   });
 
   it('edits and inpaints', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     await sharp({ create: { width: 64, height: 64, channels: 3, background: 'red' } })
       .png()
       .toFile(path.join(folder, 'red.png'));
@@ -124,7 +125,7 @@ describe('imageforge generate', () => {
   });
 
   it('cancels on Ctrl-C: 130, one line, nothing written', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     const args = ['generate', 'x', '--steps', '200', '-w', '256', '-h', '256', '--no-cache'];
     const { code, stdout, stderr } = await runCli(args, {
       folder,
@@ -141,7 +142,7 @@ describe('imageforge generate', () => {
 });
 
 describe('what is refused', () => {
-  const folder = makeFolder();
+  const folder = makeFolder('cli');
   writeFileSync(path.join(folder, 'file'), 'no folder');
   writeFileSync(
     path.join(folder, 'corrupt.gguf'),
@@ -205,7 +206,7 @@ describe('what is refused', () => {
 
 describe.skipIf(process.platform === 'win32')('a disk that fills up', () => {
   it('leaves nothing half-written', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     // blocks of 1 kB: less than the picture, more than the probe
     const args = ['generate', 'x', '--steps', '1', '-w', '128', '-h', '128', '--no-cache'];
     const { code, stdout, stderr } = await runCli(args, { folder, shell: 'ulimit -f 4' });

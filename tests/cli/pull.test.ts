@@ -2,8 +2,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { makeFolder } from '../folder.js';
 import { FakeHub } from '../unit/registry/fake-hub.js';
-import { makeFolder, runCli } from './run-cli.js';
+import { runCli } from './run-cli.js';
 
 const NAME = 'stabilityai/sd-turbo/sd_turbo.safetensors';
 const MiB = 2 ** 20;
@@ -14,7 +15,7 @@ let env: Record<string, string>;
 
 beforeEach(async () => {
   hub = await FakeHub.start();
-  folder = makeFolder();
+  folder = makeFolder('cli');
   env = { HF_ENDPOINT: hub.endpoint, IMAGEFORGE_MODEL_DIR: path.join(folder, 'models') };
 });
 afterEach(() => hub.stop());

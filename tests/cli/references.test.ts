@@ -7,10 +7,11 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { randomClip, randomT5 } from '../../scripts/fixtures/networks.mjs';
 // @ts-expect-error: a script without types
 import { writeSafetensors } from '../../scripts/fixtures/tensors.mjs';
+import { makeFolder } from '../folder.js';
 import { goldenCase } from '../golden.js';
-import { makeFolder, runCli } from './run-cli.js';
+import { runCli } from './run-cli.js';
 
-const folder = makeFolder();
+const folder = makeFolder('cli');
 const [red, blue] = ['red', 'blue'].map((name) => path.join(folder, `${name}.png`)) as [string, string];
 const klein = goldenCase('flux2-klein');
 const dev = goldenCase('flux1-dev');

@@ -1,24 +1,20 @@
 // Runs the built command line as a user does: a process of its own, in a folder of its own, with the real engine and
 // the small test model.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll } from 'vitest';
+import { makeFolder } from '../folder.js';
 import { testModel } from '../test-model.js';
 
 export const main = path.resolve(import.meta.dirname, '../../dist/cli/main.js');
 
-const folders: string[] = [];
-afterAll(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+/** A user's environment with nothing but the test model. */
+export const cleanEnvironment = (folder: string) => ({
+  PATH: process.env.PATH,
+  HOME: folder,
+  IMAGEFORGE_MODEL: testModel.model,
+  OLLAMA_URL: 'http://127.0.0.1:1',
+  DEVICE: 'cpu',
 });
-
-export function makeFolder(): string {
-  const folder = mkdtempSync(path.join(tmpdir(), 'imageforge-cli-'));
-  folders.push(folder);
-  return folder;
-}
 
 export interface CliResult {
   code: number | null;
@@ -35,19 +31,12 @@ export interface CliOptions {
 }
 
 export async function runCli(args: string[], options: CliOptions = {}): Promise<CliResult> {
-  const { folder = makeFolder(), env = {}, shell, onStart } = options;
+  const { folder = makeFolder('cli'), env = {}, shell, onStart } = options;
   const command = [process.execPath, main, ...args];
   const [file, ...rest] = shell ? ['bash', '-c', `${shell}; exec "$@"`, 'bash', ...command] : command;
   const child = spawn(file!, rest, {
     cwd: folder,
-    env: {
-      PATH: process.env.PATH,
-      HOME: folder,
-      IMAGEFORGE_MODEL: testModel.model,
-      OLLAMA_URL: 'http://127.0.0.1:1',
-      DEVICE: 'cpu',
-      ...env,
-    },
+    env: { ...cleanEnvironment(folder), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const result: CliResult = { code: null, stdout: '', stderr: '' };

@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it, vi } from 'vitest';
-import { makeFolder, runCli } from './run-cli.js';
+import { makeFolder } from '../folder.js';
+import { runCli } from './run-cli.js';
 
 // a loaded machine starts processes slowly
 vi.setConfig({ testTimeout: 240_000 });
@@ -21,7 +22,7 @@ async function drawInto(folder: string, width: number, height: number): Promise<
 
 describe('imageforge upscale', () => {
   it('writes a larger PNG and its sidecar, and prints the path', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     const source = await drawInto(folder, 90, 70);
     const args = ['upscale', source, '--model', fixture('x4'), '--tile', '64'];
     const { code, stdout, stderr } = await runCli(args, { folder });
@@ -42,7 +43,7 @@ describe('imageforge upscale', () => {
   });
 
   it('takes another scale, a name of the folder for output and JSON', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     const source = await drawInto(folder, 33, 21);
     const output = path.join(folder, 'large.png');
     const args = ['upscale', source, '-m', fixture('x2'), '--scale', '3', '-o', output, '--json', '-q'];
@@ -59,7 +60,7 @@ describe('imageforge upscale', () => {
   });
 
   it('says what is wrong and writes nothing', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     const source = await drawInto(folder, 16, 16);
     const missing = await runCli(['upscale', source, '-m', 'nowhere.safetensors'], { folder });
     expect(missing).toMatchObject({ code: 3, stdout: '' });
@@ -75,7 +76,7 @@ describe('imageforge upscale', () => {
 
 describe('--upscale', () => {
   it('makes the finished image larger', async () => {
-    const folder = makeFolder();
+    const folder = makeFolder('cli');
     const size = ['--width', '64', '--height', '64', '--steps', '2', '--seed', '3'];
     const args = ['generate', 'a red star', ...size, '--upscale', fixture('x2')];
     const { code, stdout, stderr } = await runCli(args, { folder });

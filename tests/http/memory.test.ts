@@ -1,27 +1,19 @@
 // What unloading gives back: the resident memory of the server's process and of all its children, with the real engine.
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { main, makeFolder } from '../cli/run-cli.js';
-import { testModel } from '../test-model.js';
+import { cleanEnvironment, main } from '../cli/run-cli.js';
+import { makeFolder } from '../folder.js';
 
-const folder = makeFolder();
+const folder = makeFolder('memory');
 const child = spawn(process.execPath, [main, 'serve', '--port', '0'], {
   cwd: folder,
-  env: {
-    PATH: process.env.PATH,
-    HOME: folder,
-    IMAGEFORGE_MODEL: testModel.model,
-    OLLAMA_URL: 'http://127.0.0.1:1',
-    DEVICE: 'cpu',
-    LOG_LEVEL: 'silent',
-  },
+  env: { ...cleanEnvironment(folder), LOG_LEVEL: 'silent' },
   stdio: ['ignore', 'ignore', 'pipe'],
 });
 afterAll(() => {
   child.kill('SIGKILL');
-  rmSync(folder, { recursive: true, force: true });
 });
 
 /** Children of a process, theirs too, and itself. */

@@ -3,20 +3,18 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { planModel } from '../../src/families/index.js';
 import { clipLayouts } from '../../src/families/networks/clip.js';
 import type { PromptRequest } from '../../src/families/runtime.js';
 import { sliceRows, viewTensors } from '../../src/families/tensors.js';
 import type { Engine, TextEncoder, Weights } from '../../src/native/addon.js';
-import { loadAddon } from '../../src/native/binding.js';
 import type { ClipConfig } from '../../src/native/configs.js';
-import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { encodeClip } from '../../src/text/clip-tokenizer.js';
 import { readFloats } from '../../src/weights/read-floats.js';
 import { readWeightFile } from '../../src/weights/read-weight-file.js';
 import { assertClose, goldenCase, readTensors, toleranceOf } from '../golden.js';
 import { safetensors } from '../unit/weights/make-files.js';
 import { operations, weightsFrom, withEngine } from './networks.js';
+import { useModel } from './use-model.js';
 
 const fixtures = path.resolve(import.meta.dirname, '../fixtures/embeddings');
 const expected = readTensors(path.join(fixtures, 'expected.safetensors'));
@@ -97,18 +95,12 @@ it.skipIf(!sd1.present)(`refuses ids without a vector and vectors of another wid
 describe.skipIf(!base.present)(`in prompts ${base.reason}`, () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'imageforge-embeddings-'));
   const file = path.join(folder, 'fox.safetensors');
-  let engine: Engine;
-  let model: LoadedModel;
+  const model = useModel(() => base.path('model.safetensors'));
 
   beforeAll(async () => {
-    const files = { model: base.path('model.safetensors') };
-    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 1 });
-    model = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
     writeFileSync(file, await takeVectors('red fox'));
   });
   afterAll(async () => {
-    await model?.close();
-    await engine?.close();
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -133,7 +125,7 @@ describe.skipIf(!base.present)(`in prompts ${base.reason}`, () => {
       width: 64,
       height: 64,
     };
-    return model.encodePrompts(
+    return model().encodePrompts(
       word === undefined ? request : { ...request, embeddings: [{ word, path: file }] },
       undefined,
     );

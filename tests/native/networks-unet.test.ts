@@ -18,27 +18,18 @@ import {
 } from '../golden.js';
 import { operations, weightsFrom, withEngine } from './networks.js';
 
-const common = { outChannels: 4, modelChannels: 32, resBlocks: 2, normGroups: 32, vectorWidth: 0 };
+const common = {
+  ...{ inChannels: 4, outChannels: 4, modelChannels: 32, channels: [32, 32, 32, 32], resBlocks: 2 },
+  ...{ depth: [1, 1, 1, 0], middleDepth: 1, normGroups: 32, vectorWidth: 0 },
+};
 const sd1: UnetConfig = {
   ...common,
-  inChannels: 4,
   channels: [32, 64, 32, 32],
-  depth: [1, 1, 1, 0],
-  middleDepth: 1,
   contextWidth: 32,
   heads: 8,
   linearProjection: false,
 };
-const sd2: UnetConfig = {
-  ...common,
-  inChannels: 4,
-  channels: [32, 32, 32, 32],
-  depth: [1, 1, 1, 0],
-  middleDepth: 1,
-  contextWidth: 64,
-  headDim: 16,
-  linearProjection: true,
-};
+const sd2: UnetConfig = { ...common, contextWidth: 64, headDim: 16, linearProjection: true };
 const sdxl: UnetConfig = {
   ...sd2,
   channels: [32, 64, 32],

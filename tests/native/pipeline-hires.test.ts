@@ -1,37 +1,23 @@
 // Hires fix on real networks: what the second pass begins from, how many steps it runs, and what it gives.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { planModel } from '../../src/families/index.js';
-import type { Engine } from '../../src/native/addon.js';
-import { loadAddon } from '../../src/native/binding.js';
+import { describe, expect, it } from 'vitest';
 import { generate } from '../../src/pipeline/generate.js';
 import { enlargePicture } from '../../src/pipeline/hires.js';
-import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { enlargePlanes } from '../../src/pipeline/resize.js';
 import { type HiresOptions, resolveRequest } from '../../src/pipeline/resolve.js';
 import { goldenCase } from '../golden.js';
+import { useModel } from './use-model.js';
 
 const golden = goldenCase('e2e-sd1');
 
 describe.skipIf(!golden.present)(`hires fix ${golden.reason}`, () => {
-  let engine: Engine;
-  let model: LoadedModel;
-
-  beforeAll(async () => {
-    const files = { model: golden.path('model.safetensors') };
-    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 2 });
-    model = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
-  });
-  afterAll(async () => {
-    await model?.close();
-    await engine?.close();
-  });
+  const model = useModel(() => golden.path('model.safetensors'));
 
   async function run(hires: HiresOptions | undefined) {
     const asked = { prompt: 'a fox', width: 128, height: 64, steps: 3, seed: 7, batch: 2, sampler: 'euler' };
-    const request = resolveRequest({ ...asked, hires }, model.files, model.plan);
+    const request = resolveRequest({ ...asked, hires }, model().files, model().plan);
     const latents: Float32Array[] = [];
     let steps = 0;
-    const { images } = await generate(model, request, {
+    const { images } = await generate(model(), request, {
       onLatent: (_, latent) => latents.push(latent.slice()),
       onStep: () => steps++,
     });
@@ -55,7 +41,7 @@ describe.skipIf(!golden.present)(`hires fix ${golden.reason}`, () => {
 
   it('leaves the enlarged latent as it is at strength 0', async () => {
     const { images, latents } = await run({ strength: 0 });
-    const autoencoder = await model.loadAutoencoder();
+    const autoencoder = await model().loadAutoencoder();
     for (const [i, { pixels }] of images.entries()) {
       const data = enlargePlanes(latents[i]!, [4, 8, 16], [16, 32], 'bilinear');
       expect(pixels).toEqual(await autoencoder.decode({ data, shape: [4, 16, 32] }));
@@ -65,7 +51,7 @@ describe.skipIf(!golden.present)(`hires fix ${golden.reason}`, () => {
   it('or the enlarged picture', async () => {
     const plain = await run(undefined);
     const { images } = await run({ strength: 0, upscaler: 'pixel' });
-    const autoencoder = await model.loadAutoencoder();
+    const autoencoder = await model().loadAutoencoder();
     const { mean } = await autoencoder.encode(enlargePicture(plain.images[0]!.pixels, 256, 128));
     expect(images[0]!.pixels).toEqual(await autoencoder.decode(mean));
   });

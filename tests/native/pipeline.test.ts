@@ -1,16 +1,14 @@
 // The whole pipeline against the reference's end-to-end case: text states, every step's latents, and the pictures.
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { planModel } from '../../src/families/index.js';
+import { describe, expect, it } from 'vitest';
 import type { PromptRequest } from '../../src/families/runtime.js';
 import { chunkSdPrompt } from '../../src/families/sd/text.js';
-import type { Engine, Pixels } from '../../src/native/addon.js';
-import { loadAddon } from '../../src/native/binding.js';
+import type { Pixels } from '../../src/native/addon.js';
 import { generate } from '../../src/pipeline/generate.js';
-import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
 import type { PipelineResult } from '../../src/pipeline/types.js';
 import { assertClose, goldenCase, relativeDifference, toleranceOf } from '../golden.js';
+import { useModel } from './use-model.js';
 
 const golden = goldenCase('e2e-sd1');
 // weights are F16, and the initial picture comes as 8-bit pixels
@@ -30,18 +28,7 @@ interface Steps {
 
 describe.skipIf(!golden.present)(`e2e-sd1 ${golden.reason}`, () => {
   const expected = golden.present ? golden.tensors('expected.safetensors') : new Map();
-  let engine: Engine;
-  let model: LoadedModel;
-
-  beforeAll(async () => {
-    const files = { model: golden.path('model.safetensors') };
-    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 2 });
-    model = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
-  });
-  afterAll(async () => {
-    await model?.close();
-    await engine?.close();
-  });
+  const model = useModel(() => golden.path('model.safetensors'));
 
   function expectClose(found: Float32Array, name: string, step?: number): void {
     const { data, shape } = expected.get(name)!;
@@ -71,11 +58,11 @@ describe.skipIf(!golden.present)(`e2e-sd1 ${golden.reason}`, () => {
         ...{ sampler: 'euler', schedule: 'normal', noise: 'torch' },
         ...change,
       },
-      model.files,
-      model.plan,
+      model().files,
+      model().plan,
     );
     const steps: Omit<Steps, 'result'> = { x: [], denoised: [], latent: new Float32Array() };
-    const result = await generate(model, request, {
+    const result = await generate(model(), request, {
       onStep: (_, x, denoised) => {
         steps.x.push(x.slice());
         steps.denoised.push(denoised.slice());
@@ -100,13 +87,13 @@ describe.skipIf(!golden.present)(`e2e-sd1 ${golden.reason}`, () => {
   });
 
   it('encodes prompts, clip skip and weights to the same states', async () => {
-    const { positive, negative } = await model.encodePrompts(prompts({}), undefined);
+    const { positive, negative } = await model().encodePrompts(prompts({}), undefined);
     expect(positive.context.shape).toEqual([77, 32]);
     expectClose(positive.context.data, 'cond');
     expectClose(negative!.context.data, 'uncond');
-    const skipped = await model.encodePrompts(prompts({ clipSkip: 2 }), undefined);
+    const skipped = await model().encodePrompts(prompts({ clipSkip: 2 }), undefined);
     expectClose(skipped.positive.context.data, 'cond_skip2');
-    const emphasised = await model.encodePrompts(prompts({ prompt: weighted, guidance: 1 }), undefined);
+    const emphasised = await model().encodePrompts(prompts({ prompt: weighted, guidance: 1 }), undefined);
     expectClose(emphasised.positive.context.data, 'cond_weighted');
     expect(emphasised.negative).toBeUndefined();
   });
@@ -131,7 +118,7 @@ describe.skipIf(!golden.present)(`e2e-sd1 ${golden.reason}`, () => {
 
   it('encodes the initial picture to the same latent', async () => {
     const { data, shape } = golden.tensors('inputs.safetensors').get('init_image')!;
-    const autoencoder = await model.loadAutoencoder();
+    const autoencoder = await model().loadAutoencoder();
     const { mean } = await autoencoder.encode({ data: data.map((v) => 2 * v - 1), shape: shape.slice(1) });
     expectClose(mean.data, 'init_latent');
   });

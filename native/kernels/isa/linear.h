@@ -33,15 +33,8 @@ inline void dot_blocks(const WeightView & w, const char * base, const float * x,
         for (int r = 0; r < Rows; r++) {
             const char * block = base + r * w.row_bytes;
             __builtin_prefetch(block + 2048);
-            uint16_t half;
-            __builtin_memcpy(&half, block, 2);
-            const F scale = set1(half_to_float(half));
-            const int8_t * values = (const int8_t *)block + 2;
-            alignas(64) int8_t unpacked[32];
-            if (w.storage == Storage::Q4_0) {
-                unpack_nibbles((const uint8_t *)block + 2, unpacked);
-                values = unpacked;
-            }
+            alignas(64) int8_t nibbles[32];
+            const auto [scale, values] = open_block(w.storage, block, nibbles);
             F sums[Tokens];
             for (int t = 0; t < Tokens; t++) sums[t] = mul(load_i8(values), load(x + t * in + k));
             for (int i = L; i < 32; i += L) {

@@ -19,21 +19,28 @@ inline int64_t inner_block(int64_t K, int block) {
     return block > 32 ? KC / block * block : round_up(parts(K, parts(K, KC)), 32);
 }
 
+struct Block {
+    F scale;
+    const int8_t * values;  // 32
+};
+/// A block of Q8_0 or of Q4_0, whose values are unpacked into `nibbles`.
+inline Block open_block(Storage storage, const char * block, int8_t * nibbles) {
+    uint16_t half;
+    __builtin_memcpy(&half, block, 2);
+    const F scale = set1(half_to_float(half));
+    if (storage != Storage::Q4_0) return {scale, (const int8_t *)block + 2};
+    unpack_nibbles((const uint8_t *)block + 2, nibbles);
+    return {scale, nibbles};
+}
+
 /// Values [k0, k0 + n) of a quantised row; both on a block's border. The two types that are used most are
 /// unpacked here, the others by ggml.
 inline void unpack_quantised(const WeightView & m, const char * row, int64_t k0, int64_t n, float * to) {
     const char * from = row + k0 / m.block * m.block_bytes;
     if (m.storage == Storage::Quantised) return m.to_float(from, to, n);
     for (int64_t k = 0; k < n; k += 32, from += m.block_bytes, to += 32) {
-        uint16_t half;
-        __builtin_memcpy(&half, from, 2);
-        const F scale = set1(half_to_float(half));
-        const int8_t * values = (const int8_t *)from + 2;
-        alignas(64) int8_t unpacked[32];
-        if (m.storage == Storage::Q4_0) {
-            unpack_nibbles((const uint8_t *)from + 2, unpacked);
-            values = unpacked;
-        }
+        alignas(64) int8_t nibbles[32];
+        const auto [scale, values] = open_block(m.storage, from, nibbles);
         for (int i = 0; i < 32; i += L) store(to + i, mul(scale, load_i8(values + i)));
     }
 }

@@ -264,13 +264,21 @@ inline void write_tile(const Winograd & w, int64_t tile, int64_t out0, int64_t o
     }
 }
 
+/// A thread's scratch while it computes outputs.
+struct OutputScratch {
+    float *weights, *products, *unpacked, *lines;
+
+    OutputScratch(const Winograd & w, float * scratch)
+        : weights(scratch),
+          products(weights + positions * w.weight_plane()),
+          unpacked(products + positions * w.product_plane()),
+          lines(unpacked + L * w.unpacked_row()) {}
+};
+
 /// Outputs [out0, out0 + outs) of the current chunk.
 inline void compute_outputs(const Winograd & w, int64_t out0, int64_t outs, const float * input,
                             float * scratch, const Team & team) {
-    float * weights = scratch;
-    float * products = weights + positions * w.weight_plane();
-    float * unpacked = products + positions * w.product_plane();
-    float * lines = unpacked + L * w.unpacked_row();
+    const auto [weights, products, unpacked, lines] = OutputScratch(w, scratch);
     for (int64_t c0 = 0; c0 < w.args.in; c0 += w.channel_block) {
         const int64_t channels = lesser(w.channel_block, w.args.in - c0);
         if (team.stopped()) return;
@@ -300,10 +308,7 @@ inline void compute_outputs(const Winograd & w, int64_t out0, int64_t outs, cons
 inline void compute_outputs_few(const Winograd & w, int64_t out0, int64_t outs, const float * input,
                                 float * scratch, const Team & team) {
     const int vectors = vectors_of(outs), width = vectors * L;
-    float * weights = scratch;
-    float * products = weights + positions * w.weight_plane();
-    float * unpacked = products + positions * w.product_plane();
-    float * lines = unpacked + L * w.unpacked_row();
+    const auto [weights, products, unpacked, lines] = OutputScratch(w, scratch);
     for (int64_t c0 = 0; c0 < w.args.in; c0 += w.channel_block) {
         const int64_t channels = lesser(w.channel_block, w.args.in - c0);
         if (team.stopped()) return;

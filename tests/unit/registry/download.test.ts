@@ -1,17 +1,9 @@
 // Downloads from a server on this machine that breaks off, lies, and refuses.
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type DownloadOptions, downloadFile } from '../../../src/registry/download.js';
+import { makeFolder } from '../../folder.js';
 import { FakeHub, sendRange, sha256 } from './fake-hub.js';
 
 const KiB = 1024;
@@ -27,15 +19,12 @@ let pauses: number[];
 
 beforeEach(async () => {
   hub = await FakeHub.start();
-  folder = mkdtempSync(path.join(tmpdir(), 'imageforge-download-'));
+  folder = makeFolder('download');
   target = path.join(folder, 'owner', 'weights.gguf');
   content = hub.put(NAME, SIZE);
   pauses = [];
 });
-afterEach(async () => {
-  await hub.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterEach(() => hub.stop());
 
 function download(options: Partial<DownloadOptions> = {}, expected = content): Promise<void> {
   return downloadFile(

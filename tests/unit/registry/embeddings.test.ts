@@ -1,16 +1,15 @@
 // Which files a prompt's words mean, what is only noted and what is refused.
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { inspectFile } from '../../../src/families/inspect.js';
 import type { ModelPlan, TextEncoderPlan } from '../../../src/families/types.js';
 import { listEmbeddings, resolveEmbeddings } from '../../../src/registry/embeddings.js';
 import { readConfig } from '../../../src/shared/config.js';
+import { makeFolder } from '../../folder.js';
 
 const fixtures = path.resolve(import.meta.dirname, '../../fixtures/embeddings');
-const folder = mkdtempSync(path.join(tmpdir(), 'imageforge-embeddings-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = makeFolder('embeddings');
 const at = (...parts: string[]) => path.join(folder, ...parts);
 for (const [to, from] of [
   ['own/Easy.safetensors', 'emb-params'],

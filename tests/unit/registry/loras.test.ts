@@ -1,13 +1,12 @@
 // LoRAs by name: where they are looked for, how strengths add up, what a missing one says.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { findLora, listLoras, resolveLoras } from '../../../src/registry/loras.js';
 import { readConfig } from '../../../src/shared/config.js';
+import { makeFolder } from '../../folder.js';
 
-const folder = mkdtempSync(path.join(tmpdir(), 'imageforge-loras-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = makeFolder('loras');
 const at = (...parts: string[]) => path.join(folder, ...parts);
 for (const file of [
   'own/ink.safetensors',

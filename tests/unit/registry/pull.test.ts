@@ -1,14 +1,5 @@
 // Pulling and removing catalogue models against a hub on this machine: what is fetched, found, claimed and freed.
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findEntry, type HubFile } from '../../../src/registry/catalog.js';
@@ -16,6 +7,7 @@ import { type PullOptions, pullModel, requireEntry } from '../../../src/registry
 import { removeModel } from '../../../src/registry/remove.js';
 import { listFiles, resolveModel } from '../../../src/registry/resolve-model.js';
 import { readConfig } from '../../../src/shared/config.js';
+import { makeFolder } from '../../folder.js';
 import { FakeHub } from './fake-hub.js';
 
 let hub: FakeHub;
@@ -23,12 +15,9 @@ let folder: string;
 
 beforeEach(async () => {
   hub = await FakeHub.start();
-  folder = mkdtempSync(path.join(tmpdir(), 'imageforge-pull-'));
+  folder = makeFolder('pull');
 });
-afterEach(async () => {
-  await hub.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterEach(() => hub.stop());
 
 const configure = (env: Record<string, string> = {}) =>
   readConfig({

@@ -1,16 +1,15 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { catalog, findEntry, modelKeys } from '../../../src/registry/catalog.js';
 import { findDefault, resolveModel } from '../../../src/registry/resolve-model.js';
 import { readConfig } from '../../../src/shared/config.js';
+import { makeFolder } from '../../folder.js';
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'imageforge-registry-'));
+  folder = makeFolder('registry');
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const configure = (env: Record<string, string> = {}) =>
   readConfig({

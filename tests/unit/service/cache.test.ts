@@ -1,15 +1,14 @@
-import { mkdtempSync, readdirSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { PipelineRequest } from '../../../src/pipeline/types.js';
 import { cacheKey, identifyFile, PictureCache } from '../../../src/service/cache.js';
+import { makeFolder } from '../../folder.js';
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'imageforge-cache-'));
+  folder = makeFolder('cache');
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const facts = { family: 'sd1', elapsedSeconds: 2 };
 const key = (n: number) => n.toString(16).padStart(64, '0');

@@ -1,23 +1,13 @@
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { explain, prepareFolder, saveOutput } from '../../../src/service/outputs.js';
+import { makeFolder } from '../../folder.js';
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'imageforge-outputs-'));
+  folder = makeFolder('outputs');
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const save = (name = 'flux_20260102_030405_42', image = Buffer.from('pixels')) =>
   saveOutput(path.join(folder, name), { image, describe: (filename) => ({ filename }) });
