@@ -63,7 +63,7 @@ def main(args: argparse.Namespace, rank: int) -> None:
     random = np.random.default_rng([args.seed, step, rank])
     torch.manual_seed(args.seed + step + rank)
     weights = loss_weights()
-    budget, progress, saved, sums = Budget(args.minutes, spent), spent / args.minutes, spent, np.zeros(3)
+    budget, progress, saved, sums = Budget(args.minutes, spent), spent / args.minutes, spent, np.zeros(4)
 
     def save() -> None:
         state = {"unet": unet.state_dict(), "average_unet": average.module.state_dict(), "optimiser": optimiser.state_dict()}
@@ -92,14 +92,14 @@ def main(args: argparse.Namespace, rank: int) -> None:
         strong = error[timesteps >= 500]
         numbers = [loss.item(), strong.sum().item(), float(len(strong)), budget.progress]
         *losses, progress = update(optimiser, loss, numbers)
-        step, sums = step + 1, sums + losses
+        step, sums = step + 1, sums + [*losses, 1]
         if rank > 0:
             continue
         average.update(unet)
         if step % 100 == 0:
-            values = {"loss": f"{sums[0] / 100:.4f}", "strong noise": f"{sums[1] / sums[2]:.4f}"}
+            values = {"loss": f"{sums[0] / sums[3]:.4f}", "strong noise": f"{sums[1] / sums[2]:.4f}"}
             log_row(args.run / "denoiser.csv", {"step": step, "minutes": f"{budget.spent:.2f}", **values})
-            sums = np.zeros(3)
+            sums = np.zeros(4)
         if budget.spent - saved > 3:
             saved = budget.spent
             save()
