@@ -42,7 +42,7 @@ export interface GenerateOptions {
   embeddings?: string[];
   /**
    * Pictures to look at: one for FLUX.1 Kontext, several for FLUX.2; other models refuse them with UNSUPPORTED. Scaled
-   * to what the model was made for. Default: none.
+   * to what the model was made for; FLUX.2 cuts their sides to multiples of 16 around the middle. Default: none.
    */
   references?: PictureInput[];
   /** ESRGAN upscaler that makes the pictures larger: a path or a name in the model folder's upscalers/. */

@@ -48,16 +48,25 @@ export async function measurePicture(bytes: Uint8Array, name: string): Promise<S
   });
 }
 
-/** RGB at exactly this size; other proportions are stretched, transparency becomes white. */
+/**
+ * RGB at exactly this size; other proportions are stretched, transparency becomes white. `scaled` is larger where the
+ * picture is to be cut: it is brought to that size, and its middle is given.
+ */
 export async function decodePicture(
   bytes: Uint8Array,
   { width, height }: Size,
   name: string,
+  scaled: Size = { width, height },
 ): Promise<Pixels> {
+  const middle = {
+    ...{ left: Math.floor((scaled.width - width) / 2), top: Math.floor((scaled.height - height) / 2) },
+    ...{ width, height },
+  };
   const data = await guard(name, async () =>
     (await openPicture(bytes))
       .autoOrient()
-      .resize(width, height, { fit: 'fill' })
+      .resize(scaled.width, scaled.height, { fit: 'fill' })
+      .extract(middle)
       .toColourspace('srgb')
       .flatten({ background: 'white' })
       .raw()
@@ -68,7 +77,8 @@ export async function decodePicture(
 
 /** A reference picture as the model looks at it. `name` is the request's field, for messages. */
 export async function decodeReference(bytes: Uint8Array, rule: ReferenceRule, name: string): Promise<Pixels> {
-  return decodePicture(bytes, fitReference(await measurePicture(bytes, name), rule), name);
+  const fit = fitReference(await measurePicture(bytes, name), rule);
+  return decodePicture(bytes, fit, name, fit.scaled);
 }
 
 /** One byte a pixel, 255 = repaint. */

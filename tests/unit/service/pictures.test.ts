@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   decodeMask,
   decodePicture,
+  decodeReference,
   encodePng,
   makePreview,
   measurePicture,
@@ -101,6 +102,28 @@ describe('readSource', () => {
   });
 });
 
+describe('decodeReference', () => {
+  it('cuts around the middle, and every pixel stays what it was', async () => {
+    const [width, height] = [37, 21];
+    const rgb = noise(width, height);
+    const rule = { most: 10, area: 2 ** 20 };
+    const reference = await decodeReference(await encodePng({ rgb, width, height }), rule, 'reference 1');
+    const rows = Array.from({ length: 16 }, (_, y) => {
+      const begin = ((y + 2) * width + 2) * 3;
+      return [...rgb.subarray(begin, begin + 32 * 3)];
+    });
+    expect([reference.width, reference.height]).toEqual([32, 16]);
+    expect([...reference.rgb]).toEqual(rows.flat());
+  });
+
+  it('scales before it cuts', async () => {
+    const file = await make(3, [1, 2, 3], 100).png().toBuffer();
+    const reference = await decodeReference(file, { most: 10, area: 40 * 40 }, 'reference 1');
+    expect([reference.width, reference.height, reference.rgb.length]).toEqual([32, 32, 32 * 32 * 3]);
+    expect([...reference.rgb.subarray(-3)]).toEqual([1, 2, 3]);
+  });
+});
+
 describe('fitSize', () => {
   const sizeFor = (source: [number, number], asked = {}, side = 512) =>
     Object.values(
@@ -129,11 +152,27 @@ describe('fitSize', () => {
 });
 
 describe('fitReference', () => {
-  it('scales large pictures down to the area, on whole image tokens', () => {
-    const rule = { most: 10, area: 2 ** 20 };
-    expect(fitReference({ width: 50, height: 40 }, rule)).toEqual({ width: 48, height: 32 });
-    expect(fitReference({ width: 4000, height: 1000 }, rule)).toEqual({ width: 2048, height: 512 });
-    expect(fitReference({ width: 5, height: 5 }, rule)).toEqual({ width: 16, height: 16 });
+  it('scales large pictures down to the area and cuts them to whole image tokens', () => {
+    const fitted = (width: number, height: number) => {
+      const { scaled, ...size } = fitReference({ width, height }, { most: 10, area: 2 ** 20 });
+      return [Object.values(scaled), Object.values(size)];
+    };
+    expect(fitted(50, 40)).toEqual([
+      [50, 40],
+      [48, 32],
+    ]);
+    expect(fitted(4000, 1000)).toEqual([
+      [2048, 512],
+      [2048, 512],
+    ]);
+    expect(fitted(1290, 891)).toEqual([
+      [1232, 851],
+      [1232, 848],
+    ]);
+    expect(fitted(5, 100)).toEqual([
+      [16, 100],
+      [16, 96],
+    ]);
   });
 
   it('takes the nearest of the sizes that the model knows', () => {
@@ -144,8 +183,9 @@ describe('fitReference', () => {
     ] as const;
     const sizeOf = (width: number, height: number) =>
       fitReference({ width, height }, { most: 1, area: 2 ** 20, sizes });
-    expect(sizeOf(300, 290)).toEqual({ width: 1024, height: 1024 });
-    expect(sizeOf(100, 300)).toEqual({ width: 672, height: 1568 });
-    expect(sizeOf(9000, 3000)).toEqual({ width: 1568, height: 672 });
+    const stretched = (width: number, height: number) => ({ width, height, scaled: { width, height } });
+    expect(sizeOf(300, 290)).toEqual(stretched(1024, 1024));
+    expect(sizeOf(100, 300)).toEqual(stretched(672, 1568));
+    expect(sizeOf(9000, 3000)).toEqual(stretched(1568, 672));
   });
 });
