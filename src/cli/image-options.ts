@@ -112,7 +112,7 @@ export function addHiresOptions(command: Command): Command {
     );
 }
 
-function collect(value: string, before: string[] = []): string[] {
+export function collect(value: string, before: string[] = []): string[] {
   return [...before, value];
 }
 

@@ -9,7 +9,7 @@ import { formatBytes } from './table.js';
 
 export async function printPull(
   key: string,
-  { quiet, json }: { quiet?: boolean; json?: boolean },
+  { part, quiet, json }: { part?: string[]; quiet?: boolean; json?: boolean },
 ): Promise<void> {
   const config = readConfig();
   const entry = requireEntry(key);
@@ -17,7 +17,11 @@ export async function printPull(
   const { signal, release } = cancelOnSignals();
   let files: Awaited<ReturnType<typeof pullModel>>;
   try {
-    files = await pullModel(entry, config, { signal, onProgress: view?.onProgress });
+    files = await pullModel(entry, config, {
+      ...(part && { parts: part }),
+      signal,
+      onProgress: view?.onProgress,
+    });
   } finally {
     view?.end();
     release();
@@ -30,7 +34,7 @@ export async function printPull(
   }
   for (const { what, file, bytes, downloaded } of files)
     process.stdout.write(`${downloaded ? 'pulled' : 'found '}  ${file} (${what}, ${formatBytes(bytes)})\n`);
-  if (quiet) return;
+  if (quiet || part) return;
   if (entry.guard && !isUnlocked(entry, config)) {
     const variable = entry.guard.setting === 'allowFlux' ? 'ALLOW_FLUX' : 'ALLOW_KLEIN';
     process.stderr.write(

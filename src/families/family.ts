@@ -1,7 +1,7 @@
 // What a family is to the list in index.ts, and the steps that every family's plan shares.
 import type { Prediction } from '../sampling/types.js';
 import { ImageForgeError } from '../shared/errors.js';
-import type { FoundNetwork } from './find-networks.js';
+import { describeNetworks, type FoundNetwork } from './find-networks.js';
 import { type AutoencoderFacts, readAutoencoderConfig } from './networks/autoencoder.js';
 import type { NetworkKind } from './networks/layout.js';
 import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
@@ -31,6 +31,8 @@ export interface PartNeed {
   /** For people: "CLIP-L text encoder". */
   what: string;
   bring: string;
+  /** Key of the catalogue's model whose part fits this denoiser. */
+  pulledWith?(denoiser: FoundNetwork): string | undefined;
   /** Which of several networks of the kind in a full checkpoint it is; default: the first. */
   suits?(network: FoundNetwork): boolean;
 }
@@ -84,13 +86,20 @@ export function readDefaults(source: Source, family: Defaults): Defaults {
   };
 }
 
+/** How to bring a part: the option that names it, and the command that fetches it. */
+export function howToBring({ part, bring, pulledWith }: PartNeed, denoiser: FoundNetwork): string {
+  const key = pulledWith?.(denoiser);
+  return key === undefined ? bring : `${bring} \`imageforge models pull ${key} --part ${part}\` fetches it.`;
+}
+
 /** The network that the user named for a part, else the one that came with the model. */
-export function findPart(model: FoundModel, { part, kinds, suits }: PartNeed): FoundNetwork | undefined {
+export function findPart(model: FoundModel, need: PartNeed): FoundNetwork | undefined {
+  const { part, kinds, suits } = need;
   const fitting = model.networks.filter(({ kind }) => kinds.includes(kind));
   const named = fitting.find(({ source }) => source.part === part);
   if (named) return named;
   const source = model.sources.find((source) => source.part === part);
-  if (source) throw unfit(source, part, kinds);
+  if (source) throw unfit(source, need, model);
   return fitting.find((network) => network.source.part === 'model' && (!suits || suits(network)));
 }
 
@@ -101,21 +110,38 @@ export function takePart(model: FoundModel, need: PartNeed): FoundNetwork {
   throw incomplete(model, need, need.what);
 }
 
-function incomplete(model: FoundModel, { part, bring }: PartNeed, what: string): ImageForgeError {
-  const { label } = model.denoiser.source;
+function incomplete({ denoiser }: FoundModel, need: PartNeed, what: string): ImageForgeError {
+  const { label } = denoiser.source;
   return new ImageForgeError('MODEL_INCOMPLETE', `${label} has no ${what}`, {
-    hint: bring,
-    details: { file: label, part },
+    hint: howToBring(need, denoiser),
+    details: { file: label, part: need.part },
   });
 }
 
-function unfit({ label }: Source, part: Part, kinds: readonly NetworkKind[]): ImageForgeError {
+function unfit({ label }: Source, need: PartNeed, { denoiser, networks }: FoundModel): ImageForgeError {
+  const inside = describeNetworks(networks.filter(({ source }) => source.label === label));
   return new ImageForgeError(
     'WEIGHTS_INVALID',
-    `${label} was named for ${part}, but has no network of the kind ${kinds[0]}`,
+    `${label} was named for ${need.part}, but has ${inside}, no ${need.what}`,
     {
-      hint: '`imageforge models inspect FILE` shows what a file holds.',
-      details: { file: label, part },
+      hint: howToBring(need, denoiser),
+      details: { file: label, part: need.part },
+    },
+  );
+}
+
+/** A part that the family has no use for is a mistake: another model was meant, or another part. */
+export function refuseStrangeParts({ title, parts }: Family, { denoiser, sources }: FoundModel): void {
+  const taken = parts.map(({ part }) => part);
+  const source = sources.find(({ part }) => part !== 'model' && !taken.includes(part));
+  if (!source) return;
+  const { label } = denoiser.source;
+  throw new ImageForgeError(
+    'INVALID_ARGUMENT',
+    `${source.label} was named for ${source.part}, but ${label} is a ${title} model, whose parts are ${taken.join(', ')}`,
+    {
+      hint: `Leave out --${source.part.replace('_', '-')}, or name the model that it belongs to.`,
+      details: { file: source.label, part: source.part },
     },
   );
 }
@@ -130,8 +156,14 @@ export interface AutoencoderWish extends Omit<AutoencoderFacts, 'normGroups'> {
 }
 
 /** An autoencoder or a tiny one in its place. */
-export function autoencoderNeed(bring: string): PartNeed {
-  return { part: 'vae', kinds: ['autoencoder', 'tiny_autoencoder'], what: 'autoencoder', bring };
+export function autoencoderNeed(bring: string, pulledWith?: PartNeed['pulledWith']): PartNeed {
+  const need: PartNeed = {
+    part: 'vae',
+    kinds: ['autoencoder', 'tiny_autoencoder'],
+    what: 'autoencoder',
+    bring,
+  };
+  return pulledWith ? { ...need, pulledWith } : need;
 }
 
 export function planAutoencoder(model: FoundModel, wish: AutoencoderWish): NetworkPlan {
@@ -143,7 +175,7 @@ export function planAutoencoder(model: FoundModel, wish: AutoencoderWish): Netwo
     shift: readFact(source, 'autoencoder.shift') ?? wish.shift,
     normGroups: readFact(source, 'autoencoder.norm_groups') ?? 32,
   });
-  refuseOtherLatents(source.label, 'decoder.conv_in.weight', config.latentChannels, wish);
+  refuseOtherLatents(model, source.label, 'decoder.conv_in.weight', config.latentChannels, wish);
   return planNetwork('autoencoder', config, tensors);
 }
 
@@ -154,7 +186,7 @@ function planTinyAutoencoder(
   wish: AutoencoderWish,
 ): NetworkPlan {
   const config = readTinyAutoencoderConfig(tensors, source.label);
-  refuseOtherLatents(source.label, 'decoder.1.weight', config.latentChannels, wish);
+  refuseOtherLatents(model, source.label, 'decoder.1.weight', config.latentChannels, wish);
   if (!wish.normalised) return planNetwork('tiny_autoencoder', config, tensors);
   const all = new Map(tensors);
   for (const name of ['bn.running_mean', 'bn.running_var']) {
@@ -167,11 +199,17 @@ function planTinyAutoencoder(
   return planNetwork('tiny_autoencoder', { ...config, patchify: true }, all);
 }
 
-function refuseOtherLatents(label: string, tensor: string, found: number, wish: AutoencoderWish): void {
+function refuseOtherLatents(
+  { denoiser }: FoundModel,
+  label: string,
+  tensor: string,
+  found: number,
+  wish: AutoencoderWish,
+): void {
   if (found === wish.latentChannels) return;
   throw new ImageForgeError(
     'WEIGHTS_INVALID',
     `${label}: ${tensor} takes ${found} channels, but ${wish.title} has latents of ${wish.latentChannels}: this autoencoder belongs to another family`,
-    { hint: wish.need.bring, details: { file: label, tensor } },
+    { hint: howToBring(wish.need, denoiser), details: { file: label, tensor } },
   );
 }

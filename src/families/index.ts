@@ -1,7 +1,7 @@
 // The list of model families, and the one way from files to a plan: open, find the networks by their tensors, ask the
 // families whose denoiser it is.
 import { ImageForgeError } from '../shared/errors.js';
-import type { Family, PlanOptions } from './family.js';
+import { type Family, type FoundModel, type PlanOptions, refuseStrangeParts } from './family.js';
 import { type FoundNetwork, findForeign, findNetworks, refuseWithoutDenoiser } from './find-networks.js';
 import { flux } from './flux/index.js';
 import { flux2 } from './flux2/index.js';
@@ -14,7 +14,8 @@ export const families: readonly Family[] = [sd1, sd2, sdxl, flux, flux2];
 
 /**
  * Reads headers only. Throws WEIGHTS_UNREADABLE, WEIGHTS_INVALID or UNSUPPORTED for a file, MODEL_INCOMPLETE where a
- * part is missing; the hint names the option or command that brings it.
+ * part is missing, INVALID_ARGUMENT for one that the model doesn't have; the hint names the option or command that
+ * brings it.
  */
 export async function planModel(files: ModelFiles, options: PlanOptions = {}): Promise<ModelPlan> {
   const sources = await openSources(files);
@@ -34,7 +35,9 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
       details: { file: label },
     });
   }
-  return family.plan({ name: nameModel(denoiser.source), denoiser, networks, sources, options });
+  const model: FoundModel = { name: nameModel(denoiser.source), denoiser, networks, sources, options };
+  refuseStrangeParts(family, model);
+  return family.plan(model);
 }
 
 /** The denoiser that the model's own file brings. */

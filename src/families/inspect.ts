@@ -1,7 +1,7 @@
 // What a file is: read off its header in well under a second, whatever its size.
 import { ImageForgeError } from '../shared/errors.js';
 import { findVectors } from './embeddings.js';
-import { findPart, type PartNeed } from './family.js';
+import { findPart, howToBring, type PartNeed } from './family.js';
 import { describeNetworks, type FoundNetwork, findNetworks, isLora } from './find-networks.js';
 import { familyOf, findDenoiser, planModel } from './index.js';
 import { nameKinds, pairKeys } from './lora-keys.js';
@@ -83,7 +83,9 @@ export async function inspectFile(path: string): Promise<Inspection> {
     summary: describe(sources, networks, family?.title, missing, problem),
     ...(family && { family: family.id }),
     networks: networks.map(({ kind, layout, tensors }) => ({ kind, layout, ...summarise(tensors) })),
-    missing: missing.map(({ part, what, bring }) => ({ part, what, bring })),
+    missing: denoiser
+      ? missing.map((need) => ({ part: need.part, what: need.what, bring: howToBring(need, denoiser) }))
+      : [],
     ...(problem && { problem: problem.toJSON() }),
     memory: { weights: sizes.reduce((sum, bytes) => sum + bytes, 0), largest: Math.max(0, ...sizes) },
     ...(plan && !problem && { plan: plan as ModelPlan }),

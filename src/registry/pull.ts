@@ -31,6 +31,8 @@ export interface PulledFile extends HubFile {
 }
 
 export interface PullOptions extends RetryOptions {
+  /** Of the model only these: 'vae', 't5xxl' … Default: all. */
+  parts?: readonly string[];
   onProgress?: ((progress: PullProgress) => void) | undefined;
   /** Milliseconds without a byte after which a connection counts as broken. */
   stallMs?: number;
@@ -54,8 +56,8 @@ export function requireEntry(name: string): CatalogEntry {
 }
 
 /**
- * Every file of the model, in the catalogue's order.
- * @throws ImageForgeError UNAUTHORIZED, FORBIDDEN, DOWNLOAD_FAILED, NO_SPACE, OUTPUT_UNWRITABLE, BUSY, ABORTED.
+ * Every file of the model, or those of some parts, in the catalogue's order.
+ * @throws ImageForgeError INVALID_ARGUMENT for a part that the model doesn't have, UNAUTHORIZED, FORBIDDEN, DOWNLOAD_FAILED, NO_SPACE, OUTPUT_UNWRITABLE, BUSY, ABORTED.
  */
 export async function pullModel(
   entry: CatalogEntry,
@@ -64,7 +66,7 @@ export async function pullModel(
 ): Promise<PulledFile[]> {
   const { signal, onProgress, stallMs, segmentBytes = SEGMENT_BYTES } = options;
   const access = { ...readHubAccess(config), ...(stallMs !== undefined && { stallMs }) };
-  const wanted = listFiles(entry);
+  const wanted = chooseFiles(entry, options.parts);
   const missing = wanted.filter(({ file }) => locateHubFile(file, config) === undefined);
   const infos = await whileNotAborted(signal, () =>
     Promise.all(missing.map(({ file }) => describeHubFile(file, access, options))),
@@ -86,6 +88,20 @@ export async function pullModel(
     });
   }
   return Promise.all(wanted.map((named) => describePulled(named, entry, infos, config)));
+}
+
+function chooseFiles(entry: CatalogEntry, parts: readonly string[] | undefined): NamedFile[] {
+  const files = listFiles(entry);
+  if (!parts) return files;
+  const known = files.map(({ what }) => what);
+  const strange = parts.find((part) => !known.includes(part));
+  if (strange !== undefined) {
+    throw new ImageForgeError('INVALID_ARGUMENT', `'${entry.key}' has no part '${strange}'.`, {
+      hint: `Its parts are ${[...new Set(known)].join(', ')}.`,
+      details: { model: entry.key, part: strange },
+    });
+  }
+  return files.filter(({ what }) => parts.includes(what));
 }
 
 /** A file that an earlier pull brought for another model now serves this one too. */

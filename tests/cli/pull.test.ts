@@ -43,6 +43,18 @@ describe('models pull and rm', () => {
     expect(await run('rm', 'sd-turbo')).toMatchObject({ code: 3, stdout: '' });
   });
 
+  it('downloads one part of a model', async () => {
+    const vae = 'black-forest-labs/FLUX.1-schnell/ae.safetensors';
+    hub.put(vae, 2 * MiB);
+    const pulled = await run('pull', 'flux-q4', '--part', 'vae');
+    const file = path.join(folder, 'models', vae);
+    expect(pulled).toMatchObject({ code: 0, stdout: `pulled  ${file} (vae, 2 MB)\n` });
+    expect(pulled.stderr).not.toContain('locked');
+    expect((await run('pull', 'flux-q4', '--part', 'llm')).stderr).toContain(
+      'Its parts are model, vae, clip_l',
+    );
+  });
+
   it('keeps what has arrived on Ctrl-C, and goes on', async () => {
     hub.put(NAME, 40 * MiB);
     let kill: (() => void) | undefined;

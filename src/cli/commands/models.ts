@@ -1,6 +1,7 @@
 // imageforge models: what is known and on disk, fetching and removing it, and what a file is.
 import type { Command } from 'commander';
 import type { ModelDescription } from '../../service/model-list.js';
+import { collect } from '../image-options.js';
 import { formatTable } from '../table.js';
 
 export function addModels(program: Command): void {
@@ -18,9 +19,10 @@ export function addModels(program: Command): void {
   models
     .command('pull <key>')
     .description('download a model from the Hugging Face hub; goes on where it was interrupted')
+    .option('--part <name>', 'only a part of it: model, vae, clip_l, t5xxl or llm; may be repeated', collect)
     .option('-q, --quiet', 'no progress')
     .option('--json', 'print one JSON document')
-    .action(async (key: string, options: { quiet?: true; json?: true }) => {
+    .action(async (key: string, options: { part?: string[]; quiet?: true; json?: true }) => {
       const { printPull } = await import('../pull-model.js');
       await printPull(key, options);
     });

@@ -6,6 +6,7 @@ import {
   autoencoderNeed,
   type Family,
   type FoundModel,
+  howToBring,
   type PartNeed,
   planAutoencoder,
   planNetwork,
@@ -13,24 +14,31 @@ import {
   readFact,
   takePart,
 } from '../family.js';
+import type { FoundNetwork } from '../find-networks.js';
 import { readClip } from '../networks/clip.js';
 import { readFluxConfig } from '../networks/flux.js';
 import { readT5Config } from '../networks/t5.js';
 import type { Defaults, ModelPlan, ReferenceRule, TextEncoderPlan } from '../types.js';
 
-const pull = '`imageforge models pull flux1-dev` fetches it with the model that it belongs to.';
-const autoencoder = autoencoderNeed(`Name the FLUX.1 autoencoder (ae.safetensors) with --vae FILE; ${pull}`);
+const pulledWith = ({ tensors }: FoundNetwork) =>
+  tensors.has('guidance_in.in_layer.weight') ? 'flux1-dev' : 'flux-q4';
+const autoencoder = autoencoderNeed(
+  'Name the FLUX.1 autoencoder (ae.safetensors) with --vae FILE.',
+  pulledWith,
+);
 const clip: PartNeed = {
   part: 'clip_l',
   kinds: ['clip'],
   what: 'CLIP-L text encoder',
-  bring: `Name CLIP-L (clip_l.safetensors) with --clip-l FILE; ${pull}`,
+  bring: 'Name CLIP-L (clip_l.safetensors) with --clip-l FILE.',
+  pulledWith,
 };
 const t5: PartNeed = {
   part: 't5xxl',
   kinds: ['t5'],
   what: 'T5-XXL text encoder',
-  bring: `Name the T5-XXL encoder (GGUF or safetensors) with --t5xxl FILE; ${pull}`,
+  bring: 'Name the T5-XXL encoder (GGUF or safetensors) with --t5xxl FILE.',
+  pulledWith,
 };
 
 /** Schnell was distilled with shorter rows. */
@@ -115,7 +123,8 @@ function planClip(model: FoundModel, flux: FluxConfig): TextEncoderPlan {
     projected: false,
     ...(heads !== undefined && { heads }),
   });
-  refuseOtherWidth(label, 'CLIP-L', config.width, flux.vectorWidth, 'vector_in.in_layer.weight', clip.bring);
+  const hint = howToBring(clip, model.denoiser);
+  refuseOtherWidth(label, 'CLIP-L', config.width, flux.vectorWidth, 'vector_in.in_layer.weight', hint);
   return { part: 'clip_l', layers: [config.layers], ...planNetwork('clip', config, tensors) };
 }
 
@@ -123,7 +132,8 @@ function planT5(model: FoundModel, flux: FluxConfig): TextEncoderPlan {
   const network = takePart(model, t5);
   const { label } = network.source;
   const config = readT5Config(network.tensors, label);
-  refuseOtherWidth(label, 'T5', config.width, flux.contextWidth, 'txt_in.weight', t5.bring);
+  const hint = howToBring(t5, model.denoiser);
+  refuseOtherWidth(label, 'T5', config.width, flux.contextWidth, 'txt_in.weight', hint);
   const rowLength = flux.guidance ? fluxRowLength : schnellRowLength;
   return {
     ...{ part: 't5xxl', layers: [config.layers], rowLength },

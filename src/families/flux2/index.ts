@@ -7,6 +7,7 @@ import {
   autoencoderNeed,
   type Family,
   type FoundModel,
+  howToBring,
   type PartNeed,
   planAutoencoder,
   planNetwork,
@@ -18,16 +19,22 @@ import { type CausalLmFacts, countLayers, readCausalLm } from '../networks/causa
 import { isFlux2, readFluxConfig } from '../networks/flux.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 
-const pull =
-  '`imageforge models pull flux2-klein` or `flux2-dev` fetches it with the model that it belongs to.';
+const modelOf = ({ tensors }: FoundNetwork) =>
+  tensors.has('guidance_in.in_layer.weight') ? 'flux2-dev' : 'flux2-klein';
 const autoencoder = autoencoderNeed(
-  `Name the FLUX.2 autoencoder (flux2-vae.safetensors) with --vae FILE; ${pull}`,
+  'Name the FLUX.2 autoencoder (flux2-vae.safetensors) with --vae FILE.',
+  modelOf,
 );
+/** Width of the context of klein 9B: three states of Qwen3-8B, which the catalogue doesn't have. */
+const contextOf9B = 3 * 4096;
 const languageModel: PartNeed = {
   part: 'llm',
   kinds: ['causal_lm'],
   what: 'language model',
-  bring: `Name the language model with --llm FILE: Qwen3-4B or -8B for klein 4B or 9B, Mistral Small 3.2 for dev; ${pull}`,
+  bring:
+    'Name the language model with --llm FILE: Qwen3-4B or -8B for klein 4B or 9B, Mistral Small 3.2 for dev.',
+  pulledWith: (denoiser) =>
+    denoiser.tensors.get('txt_in.weight')?.shape[1] === contextOf9B ? undefined : modelOf(denoiser),
 };
 
 const size = { width: 1024, height: 1024, sampler: 'euler', schedule: 'flow' };
@@ -89,7 +96,7 @@ function planLanguageModel(model: FoundModel, { contextWidth }: FluxConfig): Tex
       'WEIGHTS_INVALID',
       `${label}: three states of width ${config.width} make ${config.width * 3}, but the transformer's txt_in.weight takes ${contextWidth}: this language model is of the wrong size`,
       {
-        hint: languageModel.bring,
+        hint: howToBring(languageModel, model.denoiser),
         details: { file: label, tensor: 'txt_in.weight', found: config.width * 3, expected: contextWidth },
       },
     );

@@ -3,6 +3,7 @@ import { truncateSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { planModel } from '../../../src/families/index.js';
 import { inspectFile } from '../../../src/families/inspect.js';
+import { findEntry } from '../../../src/registry/catalog.js';
 import { ImageForgeError } from '../../../src/shared/errors.js';
 import { readWeightFile } from '../../../src/weights/read-weight-file.js';
 import { goldenCase } from '../../golden.js';
@@ -111,18 +112,25 @@ test.skipIf(!present)(
   `FLUX without its parts: each is named with the command that fetches it ${reason}`,
   async () => {
     const { vae, clip_l } = fluxParts;
-    for (const [files, part, pull] of [
-      [{ model: schnell }, 'vae', 'flux1-dev'],
-      [{ model: schnell, vae }, 'clip_l', 'flux1-dev'],
-      [{ model: schnell, vae, clip_l }, 't5xxl', 'flux1-dev'],
+    const dev = goldenCase('flux1-dev').path('model.safetensors');
+    const dev2 = goldenCase('flux2-dev').path('model.safetensors');
+    const vae2 = goldenCase('vae-flux2').path('flux2-vae.safetensors');
+    for (const [files, part, key] of [
+      [{ model: schnell }, 'vae', 'flux-q4'],
+      [{ model: schnell, vae }, 'clip_l', 'flux-q4'],
+      [{ model: schnell, vae, clip_l }, 't5xxl', 'flux-q4'],
+      [{ model: dev }, 'vae', 'flux1-dev'],
       [{ model: klein }, 'vae', 'flux2-klein'],
-      [{ model: klein, vae: goldenCase('vae-flux2').path('flux2-vae.safetensors') }, 'llm', 'flux2-klein'],
-    ] as const)
+      [{ model: klein, vae: vae2 }, 'llm', 'flux2-klein'],
+      [{ model: dev2, vae: vae2 }, 'llm', 'flux2-dev'],
+    ] as const) {
       await expect(planModel(files)).rejects.toMatchObject({
         code: 'MODEL_INCOMPLETE',
         details: { part },
-        hint: expect.stringContaining(`\`imageforge models pull ${pull}\``),
+        hint: expect.stringContaining(`\`imageforge models pull ${key} --part ${part}\` fetches it`),
       });
+      expect(findEntry(key)?.files[part]).toBeDefined();
+    }
   },
 );
 
@@ -131,7 +139,11 @@ test.skipIf(!present)(
   async () => {
     await expect(planModel({ model: sd1, vae: schnell })).rejects.toMatchObject({
       code: 'WEIGHTS_INVALID',
-      message: expect.stringMatching(/model\.safetensors was named for vae, but has no network of the kind/),
+      message: expect.stringMatching(/was named for vae, but has a FLUX transformer, no autoencoder/),
+    });
+    await expect(planModel({ model: schnell, ...fluxParts, clip_l: fluxParts.vae })).rejects.toMatchObject({
+      message: expect.stringMatching(/named for clip_l, but has an autoencoder, no CLIP-L text encoder/),
+      hint: expect.stringMatching(/--clip-l FILE.*models pull flux-q4 --part clip_l/),
     });
     await expect(planModel({ model: schnell, ...fluxParts, vae: sd1 })).rejects.toMatchObject({
       code: 'WEIGHTS_INVALID',
@@ -144,6 +156,16 @@ test.skipIf(!present)(
   },
 );
 
+test.skipIf(!present)(`a full checkpoint beside the parts of FLUX ${reason}`, async () => {
+  await expect(planModel({ model: sd1, t5xxl: schnell })).rejects.toMatchObject({
+    code: 'INVALID_ARGUMENT',
+    message: expect.stringMatching(
+      /was named for t5xxl, but .* is a Stable Diffusion 1\.x model, whose parts/,
+    ),
+    hint: expect.stringContaining('--t5xxl'),
+  });
+});
+
 test.skipIf(!present)(`text encoders of the wrong size ${reason}`, async () => {
   const t5xxl = goldenCase('t5-encoder').path('t5xxl.gguf');
   await expect(planModel({ model: schnell, ...fluxParts, t5xxl })).rejects.toMatchObject({
@@ -151,7 +173,7 @@ test.skipIf(!present)(`text encoders of the wrong size ${reason}`, async () => {
     message: expect.stringMatching(
       /this T5 gives states of width \d+, but .* takes 256: it is of the wrong size/,
     ),
-    hint: expect.stringContaining('--t5xxl'),
+    hint: expect.stringMatching(/--t5xxl FILE.*`imageforge models pull flux-q4 --part t5xxl`/),
   });
   const qwen = await readShapes(goldenCase('flux2-text-qwen3').path('qwen3.safetensors'));
   const wide = Object.entries(qwen).map(([name, shape]) => [name, shape.map((n) => (n === 64 ? 32 : n))]);
@@ -159,7 +181,17 @@ test.skipIf(!present)(`text encoders of the wrong size ${reason}`, async () => {
   const vae = goldenCase('vae-flux2').path('flux2-vae.safetensors');
   await expect(planModel({ model: klein, vae, llm })).rejects.toMatchObject({
     code: 'WEIGHTS_INVALID',
-    hint: expect.stringContaining('--llm'),
+    hint: expect.stringMatching(/--llm FILE.*`imageforge models pull flux2-klein --part llm`/),
+  });
+});
+
+test.skipIf(!present)(`klein 9B, whose language model no key of the catalogue brings ${reason}`, async () => {
+  const shapes = await readShapes(klein);
+  const model = writeShapes({ ...shapes, 'txt_in.weight': [shapes['txt_in.weight']![0]!, 3 * 4096] });
+  const vae = goldenCase('vae-flux2').path('flux2-vae.safetensors');
+  await expect(planModel({ model, vae })).rejects.toMatchObject({
+    code: 'MODEL_INCOMPLETE',
+    hint: expect.stringMatching(/Qwen3-4B or -8B.*for dev\.$/),
   });
 });
 
@@ -208,7 +240,8 @@ test.skipIf(!present)(
         goldenCase('t5-encoder').path('t5xxl.safetensors'),
       ].map(readShapes),
     );
-    const parts = { vae: writeShapes(bases[5]!), llm: writeShapes(bases[6]!), t5xxl: writeShapes(bases[7]!) };
+    const [vae, llm, t5xxl] = [bases[5]!, bases[6]!, bases[7]!].map(writeShapes) as [string, string, string];
+    const parts = [{}, {}, {}, { vae, t5xxl }, { vae, llm }];
     let state = 7;
     const below = (limit: number) => {
       state = (Math.imul(state, 1103515245) + 12345) >>> 0;
@@ -229,9 +262,8 @@ test.skipIf(!present)(
         else names[at] = [name.replace(/\d+/, String(below(40))), names[at]![1]];
       }
       const model = writeShapes(Object.fromEntries(names));
-      const files = i % 5 < 2 ? { model } : { model, ...parts };
       try {
-        await planModel(files);
+        await planModel({ model, ...parts[i % 5] });
       } catch (error) {
         refused++;
         if (!(error instanceof ImageForgeError)) throw new Error(`table ${i}`, { cause: error });

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findEntry, type HubFile } from '../../../src/registry/catalog.js';
 import { type PullOptions, pullModel, requireEntry } from '../../../src/registry/pull.js';
 import { removeModel } from '../../../src/registry/remove.js';
-import { listFiles, resolveModel } from '../../../src/registry/resolve-model.js';
+import { listFiles, listMissing, resolveModel } from '../../../src/registry/resolve-model.js';
 import { readConfig } from '../../../src/shared/config.js';
 import { makeFolder } from '../../folder.js';
 import { FakeHub } from './fake-hub.js';
@@ -176,6 +176,25 @@ describe('pullModel', () => {
       code: 'DOWNLOAD_FAILED',
       message: expect.stringMatching(/^127\.0\.0\.1:1: .*\(tried 2 times\)\.$/),
     });
+  });
+
+  it('fetches a part of it alone, which can be removed again', async () => {
+    const [, vae, clip] = publish('flux1-dev');
+    const pulled = await pull('flux1-dev', { parts: ['clip_l', 'vae'] });
+    expect(pulled.map(({ what, path }) => [what, path])).toEqual([
+      ['vae', vae!.path],
+      ['clip_l', clip!.path],
+    ]);
+    expect(listMissing(findEntry('flux1-dev')!, configure()).map(({ what }) => what)).toEqual([
+      'model',
+      't5xxl',
+    ]);
+    await expect(pull('flux1-dev', { parts: ['vae', 'llm'] })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: "'flux1-dev' has no part 'llm'.",
+      hint: 'Its parts are model, vae, clip_l, t5xxl.',
+    });
+    expect((await remove('flux1-dev')).map(({ removed }) => removed)).toEqual([true, true]);
   });
 
   it('is only for the catalogue', () => {
