@@ -11,6 +11,9 @@ Linear::Linear(Weights w, int64_t in, int64_t out, bool with_bias)
 
 Tensor product(const Ctx & ctx, Tensor weight, Tensor x, Tensor bias) {
     if (use_kernel(ctx, Kernel::Linear)) return kernels::linear(ctx.graph, *ctx.env, weight, x, bias);
+    // On the CPU ggml's product would round x to the weights' type, here to 8 digits. Widening the weights
+    // costs a buffer of the largest one in F32, and of the time less than the product's own reading.
+    if (ctx.cpu && weight->type == GGML_TYPE_BF16) weight = ggml_cast(ctx.graph, weight, GGML_TYPE_F32);
     Tensor y = ggml_mul_mat(ctx.graph, weight, x);
     return bias ? ggml_add(ctx.graph, y, bias) : y;
 }

@@ -6,7 +6,7 @@ import { below, type Tensors, toWeights, viewTensors } from '../../src/families/
 import type { Engine, TextEncoder } from '../../src/native/addon.js';
 import { readWeightFile } from '../../src/weights/read-weight-file.js';
 import { assertClose, element, type GoldenCase, goldenCase, type Tolerance, toleranceOf } from '../golden.js';
-import { type Operations, operations, withEngine } from './networks.js';
+import { type Operations, operations, precisionFor, withEngine } from './networks.js';
 
 const files = [
   { suffix: 'safetensors', layout: 'Hugging Face' },
@@ -26,10 +26,9 @@ async function tensorsOf(
     .rename(layout === 'llama.cpp' ? tensors : below(tensors, prefix));
 }
 
-/** ggml's product rounds activations to the weights' type; BF16 has fewer digits than the F16 of the case. */
-function allowed(golden: GoldenCase, name: string, chosen: Operations, type: 'F16' | 'BF16'): Tolerance {
-  const stated = toleranceOf(golden, name, chosen.precision);
-  return chosen.kernels === 'off' && type === 'BF16' ? { rel_l2: 4 * stated.rel_l2 } : stated;
+/** The limit of the case for this file, whose weights are F16 (GGUF) or BF16. */
+function limitOf(golden: GoldenCase, name: string, chosen: Operations, type: 'F16' | 'BF16'): Tolerance {
+  return toleranceOf(golden, name, precisionFor(type, chosen));
 }
 
 const t5 = goldenCase('t5-encoder');
@@ -52,7 +51,7 @@ describe.skipIf(!t5.present).each(operations)(`T5 on $name ${t5.reason}`, (chose
           const states = element(expected.get(answer)!, row);
           expect(pooled).toBeUndefined();
           expect(hidden.map(({ shape }) => shape)).toEqual([states.shape]);
-          assertClose(hidden[0]!.data, states.data, allowed(t5, answer, chosen, 'F16'));
+          assertClose(hidden[0]!.data, states.data, limitOf(t5, answer, chosen, 'F16'));
         }
       }
     }),
@@ -147,7 +146,7 @@ describe.each(operations)('language models on $name', (chosen) => {
           encoder,
           qwen.golden,
           row,
-          allowed(qwen.golden, 'context', chosen, type(file.suffix)),
+          limitOf(qwen.golden, 'context', chosen, type(file.suffix)),
         );
       }),
   );
@@ -161,7 +160,7 @@ describe.each(operations)('language models on $name', (chosen) => {
         const plain = { ids: 'ids', expected: 'context' };
         const padded = { ids: 'padded_ids', mask: 'padded_mask', expected: 'padded_context' };
         for (const row of [plain, padded])
-          await expectContext(encoder, golden, row, allowed(golden, row.expected, chosen, type(file.suffix)));
+          await expectContext(encoder, golden, row, limitOf(golden, row.expected, chosen, type(file.suffix)));
       }),
   );
 });

@@ -13,10 +13,9 @@ import {
   type GoldenCase,
   type GoldenTensor,
   goldenCase,
-  type Tolerance,
   toleranceOf,
 } from '../golden.js';
-import { type Operations, operations, withEngine } from './networks.js';
+import { type Operations, operations, precisionFor, withEngine } from './networks.js';
 
 const variants = [
   { golden: 'flux1-dev', prefix: '' },
@@ -33,15 +32,6 @@ async function loadFlux(
   const tensors: Tensors = fluxLayouts[0]!.rename(below(viewTensors(await readWeightFile(path)), prefix));
   const config = readFluxConfig(tensors, path);
   return { flux: await engine.loadDenoiser('flux', config, toWeights(tensors)), config };
-}
-
-/**
- * ggml's product rounds activations to the weights' type, here BF16: its 8 digits (F16 has 11) round up to 8 times as
- * coarsely as the F16 of the case's limit. Half of that is allowed; our kernels, which don't round, keep the F32 limit.
- */
-function allowed(golden: GoldenCase, name: string, chosen: Operations): Tolerance {
-  const stated = toleranceOf(golden, name, chosen.precision);
-  return chosen.kernels === 'on' ? stated : { rel_l2: 4 * stated.rel_l2 };
 }
 
 /** What the case's inputs of element `i` are to the network. */
@@ -94,7 +84,7 @@ async function expectPredictions(
   const inputs = golden.tensors('inputs.safetensors');
   const expected = golden.tensors('expected.safetensors').get(`${batch}out`)!;
   const latents = inputs.get(`${batch}latent`)!;
-  const tolerance = allowed(golden, `${batch}out`, chosen);
+  const tolerance = toleranceOf(golden, `${batch}out`, precisionFor('BF16', chosen));
   const count = latents.shape[0]!;
   const conditionings = [];
   for (let i = 0; i < count; i++) conditionings.push(await flux.condition(inputsOf(inputs, batch, i)));

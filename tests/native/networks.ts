@@ -9,8 +9,13 @@ export interface Operations {
   name: string;
   /** The value of IMAGEFORGE_KERNELS. */
   kernels: 'on' | 'off';
-  /** What they do to weights that are not F32: ggml rounds activations to the weight's type, our kernels don't. */
+  /** What they do to F16 weights: ggml's product rounds activations to the weights' type, our kernels don't. */
   precision: Precision;
+}
+
+/** BF16 weights are widened before ggml's product: nothing is rounded on either set of operations. */
+export function precisionFor(type: 'F16' | 'BF16', { precision }: Operations): Precision {
+  return type === 'BF16' ? 'f32' : precision;
 }
 
 export const operations: Operations[] = [
