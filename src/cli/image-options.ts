@@ -17,6 +17,8 @@ export interface ImageOptions {
   negative?: string;
   model?: string;
   vae?: string;
+  tae?: string;
+  fastDecode?: true;
   clipL?: string;
   clipG?: string;
   t5xxl?: string;
@@ -50,7 +52,12 @@ export function addImageOptions(command: Command): Command {
     .option('--seed <n>', 'seed for a reproducible image (default: random)')
     .option('-n, --negative <text>', 'what to avoid')
     .option('-m, --model <key|file>', 'model key (see `imageforge models list`), GGUF or safetensors file')
-    .option('--vae <file>', 'autoencoder instead of the model’s own; a tiny one (TAESD) decodes fast')
+    .option('--vae <file>', 'autoencoder instead of the model’s own')
+    .option(
+      '--tae <file>',
+      'tiny autoencoder (TAESD) that draws previews (default: the model’s in vae_approx/, if it is there)',
+    )
+    .option('--fast-decode', 'let the tiny autoencoder draw the finished image too')
     .option('--clip-l <file>', 'CLIP-L text encoder')
     .option('--clip-g <file>', 'OpenCLIP bigG text encoder')
     .option('--t5xxl <file>', 'T5 XXL text encoder')
@@ -123,6 +130,8 @@ export function toFields(prompt: string | undefined, options: ImageOptions): Rec
     negative_prompt: options.negative,
     model: options.model,
     vae: options.vae,
+    tae: options.tae,
+    fast_decode: options.fastDecode,
     clip_l: options.clipL,
     clip_g: options.clipG,
     t5xxl: options.t5xxl,

@@ -43,6 +43,8 @@ export interface Family {
   title: string;
   /** Whether this family's network is the denoiser. */
   claims(denoiser: FoundNetwork): boolean;
+  /** The tiny autoencoder that was trained for its latents, by its own name: 'taesd'. */
+  tiny: string;
   /** What a model needs beside its denoiser. */
   parts: readonly PartNeed[];
   plan(model: FoundModel): Promise<ModelPlan>;
@@ -175,7 +177,8 @@ export function planAutoencoder(model: FoundModel, wish: AutoencoderWish): Netwo
     shift: readFact(source, 'autoencoder.shift') ?? wish.shift,
     normGroups: readFact(source, 'autoencoder.norm_groups') ?? 32,
   });
-  refuseOtherLatents(model, source.label, 'decoder.conv_in.weight', config.latentChannels, wish);
+  const hint = howToBring(wish.need, model.denoiser);
+  refuseOtherLatents(source.label, 'decoder.conv_in.weight', config.latentChannels, wish, hint);
   return planNetwork('autoencoder', config, tensors);
 }
 
@@ -186,7 +189,8 @@ function planTinyAutoencoder(
   wish: AutoencoderWish,
 ): NetworkPlan {
   const config = readTinyAutoencoderConfig(tensors, source.label);
-  refuseOtherLatents(model, source.label, 'decoder.1.weight', config.latentChannels, wish);
+  const hint = howToBring(wish.need, model.denoiser);
+  refuseOtherLatents(source.label, 'decoder.1.weight', config.latentChannels, wish, hint);
   if (!wish.normalised) return planNetwork('tiny_autoencoder', config, tensors);
   const all = new Map(tensors);
   for (const name of ['bn.running_mean', 'bn.running_var']) {
@@ -199,17 +203,18 @@ function planTinyAutoencoder(
   return planNetwork('tiny_autoencoder', { ...config, patchify: true }, all);
 }
 
-function refuseOtherLatents(
-  { denoiser }: FoundModel,
+/** @throws ImageForgeError WEIGHTS_INVALID where an autoencoder's latents aren't those of the model. */
+export function refuseOtherLatents(
   label: string,
   tensor: string,
   found: number,
-  wish: AutoencoderWish,
+  { latentChannels, title }: Pick<AutoencoderWish, 'latentChannels' | 'title'>,
+  hint: string,
 ): void {
-  if (found === wish.latentChannels) return;
+  if (found === latentChannels) return;
   throw new ImageForgeError(
     'WEIGHTS_INVALID',
-    `${label}: ${tensor} takes ${found} channels, but ${wish.title} has latents of ${wish.latentChannels}: this autoencoder belongs to another family`,
-    { hint: howToBring(wish.need, denoiser), details: { file: label, tensor } },
+    `${label}: ${tensor} takes ${found} channels, but ${title} has latents of ${latentChannels}: this autoencoder belongs to another family`,
+    { hint, details: { file: label, tensor } },
   );
 }

@@ -131,7 +131,7 @@ export function refuseWithoutDenoiser(source: Source, networks: readonly FoundNe
 function partOption(kind: NetworkKind): string | undefined {
   const options: Partial<Record<NetworkKind, string>> = {
     autoencoder: '--vae',
-    tiny_autoencoder: '--vae',
+    tiny_autoencoder: '--tae',
     clip: '--clip-l',
     t5: '--t5xxl',
     causal_lm: '--llm',

@@ -3,12 +3,14 @@ import { ImageForgeError } from '../shared/errors.js';
 import { findVectors } from './embeddings.js';
 import { findPart, howToBring, type PartNeed } from './family.js';
 import { describeNetworks, type FoundNetwork, findNetworks, isLora } from './find-networks.js';
-import { familyOf, findDenoiser, planModel } from './index.js';
+import { families, familyOf, findDenoiser, planModel } from './index.js';
 import { nameKinds, pairKeys } from './lora-keys.js';
 import type { NetworkKind } from './networks/layout.js';
 import { readRrdbNetConfig, scaleOf } from './networks/rrdbnet.js';
+import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
 import { nameModel, openSources, type Source } from './sources.js';
 import type { Tensors } from './tensors.js';
+import { readWords } from './tiny-autoencoder.js';
 import type { ModelPlan } from './types.js';
 
 export interface TypeUse {
@@ -128,6 +130,8 @@ function describe(
     const config = readRrdbNetConfig(upscaler.tensors, upscaler.source.label);
     return `Upscaler (RRDBNet) to ${scaleOf(config)} times the size, ${config.blocks} blocks of ${config.width} channels`;
   }
+  const tiny = networks.find(({ kind }) => kind === 'tiny_autoencoder');
+  if (tiny) return describeTinyAutoencoder(tiny);
   const { tensors } = sources[0]!;
   if (networks.length === 0 && isLora(tensors)) {
     const { pairs } = pairKeys(tensors);
@@ -146,4 +150,14 @@ function describe(
     return `embedding (textual inversion): ${sizes.join(', ')}`;
   }
   return `no denoiser; ${describeNetworks(networks)}`;
+}
+
+function describeTinyAutoencoder({ source, tensors }: FoundNetwork): string {
+  const { latentChannels } = readTinyAutoencoderConfig(tensors, source.label);
+  const called = readWords(source);
+  const owners = families.filter(({ tiny }) => tiny === called).map(({ title }) => title);
+  const whose =
+    owners.length > 0 ? `${called} by its name, for ${owners.join(' and ')}` : 'of an unknown family';
+  const half = tensors.has('encoder.0.weight') ? '' : ', the decoder alone';
+  return `tiny autoencoder for latents of ${latentChannels} channels (${whose})${half}`;
 }

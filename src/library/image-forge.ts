@@ -10,6 +10,7 @@ import { POCKET } from '../registry/catalog.js';
 import { resolveEmbeddings } from '../registry/embeddings.js';
 import { resolveLoras } from '../registry/loras.js';
 import { resolveModel } from '../registry/resolve-model.js';
+import { chooseTinyAutoencoder } from '../registry/tiny-autoencoders.js';
 import { resolveUpscaler } from '../registry/upscalers.js';
 import { parseFields } from '../service/fields.js';
 import { resizePicture } from '../service/pictures.js';
@@ -163,11 +164,22 @@ export class ImageForge implements AsyncDisposable {
       if (upscaler) await planUpscaler(upscaler);
       const prompts = [prompt, options.negativePrompt ?? ''];
       const embeddings = await resolveEmbeddings(prompts, options.embeddings ?? [], model.plan, readConfig());
-      const made = { references, prompt, loras, upscaler, embeddings: embeddings.used, memoryMode };
+      const { fastDecode = false, previewEvery = 0 } = options;
+      const wish = { tae: options.tae, fastDecode, previewEvery };
+      const tiny = await chooseTinyAutoencoder(wish, model.plan, readConfig());
+      const made = {
+        references,
+        prompt,
+        loras,
+        upscaler,
+        tae: tiny?.path,
+        embeddings: embeddings.used,
+        memoryMode,
+      };
       const given = { ...options, ...sizes, ...pictures, ...made };
       const request = resolveRequest(given, model.files, model.plan);
       const result = await this.#engine.run(request, { onProgress, ...(signal && { signal }) });
-      return describe(request, result, embeddings.notes);
+      return describe(request, result, [...(tiny?.notes ?? []), ...embeddings.notes]);
     });
   }
 

@@ -45,6 +45,10 @@ export interface GenerateOptions {
    * to what the model was made for; FLUX.2 cuts their sides to multiples of 16 around the middle. Default: none.
    */
   references?: PictureInput[];
+  /** Tiny autoencoder (TAESD) that draws the previews: a path or a name in the model folder's vae_approx/. Default: the model's that lies there. */
+  tae?: string;
+  /** It draws the finished pictures too: fast, a little less fine. Default: false. */
+  fastDecode?: boolean;
   /** ESRGAN upscaler that makes the pictures larger: a path or a name in the model folder's upscalers/. */
   upscaler?: string;
   /** Cancels within a step; the run rejects with ABORTED. */

@@ -39,6 +39,7 @@ const COMMON = {
   loras: true,
   embeddings: true,
   upscaler: true,
+  fast_decode: true,
   use_cache: true,
   memory_mode: true,
   reference_paths: true,

@@ -19,6 +19,7 @@ import type { LoadedModel } from './loaded-model.js';
 import { PhaseClock } from './phase-clock.js';
 import type { LatentColours } from './preview.js';
 import { decodeLatent } from './tiling.js';
+import type { TinyDecoder } from './tiny-decoder.js';
 import type { PipelineRequest, PipelineResult, RunOptions } from './types.js';
 import { upscalePictures } from './upscale.js';
 
@@ -37,12 +38,20 @@ export function generate(
   request: PipelineRequest,
   options: RunOptions & Inspection = {},
 ): Promise<PipelineResult> {
-  return withAbort(model.engine, options.signal, () => run(model, request, options));
+  return withAbort(model.engine, options.signal, async () => {
+    const tiny = await model.openTinyDecoder(request);
+    try {
+      return await run(model, request, tiny, options);
+    } finally {
+      await tiny?.close();
+    }
+  });
 }
 
 async function run(
   model: LoadedModel,
   request: PipelineRequest,
+  tiny: TinyDecoder | undefined,
   { signal, onProgress, ...inspection }: RunOptions & Inspection,
 ): Promise<PipelineResult> {
   const { plan, runtime } = model;
@@ -52,7 +61,8 @@ async function run(
   // 1. The networks that stay in memory, with the low-rank updates on them
   clock.enter('load');
   await model.useLoras(request.loras ?? []);
-  await model.load({ ...request, ...hires }, signal);
+  const fast = request.tiny?.final ? tiny : undefined;
+  await model.load({ ...request, ...hires, decoder: fast?.plan }, signal);
 
   // 2. Prompts -> text states, remembered from an earlier request where they are the same
   clock.enter('encode');
@@ -66,7 +76,7 @@ async function run(
 
   // 3. The picture and its mask -> latents
   const source = await encodeSource(model, request, signal);
-  const colours = request.previewEvery > 0 ? await model.latentColours(signal) : undefined;
+  const colours = request.previewEvery > 0 && !tiny ? await model.latentColours(signal) : undefined;
   await model.finish('autoencoder');
 
   // 4. The schedule; over a picture only its tail runs
@@ -75,7 +85,7 @@ async function run(
   const sigmas = init ? takeTail(whole, request.strength) : whole;
 
   // 5. Noise -> latents, one picture after the other under the same conditioning
-  const sampling = { model, request, colours, clock, signal, ...inspection };
+  const sampling = { model, request, previews: tiny ?? colours, clock, signal, ...inspection };
   const starts = Array.from({ length: request.batch }, () => source.latent);
   let latents = await sampleBatch({ ...sampling, prompts, source, levels, sigmas, width, height, starts });
   if (hires?.upscaler !== 'latent') await model.finish('denoiser');
@@ -104,7 +114,8 @@ async function run(
   const images: { pixels: Pixels; seed: number }[] = [];
   for (const [image, latent] of latents.entries()) {
     clock.enter('decode', image);
-    const decoded = await decodeLatent(await model.loadAutoencoder(signal), latent, signal);
+    const autoencoder = fast?.autoencoder ?? (await model.loadAutoencoder(signal));
+    const decoded = await decodeLatent(autoencoder, latent, signal);
     requirePicture(decoded);
     colours?.learn(latent.data, decoded);
     const pixels = init && mask ? pasteBack(decoded, init, mask) : decoded;
@@ -169,7 +180,7 @@ interface Sampling extends Inspection, Size {
   starts: readonly (Float32Array | undefined)[];
   levels: NoiseLevels;
   sigmas: Float32Array;
-  colours: LatentColours | undefined;
+  previews: LatentColours | TinyDecoder | undefined;
   clock: PhaseClock;
   signal: AbortSignal | undefined;
 }
@@ -203,7 +214,7 @@ async function sample(
   denoise: Denoise,
   image: number,
   [channels, rows, columns]: number[],
-  { request, source, starts, levels, sigmas, colours, clock, onStep, onLatent }: Sampling,
+  { request, source, starts, levels, sigmas, previews, clock, onStep, onLatent }: Sampling,
 ): Promise<Float32Array> {
   clock.enter('denoise', image, sigmas.length - 1);
   const draw = createNoise(request.noise, request.seed + image);
@@ -217,10 +228,10 @@ async function sample(
   const sampled = await sampler(held ? holdOutside(denoise, held) : denoise, noisy(sigmas[0]!), sigmas, {
     noise: () => draw(length),
     kind: levels.kind,
-    onStep: (step, x, denoised) => {
+    onStep: async (step, x, denoised) => {
       onStep?.(image, x, denoised);
-      const due = colours && (step + 1) % request.previewEvery === 0;
-      clock.step(due ? colours.render(denoised, rows!, columns!) : undefined);
+      const due = previews && (step + 1) % request.previewEvery === 0;
+      clock.step(due ? await previews.render(denoised, rows!, columns!) : undefined);
     },
   });
   const latent = held ? blend(sampled, held.latent, held.mask) : sampled;

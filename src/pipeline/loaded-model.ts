@@ -7,19 +7,24 @@ import {
   findRuntime,
   type PromptRequest,
 } from '../families/runtime.js';
-import type { ModelFiles, ModelPlan } from '../families/types.js';
+import { planTinyAutoencoder } from '../families/tiny-autoencoder.js';
+import type { ModelFiles, ModelPlan, NetworkPlan } from '../families/types.js';
 import type { Autoencoder, Denoiser, Engine, Module, TextEncoder } from '../native/addon.js';
 import { throwIfAborted, withAbort } from './abort.js';
 import { LoraSet } from './loras.js';
 import { chooseMemoryMode, estimateNeeds, type MemoryMode } from './memory-mode.js';
 import { LatentColours } from './preview.js';
+import { TinyDecoder } from './tiny-decoder.js';
 import type { PipelineRequest } from './types.js';
 
 /** Prompts whose states are kept: a batch of experiments with one prompt encodes it once. */
 const REMEMBERED_PROMPTS = 8;
 
 /** What decides about memory: the wish, and the pictures' sizes. */
-export type LoadWish = Pick<PipelineRequest, 'memoryMode' | 'references' | 'width' | 'height'>;
+export type LoadWish = Pick<PipelineRequest, 'memoryMode' | 'references' | 'width' | 'height'> & {
+  /** Decodes the finished pictures in the autoencoder's place, which then comes when it is asked for. */
+  decoder?: NetworkPlan | undefined;
+};
 
 export class LoadedModel {
   readonly engine: Engine;
@@ -59,10 +64,11 @@ export class LoadedModel {
    * Decides how this run keeps its networks in memory, and loads all of them where they stay. What an earlier run left
    * in another mode is freed.
    */
-  async load({ memoryMode = 'auto', ...size }: LoadWish, signal?: AbortSignal): Promise<void> {
+  async load({ memoryMode = 'auto', decoder, ...size }: LoadWish, signal?: AbortSignal): Promise<void> {
     await withAbort(this.engine, signal, async () => {
       const { deviceFree, weights, compute } = this.engine.memory();
-      const needs = estimateNeeds(this.plan, size, size.references);
+      const plan = decoder ? { ...this.plan, autoencoder: decoder } : this.plan;
+      const needs = estimateNeeds(plan, size, size.references);
       const free = deviceFree + weights + compute; // what is ours already can be had again
       const { mode, reason } = chooseMemoryMode(memoryMode, needs, free, { canStream: this.#onCpu });
       if (mode !== this.#mode) {
@@ -73,7 +79,7 @@ export class LoadedModel {
       if (mode !== 'full') return;
       await this.#loadTextEncoders(signal);
       await this.loadDenoiser(signal);
-      await this.loadAutoencoder(signal);
+      if (!decoder) await this.loadAutoencoder(signal);
     });
   }
 
@@ -162,6 +168,18 @@ export class LoadedModel {
     const { factor, channels } = this.plan.latent;
     this.#colours ??= await LatentColours.fit(await this.loadAutoencoder(signal), channels, factor);
     return this.#colours;
+  }
+
+  /** What draws previews, and finished pictures where that was asked for: a tiny autoencoder, if there is one. */
+  async openTinyDecoder({
+    tiny,
+    previewEvery,
+  }: Pick<PipelineRequest, 'tiny' | 'previewEvery'>): Promise<TinyDecoder | undefined> {
+    const { autoencoder, latent } = this.plan;
+    const own = autoencoder.kind === 'tiny_autoencoder' && previewEvery > 0 ? autoencoder : undefined;
+    const plan = tiny ? await planTinyAutoencoder(tiny.path, this.plan) : own;
+    if (!plan) return undefined;
+    return TinyDecoder.open(this.engine, plan, latent.channels, (message) => this.#log('warn', message));
   }
 
   async close(): Promise<void> {

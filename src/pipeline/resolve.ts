@@ -46,6 +46,10 @@ export interface GenerationOptions {
   embeddings?: { word: string; path: string }[] | undefined;
   /** How the networks are kept in memory. Default: 'auto', what fits. */
   memoryMode?: MemoryWish | undefined;
+  /** File of a tiny autoencoder (TAESD) that draws the previews. */
+  tae?: string | undefined;
+  /** It draws the finished picture too. Default: false. */
+  fastDecode?: boolean | undefined;
   /** File of an upscaler that makes the finished pictures larger. */
   upscaler?: string | undefined;
   /** A second pass over the enlarged picture; not over an initial picture. Default: none. */
@@ -91,6 +95,7 @@ export function resolveRequest(
     memoryMode,
   } = options;
   const { strength = mask ? 0.85 : 0.6, previewEvery = 0, seed = randomInt(2 ** 32) } = options;
+  const { tae, fastDecode: final = false } = options;
   const width = options.width ?? init?.width ?? defaults.width;
   const height = options.height ?? init?.height ?? defaults.height;
   const steps = options.steps ?? defaults.steps;
@@ -128,6 +133,7 @@ export function resolveRequest(
 
   if (options.hires && init) refuse('hires', 'a second pass over an initial picture', 'it without one');
   const hires = options.hires && resolveHires(options.hires, { width, height, steps, multiple });
+  if (final && tae === undefined) refuse('fastDecode', true, 'a tiny autoencoder in tae beside it');
   const task: Task = mask ? 'inpaint' : init ? 'img2img' : 'txt2img';
   return {
     ...{ task, model, prompt, negativePrompt, width, height, steps, guidance, seed },
@@ -139,6 +145,7 @@ export function resolveRequest(
     ...(options.embeddings && options.embeddings.length > 0 && { embeddings: options.embeddings }),
     ...(hires && { hires }),
     ...(memoryMode && memoryMode !== 'auto' && { memoryMode }),
+    ...(tae !== undefined && (final || previewEvery > 0) && { tiny: { path: tae, final } }),
     ...(options.upscaler !== undefined && { upscaler: { path: options.upscaler } }),
     ...(prediction && { prediction }),
   };

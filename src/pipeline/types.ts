@@ -40,6 +40,8 @@ export interface PipelineRequest {
   loras?: { path: string; strength: number }[];
   /** Words of the prompts that stand for learned vectors, and the files that hold them. */
   embeddings?: { word: string; path: string }[];
+  /** A tiny autoencoder's file: it draws the previews, and the finished picture too where `final`. */
+  tiny?: { path: string; final: boolean };
   /** Makes the finished pictures larger. */
   upscaler?: { path: string };
   /** The picture is enlarged and gone over once more. */

@@ -16,7 +16,7 @@ export const dpmpp2m: Sampler = async (denoise, x, sigmas, options) => {
       const extrapolated = combine([1 + 1 / (2 * r), denoised], [-1 / (2 * r), last.denoised]);
       x = towards(extrapolated, x, sigma, next);
     }
-    options.onStep?.(i, x, denoised);
+    await options.onStep?.(i, x, denoised);
     last = { denoised, sigma };
   }
   return x;
@@ -53,7 +53,7 @@ async function stochastic2m(
       x = combine([(next / sigma) * Math.exp(-noisy), x], [share, denoised], ...terms);
       last = { denoised, h };
     }
-    options.onStep?.(i, x, denoised);
+    await options.onStep?.(i, x, denoised);
   }
   return x;
 }

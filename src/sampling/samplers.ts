@@ -8,7 +8,7 @@ export const euler: Sampler = async (denoise, x, sigmas, options) => {
   for (let i = 0; i + 1 < sigmas.length; i++) {
     const denoised = await denoise(x, sigmas[i]!);
     x = towards(denoised, x, sigmas[i]!, sigmas[i + 1]!);
-    options.onStep?.(i, x, denoised);
+    await options.onStep?.(i, x, denoised);
   }
   return x;
 };
@@ -31,7 +31,7 @@ export const heun: Sampler = async (denoise, x, sigmas, options) => {
         [-half / next, again],
       );
     }
-    options.onStep?.(i, x, denoised);
+    await options.onStep?.(i, x, denoised);
   }
   return x;
 };
@@ -54,7 +54,7 @@ export const dpm2Ancestral: Sampler = async (denoise, x, sigmas, options) => {
       x = combine([1, x], [slope, halfway], [-slope, await denoise(halfway, middle)]);
     }
     x = renew(x);
-    options.onStep?.(i, x, denoised);
+    await options.onStep?.(i, x, denoised);
   }
   return x;
 };
@@ -72,7 +72,7 @@ export const dpmpp2sAncestral: Sampler = async (denoise, x, sigmas, options) => 
       x = towards(await denoise(halfway, middle), x, sigma, down);
     }
     x = renew(x);
-    options.onStep?.(i, x, denoised);
+    await options.onStep?.(i, x, denoised);
   }
   return x;
 };
@@ -91,7 +91,7 @@ async function eulerWithNoise(
     const { down, renew } = ancestralStep(sigmas[i]!, sigmas[i + 1]!, options, usualEta);
     const denoised = await denoise(x, sigmas[i]!);
     x = renew(towards(denoised, x, sigmas[i]!, down));
-    options.onStep?.(i, x, denoised);
+    await options.onStep?.(i, x, denoised);
   }
   return x;
 }
@@ -102,7 +102,7 @@ export const lcm: Sampler = async (denoise, x, sigmas, options) => {
     const next = sigmas[i + 1]!;
     const denoised = await denoise(x, sigmas[i]!);
     x = next === 0 ? denoised : combine([signalAt(next, options), denoised], [next, options.noise()]);
-    options.onStep?.(i, x, denoised);
+    await options.onStep?.(i, x, denoised);
   }
   return x;
 };

@@ -20,8 +20,8 @@ export interface SamplerOptions {
    * (1 - sigma) * x0 + sigma * noise (flow). Only samplers that add noise tell them apart.
    */
   kind?: 'diffusion' | 'flow';
-  /** After each step: its index from 0, x and the denoised latent it used. */
-  onStep?: (step: number, x: Float32Array, denoised: Float32Array) => void;
+  /** After each step, and before the next: its index from 0, x and the denoised latent it used. */
+  onStep?: (step: number, x: Float32Array, denoised: Float32Array) => void | Promise<void>;
 }
 
 /** Runs from x at sigmas[0] to the last sigma. Gives a new array; x stays as it is. */

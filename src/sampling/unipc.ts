@@ -30,7 +30,7 @@ async function unipcOfOrder(
     order = Math.min(highest, i + 1, steps - i);
     before = x;
     x = next === 0 ? denoised : update(x, next, history.slice(0, order));
-    options.onStep?.(i, x, denoised);
+    await options.onStep?.(i, x, denoised);
   }
   return x;
 }

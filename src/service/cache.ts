@@ -120,12 +120,14 @@ export function cacheKey(
     seed: _first,
     memoryMode: _memory,
     references,
+    tiny,
     ...rest
   } = request;
   const shape = {
     version: PIXELS_VERSION,
     ...rest,
     seed,
+    ...(tiny?.final && { tiny: true }),
     strength: init ? request.strength : null,
     init: init ? [init.width, init.height, hash(init.rgb)] : null,
     mask: mask ? hash(mask) : null,

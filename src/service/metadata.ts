@@ -35,6 +35,8 @@ export interface ImageMetadata {
   embeddings: string[];
   /** Name of the upscaler that made the picture larger than width x height. */
   upscaler: string | null;
+  /** Name of the tiny autoencoder that drew the picture in the large one's place. */
+  tae: string | null;
   /** The prompt was expanded; `original_prompt` is what was asked. */
   assisted: boolean;
   original_prompt: string | null;
@@ -97,6 +99,7 @@ export function describePicture(
     })),
     embeddings: [...new Set((request.embeddings ?? []).map(({ path: file }) => path.parse(file).name))],
     upscaler: request.upscaler ? path.parse(request.upscaler.path).name : null,
+    tae: request.tiny?.final ? path.parse(request.tiny.path).name : null,
     assisted: originalPrompt !== null,
     original_prompt: originalPrompt,
     cached,

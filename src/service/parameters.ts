@@ -28,6 +28,7 @@ export function formatParameters(meta: ParameterSource): string {
     ['Clip skip', meta.clip_skip > 1 ? meta.clip_skip : null],
     ['RNG', meta.noise === 'torch' ? 'CPU' : null],
     ['Lora', meta.loras.map(({ name, strength }) => `${name}: ${strength}`).join(', ') || null],
+    ['VAE Decoder', meta.tae === null ? null : 'TAESD'],
     ['Upscaler', meta.upscaler],
     ['Version', meta.software],
   ];

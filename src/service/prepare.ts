@@ -1,5 +1,6 @@
 // From a door's request to one that the pipeline runs: the model and its plan, the size, the pictures, every default.
 // All that can be refused is refused here, before anything waits or is loaded.
+
 import type { ModelPlan } from '../families/types.js';
 import { planUpscaler } from '../families/upscaler.js';
 import type { Pixels } from '../native/addon.js';
@@ -9,6 +10,11 @@ import { POCKET } from '../registry/catalog.js';
 import { findEmbedding, resolveEmbeddings } from '../registry/embeddings.js';
 import { findLora, missingLora, resolveLoras } from '../registry/loras.js';
 import { type ResolvedModel, resolveModel } from '../registry/resolve-model.js';
+import {
+  chooseTinyAutoencoder,
+  findTinyFile,
+  missingTinyAutoencoder,
+} from '../registry/tiny-autoencoders.js';
 import { resolveUpscaler } from '../registry/upscalers.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
@@ -59,6 +65,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   });
   requireSides(size, model);
   const upscaler = await findRequestUpscaler(safe, context);
+  const tiny = await chooseTinyAutoencoder(safe, plan, config);
   const loras = resolveLoras([...model.loras, ...safe.loras], config);
   const prompts = [safe.prompt, safe.negativePrompt];
   const embeddings = await resolveEmbeddings(prompts, safe.embeddings, plan, config);
@@ -85,6 +92,8 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
       references,
       hires: safe.hires,
       memoryMode,
+      tae: tiny?.path,
+      fastDecode: safe.fastDecode,
       upscaler,
       prediction: safe.prediction,
     },
@@ -93,9 +102,12 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   );
   requireSides(finalSize(request), model);
   const needs = { ...finalSize(request), references: request.references };
-  requireMemory(model.key, plan, needs, { device: config.device, memoryMode });
+  const drawn = request.tiny?.final && tiny ? { ...plan, autoencoder: tiny.plan } : plan;
+  requireMemory(model.key, drawn, needs, { device: config.device, memoryMode });
   const files = [...listWeightFiles(plan), ...[...loras, ...embeddings.used].map(({ path }) => path)];
   if (upscaler !== undefined) files.push(upscaler);
+  // previews change nothing in the picture
+  if (request.tiny?.final) files.push(request.tiny.path);
   const identities = new Map(
     await Promise.all(files.map(async (file) => [file, await identifyExisting(file, context)] as const)),
   );
@@ -104,7 +116,11 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
     model,
     plan,
     identities,
-    notes: [...embeddings.notes, ...(model.chosenByUs && model.key === POCKET ? [biggerModels(config)] : [])],
+    notes: [
+      ...(request.tiny && tiny ? tiny.notes : []),
+      ...embeddings.notes,
+      ...(model.chosenByUs && model.key === POCKET ? [biggerModels(config)] : []),
+    ],
   };
 }
 
@@ -187,6 +203,11 @@ function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
     if (found === undefined && !/[\\/]/.test(name)) throw missingLora(name, config);
     return found ?? confinePath(name, models, config);
   };
+  const tae = (name: string | undefined) => {
+    if (name === undefined || findTinyFile(name, config)) return name;
+    if (!/[\\/]/.test(name)) throw missingTinyAutoencoder(name, config);
+    return confinePath(name, models, config);
+  };
   const embedding = (name: string) => findEmbedding(name, config)?.file ?? confinePath(name, models, config);
   return {
     ...asked,
@@ -195,6 +216,7 @@ function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
       Object.entries(asked.parts).map(([part, name]) => [part, confinePath(name, models, config)]),
     ),
     loras: asked.loras.map(({ path, strength }) => ({ path: lora(path), strength })),
+    tae: tae(asked.tae),
     embeddings: asked.embeddings.map(embedding),
     init: picture(asked.init),
     mask: picture(asked.mask),

@@ -99,6 +99,17 @@ export function createRequestSchemas(limits: RequestLimits) {
       .describe('Pictures to look at (FLUX.1 Kontext: one, FLUX.2: several), base64 or data URLs'),
     reference_paths: z.array(path).max(LIMITS.references).nullish().describe('The same as local paths'),
     vae: path.nullish().describe('Autoencoder file, where the model file has none'),
+    tae: path
+      .nullish()
+      .describe(
+        'Tiny autoencoder (TAESD) that draws previews: a file, or a name in vae_approx/; default: the one found there',
+      ),
+    fast_decode: z
+      .boolean()
+      .nullish()
+      .describe(
+        'Let the tiny autoencoder draw the finished image too: fast, a little less fine; default false',
+      ),
     clip_l: path.nullish().describe('CLIP-L text encoder file'),
     clip_g: path.nullish().describe('OpenCLIP bigG text encoder file'),
     t5xxl: path.nullish().describe('T5 XXL text encoder file'),

@@ -46,6 +46,10 @@ export interface ImageRequest {
   references?: PictureSource[] | undefined;
   /** Makes the finished pictures larger: a file, or a name in the folder for upscalers. */
   upscaler?: string | undefined;
+  /** Tiny autoencoder (TAESD) that draws previews: a file, or a name in its folder. undefined: one that is found. */
+  tae?: string | undefined;
+  /** It draws the finished picture too. */
+  fastDecode: boolean;
   /** Expand the prompt with Ollama first. */
   assist: boolean;
   useCache: boolean;
@@ -114,6 +118,8 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     hires: readHires(fields),
     references: references.length > 0 ? references : undefined,
     upscaler: fields.upscaler ?? undefined,
+    tae: fields.tae ?? undefined,
+    fastDecode: fields.fast_decode ?? false,
     assist: pick<boolean>('assist_prompt', 'assist') ?? false,
     useCache: fields.use_cache ?? true,
     returnMode: fields.return_mode ?? 'both',

@@ -73,6 +73,7 @@ function kontextSizes(): [number, number][] {
 export const flux: Family = {
   id: 'flux',
   title: 'FLUX.1',
+  tiny: 'taef1',
   claims: ({ kind, tensors }) => kind === 'flux' && tensors.has('double_blocks.0.img_mod.lin.weight'),
   parts: [autoencoder, clip, t5],
   plan: planFlux,

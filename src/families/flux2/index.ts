@@ -45,6 +45,7 @@ const devDefaults: Defaults = { steps: 50, guidance: 7.5, ...size };
 export const flux2: Family = {
   id: 'flux2',
   title: 'FLUX.2',
+  tiny: 'taef2',
   claims: ({ kind, tensors }) => kind === 'flux' && isFlux2(tensors),
   parts: [autoencoder, languageModel],
   plan: planFlux2,

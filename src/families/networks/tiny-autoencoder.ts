@@ -14,6 +14,17 @@ export const tinyAutoencoderLayouts: Layout[] = [
   },
   {
     kind: 'tiny_autoencoder',
+    name: 'TAESD decoder',
+    // a file of its own, whose names begin with the places in the sequence: the encoder's ends before this one
+    marker: '18.conv.0.weight',
+    unless: 'decoder.18.conv.0.weight',
+    rename: (tensors) => {
+      const places = [...tensors].filter(([name]) => /^\d+\./.test(name));
+      return new Map(places.map(([name, view]) => [`decoder.${name}`, view]));
+    },
+  },
+  {
+    kind: 'tiny_autoencoder',
     name: 'diffusers',
     marker: 'decoder.layers.2.conv.0.weight',
     rename: (tensors) => {

@@ -42,6 +42,7 @@ const defaults: Record<Speed, Defaults> = {
 export const sd1: Family = {
   id: 'sd1',
   title: 'Stable Diffusion 1.x',
+  tiny: 'taesd',
   claims: (denoiser) => isSd(denoiser) && !hasLinearProjection(denoiser),
   parts: [autoencoder, textEncoder],
   plan: (model) => planSd(model, 'sd1'),
@@ -50,6 +51,7 @@ export const sd1: Family = {
 export const sd2: Family = {
   id: 'sd2',
   title: 'Stable Diffusion 2.x',
+  tiny: 'taesd',
   claims: (denoiser) => isSd(denoiser) && hasLinearProjection(denoiser),
   parts: [autoencoder, textEncoder],
   plan: (model) => planSd(model, 'sd2'),

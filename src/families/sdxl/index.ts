@@ -48,6 +48,7 @@ const sizesWidth = 6 * 256;
 export const sdxl: Family = {
   id: 'sdxl',
   title: 'Stable Diffusion XL',
+  tiny: 'taesdxl',
   claims: ({ kind, tensors }) => kind === 'unet' && tensors.has('label_emb.0.0.weight'),
   parts: [autoencoder, clipL, clipG],
   plan: planSdxl,

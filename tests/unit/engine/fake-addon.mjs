@@ -73,7 +73,7 @@ class Autoencoder extends Module {
     const [width, height] = [columns * 8, rows * 8];
     const flat = options.get('output') === 'flat';
     const rgb = Uint8Array.from({ length: width * height * 3 }, (_, i) =>
-      flat ? 7 : 128 + 20 * data[i % data.length],
+      flat ? 7 : (this.kind === 'autoencoder' ? 128 : 90) + 20 * data[i % data.length],
     );
     return { rgb, width, height };
   }

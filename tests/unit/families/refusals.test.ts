@@ -1,5 +1,4 @@
 // Files that aren't what the user takes them for: each is told what it is and what would help.
-import { truncateSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { planModel } from '../../../src/families/index.js';
 import { inspectFile } from '../../../src/families/inspect.js';
@@ -7,24 +6,7 @@ import { findEntry } from '../../../src/registry/catalog.js';
 import { ImageForgeError } from '../../../src/shared/errors.js';
 import { readWeightFile } from '../../../src/weights/read-weight-file.js';
 import { goldenCase } from '../../golden.js';
-import { safetensors, writeTemporary } from '../weights/make-files.js';
-
-type Shapes = Record<string, number[]>;
-
-/** A file of F16 tensors with these shapes; the data is a hole. */
-function writeShapes(shapes: Shapes): string {
-  const header: Record<string, object> = {};
-  let end = 0;
-  for (const [name, shape] of Object.entries(shapes)) {
-    const begin = end;
-    end += shape.reduce((a, b) => a * b, 2);
-    header[name] = { dtype: 'F16', shape, data_offsets: [begin, end] };
-  }
-  const bytes = safetensors(header, Buffer.alloc(0));
-  const path = writeTemporary(bytes, 'safetensors');
-  truncateSync(path, bytes.length + end);
-  return path;
-}
+import { type Shapes, writeShapes } from '../weights/make-files.js';
 
 async function readShapes(path: string): Promise<Shapes> {
   const { tensors } = await readWeightFile(path);
@@ -240,7 +222,11 @@ test.skipIf(!present)(
         goldenCase('t5-encoder').path('t5xxl.safetensors'),
       ].map(readShapes),
     );
-    const [vae, llm, t5xxl] = [bases[5]!, bases[6]!, bases[7]!].map(writeShapes) as [string, string, string];
+    const [vae, llm, t5xxl] = [bases[5]!, bases[6]!, bases[7]!].map((shapes) => writeShapes(shapes)) as [
+      string,
+      string,
+      string,
+    ];
     const parts = [{}, {}, {}, { vae, t5xxl }, { vae, llm }];
     let state = 7;
     const below = (limit: number) => {

@@ -20,6 +20,7 @@ const base: ParameterSource = {
   prediction: null,
   clip_skip: 1,
   upscaler: null,
+  tae: null,
   strength: null,
   hires: null,
   loras: [],

@@ -29,6 +29,7 @@ describe('parseRequest', () => {
       loras: [],
       embeddings: [],
       batch: 1,
+      fastDecode: false,
       assist: false,
       useCache: true,
       returnMode: 'both',

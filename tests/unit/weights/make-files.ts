@@ -1,5 +1,5 @@
 // Small weight files for tests, built byte by byte so that any field can be wrong.
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -67,4 +67,55 @@ export function text(value: string): Buffer {
 
 export function array(type: number, values: Buffer[]): Buffer {
   return Buffer.concat([u32(type), u64(values.length), ...values]);
+}
+
+/** Sizes by name, slowest dimension first. */
+export type Shapes = Record<string, number[]>;
+
+/** A safetensors file of F16 tensors with these shapes; the data is a hole. */
+export function writeShapes(shapes: Shapes, path?: string, metadata?: Record<string, string>): string {
+  const header: Record<string, object> = metadata ? { __metadata__: metadata } : {};
+  let end = 0;
+  for (const [name, shape] of Object.entries(shapes)) {
+    const begin = end;
+    end += shape.reduce((a, b) => a * b, 2);
+    header[name] = { dtype: 'F16', shape, data_offsets: [begin, end] };
+  }
+  const bytes = safetensors(header, Buffer.alloc(0));
+  const file = path ?? writeTemporary(Buffer.alloc(0), 'safetensors');
+  writeFileSync(file, bytes);
+  truncateSync(file, bytes.length + end);
+  return file;
+}
+
+/** A tiny autoencoder as its author names it, with few channels inside. */
+export function tinyAutoencoderShapes(latentChannels: number, width = 8): Shapes {
+  const shapes: Shapes = {};
+  const conv = (name: string, to: number, from: number, bias = true) => {
+    shapes[`${name}.weight`] = [to, from, 3, 3];
+    if (bias) shapes[`${name}.bias`] = [to];
+  };
+  const half = (
+    name: string,
+    ends: [number, number][],
+    first: number,
+    blocks: number[],
+    resizes: number[],
+  ) => {
+    conv(`${name}.${first}`, ...ends[0]!);
+    for (const place of blocks) for (const i of [0, 2, 4]) conv(`${name}.${place}.conv.${i}`, width, width);
+    for (const place of resizes) conv(`${name}.${place}`, width, width, false);
+    conv(`${name}.${Math.max(...blocks) + 1}`, ...ends[1]!);
+  };
+  const encoder: [number, number][] = [
+    [width, 3],
+    [latentChannels, width],
+  ];
+  half('encoder', encoder, 0, [1, 3, 4, 5, 7, 8, 9, 11, 12, 13], [2, 6, 10]);
+  const decoder: [number, number][] = [
+    [width, latentChannels],
+    [3, width],
+  ];
+  half('decoder', decoder, 1, [3, 4, 5, 8, 9, 10, 13, 14, 15, 18], [7, 12, 17]);
+  return shapes;
 }

@@ -1,0 +1,93 @@
+// Tiny autoencoders (TAESD, TAESDXL, TAEF1, TAEF2) beside a model: which one fits, and its plan. Shapes tell families
+// with other latents apart; those of SD 1.x, 2.x and SDXL have one shape, so that only words do: the file's metadata,
+// its name, the folders it lies in. What a user names is believed, and a note says where the words disagree.
+import type { Weights } from '../native/addon.js';
+import type { AutoencoderConfig, TinyAutoencoderConfig } from '../native/configs.js';
+import { ImageForgeError } from '../shared/errors.js';
+import { planNetwork, refuseOtherLatents } from './family.js';
+import { describeNetworks, findNetworks } from './find-networks.js';
+import { families } from './index.js';
+import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
+import { openSources, type Source } from './sources.js';
+import type { ModelPlan, NetworkPlan } from './types.js';
+
+/** Channels by level of the autoencoders that the tiny ones were trained against. */
+const PUBLISHED = [128, 256, 512, 512];
+
+export interface TinyAutoencoderPlan extends NetworkPlan {
+  /** The tiny autoencoder that the file's words name: 'taesd', …; undefined where they name none. */
+  called: string | undefined;
+}
+
+/**
+ * The tiny autoencoder that was trained for a model's latents: its name, and that of its repository. undefined for a
+ * model with an autoencoder of its own making, whose latents no published one knows.
+ */
+export function nameTinyAutoencoder({ family, autoencoder }: ModelPlan): string | undefined {
+  const { channels } = autoencoder.config as Partial<AutoencoderConfig>;
+  if (channels && String(channels) !== String(PUBLISHED)) return undefined;
+  return families.find(({ id }) => id === family)?.tiny;
+}
+
+/** 'taesd', 'taesdxl', …: the first that a text names as a word of its own. */
+export function readTinyName(text: string): string | undefined {
+  return /(?<![a-z])tae(?:sd|f|w|hv|m)[a-z]*\d*/i.exec(text)?.[0].toLowerCase();
+}
+
+/**
+ * Reads the header only.
+ * @throws ImageForgeError WEIGHTS_INVALID for a file without a tiny decoder or with another family's latents, and those
+ *   of reading.
+ */
+export async function planTinyAutoencoder(path: string, model: ModelPlan): Promise<TinyAutoencoderPlan> {
+  const sources = await openSources({ model: path });
+  const networks = sources.flatMap(findNetworks);
+  const found = networks.find(({ kind }) => kind === 'tiny_autoencoder');
+  if (!found?.tensors.has('decoder.1.weight')) {
+    throw new ImageForgeError(
+      'WEIGHTS_INVALID',
+      `${path} has ${describeNetworks(networks)}; a tiny autoencoder with its decoder was expected`,
+      { hint: howToBring(model), details: { file: path, part: 'tae' } },
+    );
+  }
+  const { label } = found.source;
+  const config = readTinyAutoencoderConfig(found.tensors, label);
+  const { latentChannels, patchify } = model.autoencoder.config as TinyAutoencoderConfig;
+  const title = families.find(({ id }) => id === model.family)?.title ?? model.family;
+  const wish = { latentChannels, title };
+  refuseOtherLatents(label, 'decoder.1.weight', config.latentChannels, wish, howToBring(model));
+  const called = readWords(found.source);
+  if (!patchify) return { ...planNetwork('tiny_autoencoder', config, found.tensors), called };
+  const plan = planNetwork('tiny_autoencoder', { ...config, patchify }, found.tensors);
+  return { ...plan, weights: withStatistics(plan.weights, model.autoencoder.weights), called };
+}
+
+/** Which tiny autoencoder it says it is: in the file, before in its name, before in the folders where it lies. */
+export function readWords({ metadata, label }: Source): string | undefined {
+  const titles = ['general.name', 'modelspec.title'].map((key) => String(metadata.get(key) ?? ''));
+  for (const text of [...titles, ...label.split(/[\\/]/).reverse()]) {
+    const name = readTinyName(text);
+    if (name !== undefined) return name;
+  }
+  return undefined;
+}
+
+/** FLUX.2's latents are normalised with statistics that only the large autoencoder's file has. */
+function withStatistics(tiny: Weights, large: Weights): Weights {
+  if (tiny.tensors.some(({ name }) => name === 'bn.running_mean')) return tiny;
+  const statistics = large.tensors.filter(({ name }) => name.startsWith('bn.running_'));
+  return {
+    files: [...tiny.files, ...large.files],
+    tensors: [
+      ...tiny.tensors,
+      ...statistics.map((entry) => ({ ...entry, file: entry.file + tiny.files.length })),
+    ],
+  };
+}
+
+function howToBring(model: ModelPlan): string {
+  const name = families.find(({ id }) => id === model.family)?.tiny;
+  return name === undefined
+    ? 'Name another model: none is published for this one.'
+    : `The one for this model is ${name}, published as madebyollin/${name} on the Hugging Face hub; name its safetensors file with --tae FILE.`;
+}
