@@ -1,4 +1,4 @@
-// Upscalers against a PyTorch reference: both key layouts, packing of pixels, tiles, progress, cancel and bad files.
+// Upscalers against a PyTorch reference: every layout of names, packing of pixels, tiles, progress, cancel and bad files.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -37,8 +37,33 @@ function draw(width: number, height: number): Pixels {
   return { rgb, width, height };
 }
 
+/** Real-ESRGAN's names as the second release of ESRGAN, and BSRGAN after it, has them. */
+const toTrunk = (name: string) =>
+  name
+    .replace('params_ema.', '')
+    .replace(/^body\.(\d+)\.rdb/, 'RRDB_trunk.$1.RDB')
+    .replace(/^conv_body\./, 'trunk_conv.')
+    .replace(/^conv_up(\d)\./, 'upconv$1.')
+    .replace(/^conv_hr\./, 'HRconv.');
+
+/** The fixture of this name, or one with its tensors under others. */
+function fileOf(name: string): string {
+  const [from, change] = name.split(' as ');
+  const path = fixture(from!);
+  if (change === undefined) return path;
+  const to: Record<string, (name: string) => string> = {
+    ESRGAN: toTrunk,
+    params: (name) => name.replace('params_ema.', 'params.'),
+    bare: (name) => name.replace('params_ema.', ''),
+    params_ema: (name) => `params_ema.${name}`,
+  };
+  const file = join(scratch, `${name}.safetensors`);
+  writeSafetensors(file, rename(readSafetensors(path), to[change]!));
+  return file;
+}
+
 async function load(engine: Engine, name: string): Promise<Upscaler> {
-  const { kind, config, weights } = await planUpscaler(fixture(name));
+  const { kind, config, weights } = await planUpscaler(fileOf(name));
   return engine.loadUpscaler(kind, config, weights);
 }
 
@@ -46,8 +71,16 @@ describe.each(operations)('upscaler on $name', (chosen) => {
   const tolerance = { rel_l2: chosen.precision === 'f32' ? 1e-5 : 2e-3 };
   for (const [name, answer] of [
     ['x4', 'x4'],
+    ['x4 as params', 'x4'],
+    ['x4 as bare', 'x4'],
+    ['x4 as ESRGAN', 'x4'],
     ['x4-first', 'x4'],
     ['x2', 'x2'],
+    ['x2 as params_ema', 'x2'],
+    ['anime', 'anime'],
+    ['anime as ESRGAN', 'anime'],
+    ['x2-first', 'x2-first'],
+    ['x1-first', 'x1-first'],
   ] as const)
     test(`${name} equals the reference`, () =>
       withEngine(chosen, async (engine) => {
@@ -127,6 +160,13 @@ describe('files', () => {
     expect(await planUpscaler(fixture('x4'))).toMatchObject({ scale: 4, multiple: 1, config: { blocks: 2 } });
     expect(await planUpscaler(fixture('x4-first'))).toMatchObject({ scale: 4, config: { doublings: 2 } });
     expect(await planUpscaler(fixture('x2'))).toMatchObject({ scale: 2, multiple: 2, config: { width: 8 } });
+    expect(await planUpscaler(fixture('anime'))).toMatchObject({ scale: 4, config: { blocks: 6, width: 4 } });
+    expect(await planUpscaler(fixture('x2-first'))).toMatchObject({ scale: 2, config: { doublings: 1 } });
+    expect(await planUpscaler(fixture('x1-first'))).toMatchObject({ scale: 1, config: { doublings: 0 } });
+    const layout = async (name: string) => (await inspectFile(fileOf(name))).networks[0]?.layout;
+    expect(await layout('x4 as ESRGAN')).toBe('ESRGAN');
+    expect(await layout('anime as ESRGAN')).toBe('ESRGAN');
+    expect(await layout('x1-first')).toBe('first ESRGAN');
     expect((await inspectFile(fixture('x2'))).summary).toContain('to 2 times the size');
   });
 
@@ -156,6 +196,12 @@ describe('files', () => {
     const plus = tensors();
     plus.set('body.0.rdb1.conv1x1.weight', plus.get('conv_last.bias')!);
     await expect(planUpscaler(write('plus.safetensors', plus))).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining('conv1x1'),
+    });
+    const first = readSafetensors(fixture('x4-first'));
+    first.set('model.1.sub.0.RDB1.conv1x1.weight', first.get('model.10.bias')!);
+    await expect(planUpscaler(write('plus-first.safetensors', first))).rejects.toMatchObject({
       code: 'UNSUPPORTED',
       message: expect.stringContaining('conv1x1'),
     });

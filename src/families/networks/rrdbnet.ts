@@ -53,7 +53,7 @@ function renameSequence(tensors: Tensors): Map<string, TensorView> {
   for (let i = 0; i < doublings; i++) modules.set(`model.${3 + 3 * i}`, `conv_up${i + 1}`);
   return renameAll(tensors, (name) => {
     const [, block, dense, conv, leaf] =
-      /^model\.1\.sub\.(\d+)\.RDB([123])\.(conv\w+)\.0\.(\w+)$/.exec(name) ?? [];
+      /^model\.1\.sub\.(\d+)\.RDB([123])\.(conv\w+?)(?:\.0)?\.(\w+)$/.exec(name) ?? [];
     if (block !== undefined) return `body.${block}.rdb${dense}.${conv}.${leaf}`;
     const end = name.lastIndexOf('.');
     const module = modules.get(name.slice(0, end));
