@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -41,7 +42,7 @@ bool throws(ErrorCode code, Body body) {
 
 /// Rows [0, 1, 2, …], as F32, in a file of its own.
 std::string write_values(size_t count) {
-    std::string path = "/tmp/imageforge-core-XXXXXX";
+    std::string path = std::filesystem::temp_directory_path() / "imageforge-core-XXXXXX";
     const int descriptor = mkstemp(path.data());
     std::FILE * file = fdopen(descriptor, "wb");
     for (size_t i = 0; i < count; ++i) {

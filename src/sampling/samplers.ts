@@ -40,42 +40,45 @@ export const heun: Sampler = async (denoise, x, sigmas, options) => {
 export const dpm2: Sampler = (denoise, x, sigmas, options) =>
   dpm2Ancestral(denoise, x, sigmas, { ...options, eta: 0 });
 
-/** DPM-Solver-2 with ancestral noise. */
-export const dpm2Ancestral: Sampler = async (denoise, x, sigmas, options) => {
-  for (let i = 0; i + 1 < sigmas.length; i++) {
-    const sigma = sigmas[i]!;
-    const { down, renew } = ancestralStep(sigma, sigmas[i + 1]!, options, 1);
-    const denoised = await denoise(x, sigma);
-    if (down === 0) x = towards(denoised, x, sigma, down);
-    else {
-      const middle = Math.sqrt(sigma * down);
-      const halfway = towards(denoised, x, sigma, middle);
-      const slope = (down - sigma) / middle;
-      x = combine([1, x], [slope, halfway], [-slope, await denoise(halfway, middle)]);
+/** Where a step begins, its geometric middle, and where it ends before noise is renewed. */
+interface Middle {
+  sigma: number;
+  middle: number;
+  down: number;
+}
+
+/** Predicts once more in the middle of each step: `advance` makes the whole step of what was seen there. */
+const throughMiddle =
+  (
+    advance: (x: Float32Array, halfway: Float32Array, denoised: Float32Array, at: Middle) => Float32Array,
+  ): Sampler =>
+  async (denoise, x, sigmas, options) => {
+    for (let i = 0; i + 1 < sigmas.length; i++) {
+      const sigma = sigmas[i]!;
+      const { down, renew } = ancestralStep(sigma, sigmas[i + 1]!, options, 1);
+      const denoised = await denoise(x, sigma);
+      if (down === 0) x = towards(denoised, x, sigma, down);
+      else {
+        const middle = Math.sqrt(sigma * down);
+        const halfway = towards(denoised, x, sigma, middle);
+        x = advance(x, halfway, await denoise(halfway, middle), { sigma, middle, down });
+      }
+      x = renew(x);
+      await options.onStep?.(i, x, denoised);
     }
-    x = renew(x);
-    await options.onStep?.(i, x, denoised);
-  }
-  return x;
-};
+    return x;
+  };
+
+/** DPM-Solver-2 with ancestral noise. */
+export const dpm2Ancestral: Sampler = throughMiddle((x, halfway, denoised, { sigma, middle, down }) => {
+  const slope = (down - sigma) / middle;
+  return combine([1, x], [slope, halfway], [-slope, denoised]);
+});
 
 /** DPM-Solver++(2S) (Lu et al. 2022b) with ancestral noise: the prediction at the middle in log sigma. */
-export const dpmpp2sAncestral: Sampler = async (denoise, x, sigmas, options) => {
-  for (let i = 0; i + 1 < sigmas.length; i++) {
-    const sigma = sigmas[i]!;
-    const { down, renew } = ancestralStep(sigma, sigmas[i + 1]!, options, 1);
-    const denoised = await denoise(x, sigma);
-    if (down === 0) x = towards(denoised, x, sigma, down);
-    else {
-      const middle = Math.sqrt(sigma * down);
-      const halfway = towards(denoised, x, sigma, middle);
-      x = towards(await denoise(halfway, middle), x, sigma, down);
-    }
-    x = renew(x);
-    await options.onStep?.(i, x, denoised);
-  }
-  return x;
-};
+export const dpmpp2sAncestral: Sampler = throughMiddle((x, _, denoised, { sigma, down }) =>
+  towards(denoised, x, sigma, down),
+);
 
 /** Euler with ancestral noise (k-diffusion). */
 export const eulerAncestral: Sampler = (denoise, x, sigmas, options) =>
