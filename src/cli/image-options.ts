@@ -1,101 +1,71 @@
-// The options that generate, edit and inpaint share, and how they become fields of the request schema.
+// The options of generate, edit, inpaint and bench. Names, texts, kinds and choices come from the request schema; here
+// stands only how they are spelled on a command line, and what the command line has besides.
 import { type Command, Option } from 'commander';
+import { z } from 'zod';
+import { createRequestSchemas } from '../service/request-schema.js';
+import type { Operation } from '../service/requests.js';
+import { collect } from './collect.js';
 
-/** What commander gives for these options; numbers are still texts. */
+/** What commander gives. */
 export interface ImageOptions {
-  steps?: string;
-  guidance?: string;
-  width?: string;
-  height?: string;
-  seed?: string;
   output?: string;
   outputDir?: string;
   preview?: string;
   verbose?: true;
   quiet?: true;
   json?: true;
-  negative?: string;
-  model?: string;
-  vae?: string;
-  tae?: string;
-  fastDecode?: true;
-  clipL?: string;
-  clipG?: string;
-  t5xxl?: string;
-  llm?: string;
-  lora?: string[];
-  embedding?: string[];
-  sampler?: string;
-  schedule?: string;
-  noise?: string;
-  prediction?: string;
-  batch?: string;
-  clipSkip?: string;
-  strength?: string;
-  hiresScale?: string;
-  hiresStrength?: string;
-  hiresSteps?: string;
-  hiresUpscaler?: string;
-  upscale?: string;
-  assist?: true;
-  memoryMode?: string;
-  ref?: string[];
   cache: boolean;
+  /** Those of the schema; numbers are still texts. */
+  [name: string]: string | string[] | boolean | undefined;
 }
 
-export function addImageOptions(command: Command): Command {
-  return command
-    .option('-s, --steps <n>', 'number of inference steps (default: the model’s)')
-    .option('-g, --guidance <n>', 'guidance scale (default: the model’s)')
-    .option('-w, --width <pixels>', 'image width, a multiple of 8 (default: the model’s)')
-    .option('-h, --height <pixels>', 'image height, a multiple of 8 (default: the model’s)')
-    .option('--seed <n>', 'seed for a reproducible image (default: random)')
-    .option('-n, --negative <text>', 'what to avoid')
-    .option('-m, --model <key|file>', 'model key (see `imageforge models list`), GGUF or safetensors file')
-    .option('--vae <file>', 'autoencoder instead of the model’s own')
-    .option(
-      '--tae <file>',
-      'tiny autoencoder (TAESD) that draws previews (default: the model’s in vae_approx/, if it is there)',
-    )
-    .option('--fast-decode', 'let the tiny autoencoder draw the finished image too')
-    .option('--clip-l <file>', 'CLIP-L text encoder')
-    .option('--clip-g <file>', 'OpenCLIP bigG text encoder')
-    .option('--t5xxl <file>', 'T5 XXL text encoder')
-    .option('--llm <file>', 'language model (FLUX.2)')
-    .option(
-      '--lora <file[:strength]>',
-      'LoRA file, with its strength after a colon; may be repeated',
-      collect,
-    )
-    .option(
-      '--embedding <file>',
-      'textual inversion whose name the prompt uses; those in EMBEDDING_DIR need no option; may be repeated',
-      collect,
-    )
-    .option('--ref <file>', 'picture to look at (FLUX.1 Kontext, FLUX.2); may be repeated', collect)
-    .option('--sampler <name>', 'sampler, e.g. euler_a or "DPM++ 2M Karras"')
-    .option('--schedule <name>', 'noise schedule, e.g. karras')
-    .addOption(
-      new Option('--noise <kind>', 'noise as the WebUI (philox) or as ComfyUI and diffusers (torch)').choices(
-        ['philox', 'torch'],
-      ),
-    )
-    .addOption(
-      new Option('--prediction <kind>', 'what the network predicts, where its file doesn’t tell').choices([
-        'eps',
-        'v',
-      ]),
-    )
-    .option('-b, --batch <n>', 'images, with seeds counting up (default: 1)')
-    .option('--clip-skip <n>', 'CLIP layer counted from the last (default: 1)')
-    .addOption(
-      new Option(
-        '--memory-mode <mode>',
-        'keep all networks in memory, one at a time, or stream their layers (default: MEMORY_MODE)',
-      ).choices(['auto', 'full', 'offload', 'stream']),
-    )
-    .option('--upscale <file>', 'ESRGAN upscaler that makes the finished images larger')
-    .option('--assist', 'expand the prompt with Ollama first')
+/** Options that are spelled otherwise than their fields, or take something else than a text, a number or a choice. */
+const FLAGS: Record<string, string> = {
+  negative_prompt: '-n, --negative <text>',
+  model: '-m, --model <key|file>',
+  steps: '-s, --steps <n>',
+  guidance: '-g, --guidance <n>',
+  width: '-w, --width <pixels>',
+  height: '-h, --height <pixels>',
+  sampler: '--sampler <name>',
+  schedule: '--schedule <name>',
+  batch: '-b, --batch <n>',
+  loras: '--lora <file[:strength]>',
+  embeddings: '--embedding <file>',
+  reference_paths: '--ref <file>',
+  vae: '--vae <file>',
+  tae: '--tae <file>',
+  clip_l: '--clip-l <file>',
+  clip_g: '--clip-g <file>',
+  t5xxl: '--t5xxl <file>',
+  llm: '--llm <file>',
+  assist_prompt: '--assist',
+  upscaler: '--upscale <file>',
+};
+
+/** Fields that are arguments of their command, second spellings, or for clients that cannot name a file. */
+const NO_OPTIONS = new Set([
+  ...['prompt', 'init_image', 'init_image_path', 'image_path', 'mask_image', 'mask_image_path', 'mask_path'],
+  ...['guidance_scale', 'scheduler', 'assist', 'reference_images'],
+  ...['use_cache', 'return_mode', 'preview_every'],
+]);
+
+interface RequestOption {
+  field: string;
+  option: Option;
+  read(value: string | string[] | boolean | undefined): unknown;
+}
+
+// bounds are for the request itself; options need none
+const schemas = createRequestSchemas({ maxRes: 1 });
+const options = {
+  generate: describeOptions('generate'),
+  edit: describeOptions('edit'),
+  inpaint: describeOptions('inpaint'),
+};
+
+export function addImageOptions(command: Command, operation: Operation): Command {
+  return addRequestOptions(command, operation)
     .option('--no-cache', 'neither look for the image of an earlier request nor keep this one')
     .option('-o, --output <path>', 'file to write (default: a name from time and seed)')
     .option('--output-dir <folder>', 'folder to write to (default: OUTPUT_DIR)')
@@ -105,61 +75,24 @@ export function addImageOptions(command: Command): Command {
     .option('-v, --verbose', 'log what happens');
 }
 
-/** Those of `generate` alone. */
-export function addHiresOptions(command: Command): Command {
-  return command
-    .option('--hires-scale <n>', 'hires fix: enlarge the finished image so much and go over it once more')
-    .option('--hires-strength <n>', 'how much that second pass may change, 0 to 1 (default: 0.6)')
-    .option('--hires-steps <n>', 'steps of the second pass (default: as many as the first)')
-    .addOption(
-      new Option('--hires-upscaler <kind>', 'what is enlarged (default: latent)').choices([
-        'latent',
-        'pixel',
-      ]),
-    );
-}
-
-export function collect(value: string, before: string[] = []): string[] {
-  return [...before, value];
+/** Those of a request's fields that are named, or all. */
+export function addRequestOptions(command: Command, operation: Operation, fields?: string[]): Command {
+  for (const { field, option } of options[operation])
+    if (!fields || fields.includes(field)) command.addOption(option);
+  return command;
 }
 
 /** Fields of the request schema; the schema checks them. */
-export function toFields(prompt: string | undefined, options: ImageOptions): Record<string, unknown> {
-  return {
-    prompt,
-    negative_prompt: options.negative,
-    model: options.model,
-    vae: options.vae,
-    tae: options.tae,
-    fast_decode: options.fastDecode,
-    clip_l: options.clipL,
-    clip_g: options.clipG,
-    t5xxl: options.t5xxl,
-    llm: options.llm,
-    loras: options.lora?.map(parseLora),
-    embeddings: options.embedding,
-    steps: toNumber(options.steps),
-    guidance: toNumber(options.guidance),
-    width: toNumber(options.width),
-    height: toNumber(options.height),
-    seed: toNumber(options.seed),
-    sampler: options.sampler,
-    schedule: options.schedule,
-    noise: options.noise,
-    prediction: options.prediction,
-    batch: toNumber(options.batch),
-    clip_skip: toNumber(options.clipSkip),
-    strength: toNumber(options.strength),
-    hires_scale: toNumber(options.hiresScale),
-    hires_strength: toNumber(options.hiresStrength),
-    hires_steps: toNumber(options.hiresSteps),
-    hires_upscaler: options.hiresUpscaler,
-    memory_mode: options.memoryMode,
-    reference_paths: options.ref,
-    upscaler: options.upscale,
-    assist_prompt: options.assist,
-    use_cache: options.cache,
-  };
+export function toFields(
+  operation: Operation,
+  prompt: string | undefined,
+  given: Partial<ImageOptions>,
+): Record<string, unknown> {
+  const fields = options[operation].map(({ field, option, read }) => [
+    field,
+    read(given[option.attributeName()]),
+  ]);
+  return { prompt, ...Object.fromEntries(fields), use_cache: given.cache };
 }
 
 /** A text that is no number stays one, for the schema to refuse by name. */
@@ -167,6 +100,37 @@ export function toNumber(text: string | undefined): number | string | undefined 
   return text !== undefined && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim())
     ? Number(text)
     : text;
+}
+
+function describeOptions(operation: Operation): RequestOption[] {
+  return Object.entries(schemas[operation].shape)
+    .filter(([field]) => !NO_OPTIONS.has(field))
+    .map(([field, schema]) => describeOption(field, schema as z.ZodType));
+}
+
+function describeOption(field: string, schema: z.ZodType): RequestOption {
+  const kind = unwrap(schema);
+  const isNumber = kind instanceof z.ZodNumber;
+  const placeholder =
+    kind instanceof z.ZodBoolean ? '' : isNumber ? ' <n>' : kind instanceof z.ZodEnum ? ' <kind>' : ' <text>';
+  const flags = FLAGS[field] ?? `--${field.replaceAll('_', '-')}${placeholder}`;
+  const about = (schema.description ?? '').replace(/^[A-Z](?=[a-z ])/, (letter) => letter.toLowerCase());
+  if (kind instanceof z.ZodArray) {
+    const option = new Option(flags, `${about}; may be repeated`).argParser(collect);
+    const read: RequestOption['read'] = (value) =>
+      field === 'loras' ? (value as string[] | undefined)?.map(parseLora) : value;
+    return { field, option, read };
+  }
+  const option = new Option(flags, about);
+  if (kind instanceof z.ZodEnum) option.choices(kind.options.map(String));
+  return { field, option, read: (value) => (isNumber ? toNumber(value as string | undefined) : value) };
+}
+
+/** What stands inside "may be left out, may be null". */
+function unwrap(schema: z.ZodType): z.ZodType {
+  return schema instanceof z.ZodOptional || schema instanceof z.ZodNullable
+    ? unwrap(schema.unwrap() as z.ZodType)
+    : schema;
 }
 
 /** "file.safetensors:0.8"; a colon of a Windows drive is no strength. */

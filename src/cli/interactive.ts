@@ -37,7 +37,10 @@ export async function runInteractive(firstPrompt: string | undefined, given: Ima
       if (adjusted === undefined) return;
       options = adjusted;
       try {
-        printResult(await runOnce(service, 'generate', toFields(prompt, options), options), options);
+        printResult(
+          await runOnce(service, 'generate', toFields('generate', prompt, options), options),
+          options,
+        );
       } catch (error) {
         // a mistake or a cancelled picture ends this picture, not the conversation
         const { message, hint } = ImageForgeError.from(error);
@@ -62,7 +65,7 @@ async function askParameters(options: ImageOptions): Promise<ImageOptions | unde
       prompts.text({
         message,
         placeholder: key === 'seed' ? 'random' : 'the model’s default',
-        ...(options[key] !== undefined && { initialValue: options[key] }),
+        ...(typeof options[key] === 'string' && { initialValue: options[key] }),
         validate: (text) =>
           !text || typeof toNumber(text) === 'number' ? undefined : 'A number, or nothing for the default',
       }),

@@ -1,7 +1,7 @@
 // The list of commands. `-h` is --height, as users of `flux` know it; help is --help.
 import { Command } from 'commander';
 import { readVersion } from '../shared/version.js';
-import { addBench } from './commands/bench.js';
+import { addBench, BENCH_FIELDS } from './commands/bench.js';
 import { addConfig } from './commands/config.js';
 import { addConvert } from './commands/convert.js';
 import { addDoctor } from './commands/doctor.js';
@@ -16,7 +16,8 @@ import { addServe } from './commands/serve.js';
 import { addStatus } from './commands/status.js';
 import { addUpscale } from './commands/upscale.js';
 
-export function createProgram(): Command {
+/** `args`: what the user typed. */
+export async function createProgram(args: readonly string[]): Promise<Command> {
   const program = new Command('imageforge')
     .description('Local, private image generation')
     .version(readVersion(), '-V, --version', 'show the version')
@@ -42,5 +43,15 @@ export function createProgram(): Command {
     addBench,
   ])
     add(program);
+  for (const command of program.commands) if (args.includes(command.name())) await addSchemaOptions(command);
   return program;
+}
+
+/** The options of a request come from its schema, which takes its time to load: only where it is named. */
+async function addSchemaOptions(command: Command): Promise<void> {
+  const name = command.name();
+  if (name !== 'generate' && name !== 'edit' && name !== 'inpaint' && name !== 'bench') return;
+  const { addImageOptions, addRequestOptions } = await import('./image-options.js');
+  if (name === 'bench') addRequestOptions(command, 'generate', BENCH_FIELDS);
+  else addImageOptions(command, name);
 }

@@ -22,7 +22,12 @@ export async function runImages(
   }
   const service = openService({ verbose: options.verbose === true });
   try {
-    const result = await runOnce(service, operation, { ...toFields(prompt, options), ...pictures }, options);
+    const result = await runOnce(
+      service,
+      operation,
+      { ...toFields(operation, prompt, options), ...pictures },
+      options,
+    );
     printResult(result, options);
   } finally {
     await service.close();

@@ -23,6 +23,8 @@ export const LIMITS = {
   pictureLength: 2 ** 26,
 } as const;
 
+export const DEFAULT_STRENGTH = { edit: 0.6, inpaint: 0.85 } as const;
+
 /** The widest bound that any model may have under these settings; the model's own is checked when it is known. */
 export function widestSide({ maxRes, set }: RequestLimits): number {
   return set && !set.has('MAX_RES') ? Math.max(maxRes, LIMITS.largeSide) : maxRes;
@@ -66,7 +68,7 @@ export function createRequestSchemas(limits: RequestLimits) {
       .min(-1)
       .max(Number.MAX_SAFE_INTEGER)
       .nullish()
-      .describe('Reproducibility seed; null or -1: random'),
+      .describe('Reproducibility seed; none or -1: random'),
     sampler: z.string().max(64).nullish().describe('Sampler, e.g. euler_a; default: the model’s'),
     schedule: z.string().max(64).nullish().describe('Noise schedule, e.g. karras; default: the model’s'),
     scheduler: z.string().max(64).nullish().describe('The same as schedule'),
@@ -97,8 +99,12 @@ export function createRequestSchemas(limits: RequestLimits) {
       .max(LIMITS.references)
       .nullish()
       .describe('Pictures to look at (FLUX.1 Kontext: one, FLUX.2: several), base64 or data URLs'),
-    reference_paths: z.array(path).max(LIMITS.references).nullish().describe('The same as local paths'),
-    vae: path.nullish().describe('Autoencoder file, where the model file has none'),
+    reference_paths: z
+      .array(path)
+      .max(LIMITS.references)
+      .nullish()
+      .describe('Pictures to look at (FLUX.1 Kontext: one, FLUX.2: several), local paths'),
+    vae: path.nullish().describe('Autoencoder file instead of the model’s own'),
     tae: path
       .nullish()
       .describe(
@@ -140,12 +146,17 @@ export function createRequestSchemas(limits: RequestLimits) {
         'full: all networks in memory; offload: one at a time; stream: layer by layer; auto: what fits',
       ),
   };
-  const source = {
+  const source = (strength: number) => ({
     init_image: picture.nullish().describe('Source image, base64 or a data URL'),
     init_image_path: path.nullish().describe('Source image, a local path'),
     image_path: path.nullish().describe('The same as init_image_path'),
-    strength: z.number().min(0).max(1).nullish().describe('0 keeps the original, 1 regenerates it'),
-  };
+    strength: z
+      .number()
+      .min(0)
+      .max(1)
+      .nullish()
+      .describe(`0 keeps the original, 1 regenerates it; default ${strength}`),
+  });
   const hires = {
     hires_scale: z
       .number()
@@ -172,17 +183,17 @@ export function createRequestSchemas(limits: RequestLimits) {
   };
   return {
     generate: z.object({ ...common, ...hires }).describe('Text to image'),
-    edit: z.object({ ...common, ...source }).describe('Image to image; strength is 0.6 by default'),
+    edit: z.object({ ...common, ...source(DEFAULT_STRENGTH.edit) }).describe('Image to image'),
     inpaint: z
       .object({
         ...common,
-        ...source,
+        ...source(DEFAULT_STRENGTH.inpaint),
         mask_image: picture
           .nullish()
           .describe('Mask, base64 or a data URL: white is repainted, black is kept'),
         mask_image_path: path.nullish().describe('Mask, a local path'),
         mask_path: path.nullish().describe('The same as mask_image_path'),
       })
-      .describe('Repaints the white regions of a mask; strength is 0.85 by default'),
+      .describe('Repaints the white regions of a mask'),
   };
 }

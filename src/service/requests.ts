@@ -12,7 +12,7 @@ import {
   pickOne,
   readSourceField,
 } from './fields.js';
-import type { RequestSchemas } from './request-schema.js';
+import { DEFAULT_STRENGTH, type RequestSchemas } from './request-schema.js';
 
 /** What a door asks of the service: spelled one way, still without the model's defaults. */
 export interface ImageRequest {
@@ -63,8 +63,6 @@ export interface ImageRequest {
 export type Operation = 'generate' | 'edit' | 'inpaint';
 export type ReturnMode = 'base64' | 'path' | 'both';
 
-const DEFAULT_STRENGTH = { generate: undefined, edit: 0.6, inpaint: 0.85 } as const;
-
 /**
  * Checks a door's fields (unknown ones are ignored, null means not given) and spells them one way.
  * @throws ImageForgeError INVALID_ARGUMENT that names each bad field, its value and what is allowed.
@@ -112,7 +110,7 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     prediction: fields.prediction ?? undefined,
     batch: fields.batch ?? 1,
     clipSkip: fields.clip_skip ?? undefined,
-    strength: init ? (fields.strength ?? DEFAULT_STRENGTH[operation]) : undefined,
+    strength: operation === 'generate' ? undefined : (fields.strength ?? DEFAULT_STRENGTH[operation]),
     init,
     mask,
     hires: readHires(fields),

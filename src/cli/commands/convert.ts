@@ -1,5 +1,6 @@
 // imageforge convert: a GGUF file of another type from a GGUF or safetensors file.
 import type { Command } from 'commander';
+import { collect } from '../collect.js';
 
 interface ConvertFlags {
   type: string;
@@ -22,7 +23,7 @@ export function addConvert(program: Command): void {
     .option(
       '--tensor-type <pattern=type>',
       'another type for the tensors whose name has this regular expression; may be repeated',
-      (value: string, before: string[] = []) => [...before, value],
+      collect,
     )
     .option('--force', 'replace an existing file')
     .option('--json', 'print one JSON document instead of the path')

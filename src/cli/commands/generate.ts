@@ -1,12 +1,14 @@
 // imageforge generate: text to image, once or in a conversation.
 import type { Command } from 'commander';
-import { addHiresOptions, addImageOptions, type ImageOptions } from '../image-options.js';
+import type { ImageOptions } from '../image-options.js';
 
 export function addGenerate(program: Command): void {
-  const command = program.command('generate').description('make an image of a prompt');
-  addHiresOptions(addImageOptions(command.argument('[prompt]', 'what to show')))
+  program
+    .command('generate')
+    .description('make an image of a prompt')
+    .argument('[prompt]', 'what to show')
     .option('-i, --interactive', 'ask for prompts; the model stays loaded between them')
-    .action(async (prompt: string | undefined, options: ImageOptions & { interactive?: true }) => {
+    .action(async (prompt: string | undefined, options: ImageOptions) => {
       if (options.interactive) {
         const { runInteractive } = await import('../interactive.js');
         await runInteractive(prompt, options);

@@ -1,7 +1,7 @@
 // imageforge models: what is known and on disk, fetching and removing it, and what a file is.
 import type { Command } from 'commander';
 import type { ModelDescription } from '../../service/model-list.js';
-import { collect } from '../image-options.js';
+import { collect } from '../collect.js';
 import { formatTable } from '../table.js';
 
 export function addModels(program: Command): void {

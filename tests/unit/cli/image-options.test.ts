@@ -1,19 +1,22 @@
 import { describe, expect, it } from 'vitest';
 import { type ImageOptions, toFields } from '../../../src/cli/image-options.js';
 import { createProgram } from '../../../src/cli/program.js';
+import { createRequestSchemas } from '../../../src/service/request-schema.js';
 
 /** The options that `imageforge generate` understands from these arguments. */
-function parse(...args: string[]): ImageOptions {
-  const generate = createProgram().commands.find((command) => command.name() === 'generate')!;
+async function parse(...args: string[]): Promise<ImageOptions> {
+  const program = await createProgram(['generate']);
+  const generate = program.commands.find((command) => command.name() === 'generate')!;
   generate.parseOptions(args);
   return generate.opts<ImageOptions>();
 }
 
-const fields = (...args: string[]) => JSON.parse(JSON.stringify(toFields('x', parse(...args))));
+const fields = async (...args: string[]) =>
+  JSON.parse(JSON.stringify(toFields('generate', 'x', await parse(...args))));
 
 describe('options of generate', () => {
-  it('has every option of flux generate; -h is the height', () => {
-    expect(fields('-s', '35', '-g', '4.0', '-w', '1536', '-h', '1024', '--seed', '42')).toEqual({
+  it('has every option of flux generate; -h is the height', async () => {
+    expect(await fields('-s', '35', '-g', '4.0', '-w', '1536', '-h', '1024', '--seed', '42')).toEqual({
       prompt: 'x',
       steps: 35,
       guidance: 4,
@@ -22,7 +25,7 @@ describe('options of generate', () => {
       seed: 42,
       use_cache: true,
     });
-    expect(parse('-o', 'a.png', '--output-dir', 'b', '-i', '-v')).toMatchObject({
+    expect(await parse('-o', 'a.png', '--output-dir', 'b', '-i', '-v')).toMatchObject({
       output: 'a.png',
       outputDir: 'b',
       interactive: true,
@@ -30,9 +33,22 @@ describe('options of generate', () => {
     });
   });
 
-  it('names the parts of a model', () => {
+  it('names the parts of a model', async () => {
     expect(
-      fields('-m', 'a.gguf', '--vae', 'v', '--clip-l', 'l', '--clip-g', 'g', '--t5xxl', 't', '--llm', 'q'),
+      await fields(
+        '-m',
+        'a.gguf',
+        '--vae',
+        'v',
+        '--clip-l',
+        'l',
+        '--clip-g',
+        'g',
+        '--t5xxl',
+        't',
+        '--llm',
+        'q',
+      ),
     ).toMatchObject({
       model: 'a.gguf',
       vae: 'v',
@@ -43,19 +59,41 @@ describe('options of generate', () => {
     });
   });
 
-  it('reads LoRAs with their strengths', () => {
-    expect(fields('--lora', 'a.safetensors', '--lora', 'C:\\b.safetensors:0.8').loras).toEqual([
-      { path: 'a.safetensors', strength: 1 },
-      { path: 'C:\\b.safetensors', strength: 0.8 },
-    ]);
+  it('reads LoRAs with their strengths', async () => {
+    expect(await fields('--lora', 'a.safetensors', '--lora', 'C:\\b.safetensors:0.8')).toMatchObject({
+      loras: [
+        { path: 'a.safetensors', strength: 1 },
+        { path: 'C:\\b.safetensors', strength: 0.8 },
+      ],
+    });
   });
 
-  it('leaves what is no number to the schema', () => {
-    expect(fields('-s', 'many', '--seed', '-1', '-g', '1e1', '--no-cache')).toMatchObject({
+  it('leaves what is no number to the schema', async () => {
+    expect(await fields('-s', 'many', '--seed', '-1', '-g', '1e1', '--no-cache')).toMatchObject({
       steps: 'many',
       seed: -1,
       guidance: 10,
       use_cache: false,
     });
+  });
+
+  it('has an option for every field that a user has no other way to give', async () => {
+    const { shape } = createRequestSchemas({ maxRes: 1024 }).inpaint;
+    const reached = Object.keys(toFields('inpaint', 'x', {}));
+    const otherwise = [
+      ...['init_image', 'init_image_path', 'image_path', 'mask_image', 'mask_image_path', 'mask_path'],
+      ...['guidance_scale', 'scheduler', 'assist', 'reference_images', 'return_mode', 'preview_every'],
+    ];
+    expect([...reached, ...otherwise].sort()).toEqual(Object.keys(shape).sort());
+  });
+
+  it('tells the choices of the schema, and takes no others', async () => {
+    const program = await createProgram(['edit']);
+    const edit = program.commands.find((command) => command.name() === 'edit')!;
+    expect(edit.helpInformation()).toMatch(/--strength <n>\s+0 keeps the original.*default\s+0\.6/s);
+    expect(() => edit.exitOverride().parse(['x', 'y', '--noise', 'loud'], { from: 'user' })).toThrow(
+      /philox/,
+    );
+    expect(edit.helpInformation()).not.toContain('--hires-scale');
   });
 });
