@@ -1,6 +1,5 @@
 // What is written about a picture: the sidecar's fields (those of both replaced programs) and the times in their forms.
 import path from 'node:path';
-import { finalSize } from '../pipeline/resolve.js';
 import type { HiresPass, HiresUpscaler, Task } from '../pipeline/types.js';
 import { readVersion } from '../shared/version.js';
 import type { Size } from './pictures.js';
@@ -28,13 +27,14 @@ export interface ImageMetadata {
   prediction: string | null;
   clip_skip: number;
   strength: number | null;
-  /** The second pass; width and height above are those of its result. */
+  /** The second pass; what it made has the width and height above, or what the upscaler got. */
   hires: HiresFacts | null;
   loras: { name: string; strength: number }[];
   /** Names of the embeddings that the prompts used. */
   embeddings: string[];
-  /** Name of the upscaler that made the picture larger than width x height. */
+  /** Name of the upscaler that made the picture width x height, and how many times larger than it was drawn. */
   upscaler: string | null;
+  upscale: number | null;
   /** Name of the tiny autoencoder that drew the picture in the large one's place. */
   tae: string | null;
   /** The prompt was expanded; `original_prompt` is what was asked. */
@@ -72,7 +72,7 @@ export function describePicture(
   { prepared, elapsedSeconds, cached, originalPrompt }: PictureFacts,
   seed: number,
 ): ImageMetadata {
-  const { request, model, plan } = prepared;
+  const { request, model, plan, size, upscale } = prepared;
   const now = new Date();
   return {
     prompt: request.prompt,
@@ -81,7 +81,7 @@ export function describePicture(
     steps: request.steps,
     guidance: request.guidance,
     guidance_scale: request.guidance,
-    ...finalSize(request),
+    ...size,
     model: model.key,
     model_id: model.entry?.hubId ?? plan.name,
     family: plan.family,
@@ -99,6 +99,7 @@ export function describePicture(
     })),
     embeddings: [...new Set((request.embeddings ?? []).map(({ path: file }) => path.parse(file).name))],
     upscaler: request.upscaler ? path.parse(request.upscaler.path).name : null,
+    upscale: request.upscaler ? upscale : null,
     tae: request.tiny?.final ? path.parse(request.tiny.path).name : null,
     assisted: originalPrompt !== null,
     original_prompt: originalPrompt,

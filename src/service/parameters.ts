@@ -12,6 +12,7 @@ const UPSCALERS: Record<HiresUpscaler, string> = { latent: 'Latent', pixel: 'Lan
 /** The text of one picture. */
 export function formatParameters(meta: ParameterSource): string {
   const { hires } = meta;
+  const drawn = (side: number) => side / (meta.upscale ?? 1);
   const settings: [string, string | number | null][] = [
     ['Steps', meta.steps],
     ['Sampler', findLabel(samplerEntries, meta.sampler)],
@@ -19,7 +20,7 @@ export function formatParameters(meta: ParameterSource): string {
     ['CFG scale', meta.guidance],
     ['Seed', meta.seed],
     // the WebUI writes the size of the first pass, which it needs to make the picture again
-    ['Size', `${hires?.first_width ?? meta.width}x${hires?.first_height ?? meta.height}`],
+    ['Size', `${hires?.first_width ?? drawn(meta.width)}x${hires?.first_height ?? drawn(meta.height)}`],
     ['Model', meta.model],
     ['Denoising strength', hires?.strength ?? meta.strength],
     ['Hires upscale', hires?.scale ?? null],

@@ -38,6 +38,10 @@ export interface PreparedRequest {
   request: PipelineRequest;
   model: ResolvedModel;
   plan: ModelPlan;
+  /** Of the pictures that are delivered: after a second pass, and after the upscaler. */
+  size: Size;
+  /** How much larger than drawn the upscaler makes them; 1 without one. */
+  upscale: number;
   /** Of every weight file by its path, in order: what the cache and the loaded engine are compared with. */
   identities: ReadonlyMap<string, string>;
   notes: string[];
@@ -94,20 +98,22 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
       memoryMode,
       tae: tiny?.path,
       fastDecode: safe.fastDecode,
-      upscaler,
+      upscaler: upscaler?.file,
       prediction: safe.prediction,
     },
     model.files,
     { ...plan, defaults, name: model.key },
   );
-  requireSides(finalSize(request), model);
-  const needs = { ...finalSize(request), references: request.references };
+  const made = finalSize(request);
+  requireSides(made, model);
+  const needs = { ...made, references: request.references };
   const drawn = request.tiny?.final && tiny ? { ...plan, autoencoder: tiny.plan } : plan;
   requireMemory(model.key, drawn, needs, { device: config.device, memoryMode });
   const files = [...listWeightFiles(plan), ...[...loras, ...embeddings.used].map(({ path }) => path)];
-  if (upscaler !== undefined) files.push(upscaler);
+  if (upscaler) files.push(upscaler.file);
   // previews change nothing in the picture
   if (request.tiny?.final) files.push(request.tiny.path);
+  const upscale = upscaler?.scale ?? 1;
   const identities = new Map(
     await Promise.all(files.map(async (file) => [file, await identifyExisting(file, context)] as const)),
   );
@@ -115,6 +121,8 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
     request,
     model,
     plan,
+    size: { width: made.width * upscale, height: made.height * upscale },
+    upscale,
     identities,
     notes: [
       ...(request.tiny && tiny ? tiny.notes : []),
@@ -166,11 +174,11 @@ async function readPictures(
 async function findRequestUpscaler(
   { upscaler }: ImageRequest,
   { config, confine }: PrepareContext,
-): Promise<string | undefined> {
+): Promise<{ file: string; scale: number } | undefined> {
   if (upscaler === undefined) return undefined;
   const file = confine ? confineUpscaler(upscaler, config) : resolveUpscaler(upscaler, config);
-  await planUpscaler(file);
-  return file;
+  const { scale } = await planUpscaler(file);
+  return { file, scale };
 }
 
 function requireSides(size: Size, { key, maxSide, entry }: ResolvedModel): void {

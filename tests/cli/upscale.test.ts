@@ -83,6 +83,6 @@ describe('--upscale', () => {
     expect({ code, stderr }).toMatchObject({ code: 0 });
     expect((await sharp(stdout.trim()).metadata()).width).toBe(128);
     const sidecar = JSON.parse(readFileSync(stdout.trim().replace(/png$/, 'json'), 'utf8'));
-    expect(sidecar).toMatchObject({ upscaler: 'x2', width: 64 });
+    expect(sidecar).toMatchObject({ upscaler: 'x2', upscale: 2, width: 128, height: 128 });
   });
 });

@@ -45,7 +45,11 @@ describe('POST /upscale', () => {
   it('follows a generation too', async () => {
     const response = await server.post('/generate', { ...fox, upscaler: 'four', return_mode: 'base64' });
     expect(response.status).toBe(200);
-    expect(await sizeOf((await response.json()).image_base64)).toEqual([256, 256]);
+    const { image_base64, width, height } = await response.json();
+    expect(await sizeOf(image_base64)).toEqual([256, 256]);
+    expect([width, height]).toEqual([256, 256]);
+    const facts = await (await server.post('/sdapi/v1/png-info', { image: image_base64 })).json();
+    expect(facts.parameters).toMatchObject({ Size: '64x64', Upscaler: 'four' });
     expect((await server.post('/generate', { ...fox, upscaler: 'five' })).status).toBe(404);
   });
 });

@@ -63,6 +63,24 @@ describe('txt2img', () => {
     expect(await unknown.text()).toContain('hr_upscaler');
   });
 
+  it.each([
+    [{ hr_resize_x: 128, hr_resize_y: 0 }, [128, 192]],
+    [{ hr_resize_x: 0, hr_resize_y: 144 }, [96, 144]],
+    [{ hr_resize_x: 128, hr_resize_y: 192, hr_scale: 4 }, [128, 192]],
+  ])('makes the second pass as large as %o', async (resize, [width, height]) => {
+    const response = await post('txt2img', { ...full, height: 96, enable_hr: true, ...resize });
+    expect(response.status).toBe(200);
+    const { images } = await response.json();
+    expect(await sharp(Buffer.from(images[0], 'base64')).metadata()).toMatchObject({ width, height });
+  });
+
+  it('does not cut a second pass to another shape', async () => {
+    const resize = { enable_hr: true, hr_resize_x: 128, hr_resize_y: 128 };
+    const response = await post('txt2img', { ...full, height: 96, ...resize });
+    expect(response.status).toBe(400);
+    expect((await response.json()).detail).toContain('expected the shape of 64x96, found 128x128');
+  });
+
   it('answers with images, the request and infotexts', async () => {
     const response = await post('txt2img', { ...full, batch_size: 2 });
     expect(response.status).toBe(200);

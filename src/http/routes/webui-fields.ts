@@ -29,21 +29,37 @@ const UPSCALERS: Record<string, string> = { latent: 'latent', lanczos: 'pixel' }
 
 export function readHires(body: Fields): Fields {
   if (body.enable_hr !== true) return {};
-  for (const side of ['hr_resize_x', 'hr_resize_y'])
-    if (typeof body[side] === 'number' && body[side] > 0)
-      refuseField(
-        side,
-        `${side}: expected 0, found ${body[side]}; the size of the second pass follows hr_scale`,
-      );
   const name = body.hr_upscaler ?? 'Latent';
   const upscaler = UPSCALERS[String(name).toLowerCase()];
   if (!upscaler) refuseField('hr_upscaler', `hr_upscaler: expected Latent or Lanczos, found ${name}`);
   return {
-    hires_scale: body.hr_scale ?? 2,
+    hires_scale: readResize(body) ?? body.hr_scale ?? 2,
     hires_strength: body.denoising_strength ?? 0.75,
     hires_steps: body.hr_second_pass_steps === 0 ? undefined : body.hr_second_pass_steps,
     hires_upscaler: upscaler,
   };
+}
+
+/** The scale that makes the sides of hr_resize_x and _y, of which 0 follows the other; nothing is cut off. */
+function readResize(body: Fields): number | undefined {
+  const scales = (['x', 'y'] as const).flatMap((axis) => {
+    const [resize, side] = [`hr_resize_${axis}`, axis === 'x' ? 'width' : 'height'];
+    const wanted = body[resize] ?? 0;
+    if (typeof wanted !== 'number') refuseField(resize, `${resize}: expected a number, found ${wanted}`);
+    if (wanted === 0) return [];
+    const first = body[side];
+    if (typeof first !== 'number' || first <= 0)
+      refuseField(side, `${side}: expected a number beside ${resize}, found ${first}`);
+    return [{ scale: wanted / first, pixel: 1 / first }];
+  });
+  const [x, y] = scales;
+  if (x && y && Math.abs(x.scale - y.scale) > Math.max(x.pixel, y.pixel))
+    refuseField(
+      'hr_resize_y',
+      `hr_resize_x and hr_resize_y: expected the shape of ${body.width}x${body.height}, ` +
+        `found ${body.hr_resize_x}x${body.hr_resize_y}`,
+    );
+  return x?.scale ?? y?.scale;
 }
 
 function choose(name: unknown): unknown {

@@ -41,6 +41,11 @@ const txt2img = z.looseObject({
   ...common,
   enable_hr: z.boolean().nullish().describe('Hires fix: a second pass over the enlarged image'),
   hr_scale: z.number().nullish().describe('Default 2'),
+  hr_resize_x: z
+    .int()
+    .nullish()
+    .describe('Width of the result, instead of hr_scale; default 0: as hr_resize_y'),
+  hr_resize_y: z.int().nullish().describe('Height of the result; default 0: as hr_resize_x'),
   hr_upscaler: z.string().nullish().describe('Latent (default) or Lanczos, which enlarges the picture'),
   hr_second_pass_steps: z.int().nullish().describe('Default 0: as many as the first pass'),
   denoising_strength: z.number().nullish().describe('Of the second pass; default 0.75'),

@@ -20,6 +20,7 @@ const base: ParameterSource = {
   prediction: null,
   clip_skip: 1,
   upscaler: null,
+  upscale: null,
   tae: null,
   strength: null,
   hires: null,
@@ -68,6 +69,11 @@ describe('formatParameters', () => {
     expect(same).toContain('Hires upscaler: Lanczos');
     expect(same).not.toContain('Hires steps');
     expect(formatParameters(base)).not.toContain('Hires');
+  });
+
+  it('writes the size that was drawn, before the upscaler', () => {
+    const large = { ...base, width: 2048, height: 1024, upscaler: 'four', upscale: 4 };
+    expect(parseParameters(formatParameters(large))).toMatchObject({ Size: '512x256', Upscaler: 'four' });
   });
 
   it.each([
