@@ -3,8 +3,8 @@ import { ImageService } from '../service/image-service.js';
 import { type Config, readConfig } from '../shared/config.js';
 import { createJsonLogger, type Logger, silentLogger } from '../shared/log.js';
 
-/** What runs may end by itself for this long after a signal; the engine's end and the last answers take up to 4 s more. */
-const GRACE_MS = 5000;
+/** What runs may end by itself for this long after a signal; the engine's end and the last answers take up to 2 s more. */
+const GRACE_MS = 7000;
 /** After this the process ends, whatever still hangs. */
 const LIMIT_MS = 9500;
 
@@ -38,9 +38,7 @@ export async function serveMcp(): Promise<void> {
   const signal = listenForSignals();
   if (service.config.warmup)
     void service.warmUp().catch((error) => logger.error({ error }, 'the default model could not be loaded'));
-  await runStdio(service, { stdout, logger, signal });
-  setTimeout(() => process.exit(), LIMIT_MS).unref();
-  await service.close();
+  await runStdio(service, { stdout, logger, signal, graceMs: GRACE_MS });
 }
 
 async function openService(config: Config): Promise<{ service: ImageService; logger: Logger }> {

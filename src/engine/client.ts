@@ -118,18 +118,18 @@ export class EngineClient {
     await unloaded;
   }
 
-  /** Ends the host at once: running jobs reject with CLOSED. Later calls too. */
-  async close(): Promise<void> {
+  /** Ends the host at once, or within `graceMs`: running jobs reject with CLOSED. Later calls too. */
+  async close(graceMs?: number): Promise<void> {
     this.#closed = true;
-    await this.#stop();
+    await this.#stop(graceMs);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  async #stop(): Promise<void> {
-    await this.#host?.close(this.#options.graceMs ?? 3000);
+  async #stop(graceMs = this.#options.graceMs ?? 3000): Promise<void> {
+    await this.#host?.close(graceMs);
   }
 
   async #enqueue<T>(job: (host: Host) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -5,16 +5,16 @@ import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { createAdaptorServer } from '@hono/node-server';
 import type { ImageService } from '../service/image-service.js';
-import type { JobStore } from '../service/jobs.js';
+import { JobStore } from '../service/jobs.js';
 import { preparePictures } from '../service/pictures.js';
-import { resumeJobs, suspendJobs } from '../service/restart.js';
+import { SavedJobs } from '../service/saved-jobs.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { type Logger, silentLogger } from '../shared/log.js';
 import { createApp } from './app.js';
 import { requireSafeBinding } from './guard.js';
 
 /** After the grace: for the engine's end, and for the last answers. */
-const ENDING_MS = 4000;
+const ENDING_MS = 2000;
 
 export interface HttpServer {
   /** http://127.0.0.1:8765 */
@@ -22,7 +22,7 @@ export interface HttpServer {
   jobs: JobStore;
   /**
    * Takes no more requests, lets what runs end within `graceMs`, refuses what waits, ends the engine. Jobs of /jobs that
-   * have not ended go on at the next start.
+   * have not ended go on at the next start on this port.
    */
   close(graceMs?: number): Promise<void>;
 }
@@ -38,11 +38,11 @@ export async function startServer({
   const { config } = service;
   requireSafeBinding(config);
   await preparePictures();
-  const app = createApp({ service, logger });
+  const saved = new SavedJobs({ folder: path.join(config.cacheDir, 'jobs', `http-${config.port}`), logger });
+  const app = createApp({ service, jobs: new JobStore(service, { saved }), logger });
   const server = createAdaptorServer({ fetch: app.fetch, hostname: config.host }) as Server;
   await listen(server, config.port, config.host.replace(/^\[(.*)\]$/, '$1'));
-  const restart = { folder: path.join(config.cacheDir, 'jobs'), logger };
-  await resumeJobs(app.jobs, restart);
+  await resumeJobs(app.jobs, saved, logger);
   const { address, port, family } = server.address() as AddressInfo;
   const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   if (config.warmup) {
@@ -55,19 +55,31 @@ export async function startServer({
     close: async (graceMs = 0) => {
       const deadline = performance.now() + graceMs + ENDING_MS;
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      const leave = await suspendJobs(app.jobs, restart);
+      app.jobs.suspend();
       const ended = Promise.all(app.jobs.active().map((job) => job.ended));
       await service.close(graceMs);
       // what has left the engine is still to be written and sent; keep-alive connections are not waited for
       const sweep = setInterval(() => server.closeIdleConnections(), 20);
       await Promise.race([ended.then(() => closed), wait(Math.max(500, deadline - performance.now()))]);
       clearInterval(sweep);
-      await leave();
+      await saved.release();
       await app.close();
       server.closeAllConnections();
       await closed;
     },
   };
+}
+
+async function resumeJobs(jobs: JobStore, saved: SavedJobs, logger: Logger): Promise<void> {
+  const left = await saved.takeAll();
+  for (const job of left) {
+    try {
+      jobs.resume(job);
+    } catch (error) {
+      logger.warn({ job: job.id, error }, 'a job of the last run waits for the next start');
+    }
+  }
+  if (left.length > 0) logger.info({ jobs: left.length }, 'jobs of the last run go on');
 }
 
 function listen(server: Server, port: number, host: string): Promise<void> {

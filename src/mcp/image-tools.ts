@@ -124,12 +124,15 @@ export function addJobTool(server: McpServer, jobs: JobStore): void {
       annotations: { readOnlyHint: false, destructiveHint: false, openWorldHint: false },
     },
     async ({ job_id, action, wait_seconds }, context) =>
-      answer(() => actOn(jobs.get(String(job_id)), action, readWait(wait_seconds), context)),
+      answer(async () =>
+        actOn(await jobs.find(String(job_id)), jobs, action, readWait(wait_seconds), context),
+      ),
   );
 }
 
 async function actOn(
   job: Job,
+  jobs: JobStore,
   action: unknown,
   seconds: number,
   context: ServerContext,
@@ -142,8 +145,7 @@ async function actOn(
     case 'result':
       return job.active ? showRunning(job) : showResult(await job.wait());
     case 'cancel':
-      job.cancel();
-      await job.ended;
+      await jobs.cancel(job);
       return showRunning(job);
     default:
       throw new ImageForgeError(
@@ -165,7 +167,7 @@ async function follow(
   signal.addEventListener('abort', cancel, { once: true });
   try {
     if (await waits(job, seconds, context)) return await showResult(await job.wait());
-    jobs.keep(job);
+    await jobs.keep(job);
     return showRunning(job);
   } finally {
     signal.removeEventListener('abort', cancel);

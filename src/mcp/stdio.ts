@@ -1,14 +1,21 @@
 // MCP over stdin and stdout. Nothing but the protocol may reach stdout, whatever a library prints.
+import path from 'node:path';
 import { Writable } from 'node:stream';
+import { setTimeout as wait } from 'node:timers/promises';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
 import type { ImageService } from '../service/image-service.js';
 import { JobStore } from '../service/jobs.js';
 import { LIMITS } from '../service/request-schema.js';
+import { SavedJobs } from '../service/saved-jobs.js';
 import type { Logger } from '../shared/log.js';
 import { createMcpFactory } from './server.js';
 
 /** Two pictures in base64 and the fields around them. */
 const MAX_MESSAGE = 2 * LIMITS.pictureLength + 2 ** 20;
+/** After the grace: for the engine's end and for the last answers. */
+const ENDING_MS = 2500;
+/** From a job's end to its answer: the preview is made in between. */
+const ANSWER_MS = 300;
 
 /** Sends what is printed to stderr from now on; the returned stream is the only way to the real stdout. */
 export function claimStdout(): Writable {
@@ -20,21 +27,52 @@ export function claimStdout(): Writable {
   return claimed;
 }
 
-/** Serves until the client closes stdin or the signal fires. */
+export interface StdioOptions {
+  stdout: Writable;
+  logger: Logger;
+  signal: AbortSignal;
+  /** What runs may end for this long after the signal, and is answered. */
+  graceMs: number;
+}
+
+/**
+ * Serves until the client closes stdin or the signal fires, then ends the service. Jobs that have not ended wait for the
+ * next server that is asked for them.
+ */
 export async function runStdio(
   service: ImageService,
-  { stdout, logger, signal }: { stdout: Writable; logger: Logger; signal: AbortSignal },
+  { stdout, logger, signal, graceMs }: StdioOptions,
 ): Promise<void> {
+  const saved = new SavedJobs({ folder: path.join(service.config.cacheDir, 'jobs', 'stdio'), logger });
+  const jobs = new JobStore(service, { saved });
   const transport = new StdioServerTransport(process.stdin, stdout, { maxBufferSize: MAX_MESSAGE });
-  const handle = serveStdio(createMcpFactory(service, new JobStore(service)), {
+  const handle = serveStdio(createMcpFactory(service, jobs), {
     transport,
     onerror: (error) => logger.warn({ error }, 'MCP connection'),
   });
-  await new Promise<void>((resolve) => {
+  const gone = new Promise<void>((resolve) => {
     process.stdin.once('end', resolve).once('close', resolve);
     stdout.once('error', () => resolve());
+  });
+  const told = new Promise<void>((resolve) => {
     signal.addEventListener('abort', () => resolve(), { once: true });
     if (signal.aborted) resolve();
   });
+  await Promise.race([gone, told]);
+  setTimeout(() => process.exit(), graceMs + ENDING_MS).unref();
+  jobs.suspend();
+  if (signal.aborted) await Promise.race([gone, finish(service, jobs, graceMs)]);
   await handle.close().catch(() => undefined);
+  const ended = jobs.active().map((job) => job.ended);
+  await service.close();
+  await Promise.all(ended);
+  await saved.release();
+}
+
+/** Lets what runs end, and its answer leave. */
+async function finish(service: ImageService, jobs: JobStore, graceMs: number): Promise<void> {
+  const ended = jobs.active().map((job) => job.ended);
+  await service.close(graceMs);
+  await Promise.all(ended);
+  await wait(ANSWER_MS);
 }

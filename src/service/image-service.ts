@@ -2,7 +2,6 @@
 // this, and formats the answer.
 import path from 'node:path';
 import { EngineClient } from '../engine/client.js';
-import { finalSize } from '../pipeline/resolve.js';
 import type { PipelineResult, Progress } from '../pipeline/types.js';
 import { nameDefault, requireDefault, resolveModel } from '../registry/resolve-model.js';
 import type { Config } from '../shared/config.js';
@@ -26,6 +25,9 @@ import type { ImageResult, ResultImage } from './results.js';
 import { nameUpscaled, prepareUpscale, runUpscale, type UpscaleAsk, type UpscaleResult } from './upscale.js';
 
 export type { Phase, Progress } from '../pipeline/types.js';
+
+/** What the engine gets for its end after a server's grace. */
+const ENGINE_END_MS = 1000;
 
 export interface ServiceOptions {
   config: Config;
@@ -120,7 +122,7 @@ export class ImageService {
     const prepared = await this.#preparing(() => this.#prepare(wanted));
     const { request } = prepared;
     const folder = save.file ? path.dirname(save.file) : (save.folder ?? this.config.outputDir);
-    const size = finalSize(request);
+    const { size } = prepared;
     const needed = request.batch * (size.width * size.height * 4 + 2 ** 16);
     if (save.enabled !== false) await prepareFolder(folder, needed);
     signal?.throwIfAborted();
@@ -231,7 +233,8 @@ export class ImageService {
     const drained = this.queue.close();
     if (graceMs > 0)
       await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, graceMs).unref())]);
-    await this.lifecycle.close();
+    // an engine that is asked in the middle of a long step does not hear it
+    await this.lifecycle.close(graceMs > 0 ? ENGINE_END_MS : undefined);
     await drained;
   }
 

@@ -6,8 +6,8 @@ import { ImageForgeError, type SerializedError } from '../shared/errors.js';
 import type { ImageService, RunControls, SaveTarget } from './image-service.js';
 import { makePreview } from './pictures.js';
 import type { ImageRequest } from './requests.js';
-import { readResult, type SavedJob } from './restart.js';
 import type { ImageResult } from './results.js';
+import { readResult, requireSurvivable, type SavedJob, type SavedJobs } from './saved-jobs.js';
 
 export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
 
@@ -34,8 +34,6 @@ export interface NumberedEvent {
 export interface JobOptions {
   /** Cancels it: the client that waits for it has gone. */
   signal?: AbortSignal | undefined;
-  /** Findable by its id after it has ended. */
-  keep?: boolean;
   priority?: number;
   save?: SaveTarget;
 }
@@ -72,10 +70,11 @@ export class Job {
   preview: JobPreview | null = null;
   result: ImageResult | null = null;
   error: ImageForgeError | null = null;
+  /** It goes on after a restart: the program's end does not fail it. */
+  suspended = false;
   readonly #controller = new AbortController();
   readonly #listeners = new Set<(event: NumberedEvent) => void>();
   #nextId: number;
-  #suspended = false;
 
   constructor(work: Work, request: ImageRequest, { signal, priority, save }: JobOptions, before?: SavedJob) {
     this.request = request;
@@ -107,11 +106,6 @@ export class Job {
   /** Takes effect within a step; nothing happens to a job that has ended. */
   cancel(): void {
     this.#controller.abort();
-  }
-
-  /** It goes on after a restart: the program's end does not fail it from now on. */
-  suspend(): void {
-    this.#suspended = true;
   }
 
   /** @throws ImageForgeError that the job failed with. */
@@ -166,7 +160,7 @@ export class Job {
   }
 
   #fail(error: ImageForgeError): void {
-    if (this.#suspended && error.code === 'CLOSED') {
+    if (this.suspended && error.code === 'CLOSED') {
       this.#end('queued');
       this.error = new ImageForgeError('CLOSED', 'The server is ending; the job goes on at its next start.', {
         hint: `Ask for job ${this.id} then.`,
@@ -193,6 +187,8 @@ export class Job {
 }
 
 export interface JobStoreOptions {
+  /** Where kept jobs are written down, for the next start. Default: nowhere. */
+  saved?: SavedJobs;
   /** Ended jobs that are kept, and the bytes that their pictures may have together. */
   maxKept?: number;
   maxBytes?: number;
@@ -200,14 +196,16 @@ export interface JobStoreOptions {
 
 export class JobStore {
   readonly #service: ImageService;
+  readonly #saved: SavedJobs | undefined;
   readonly #maxKept: number;
   readonly #maxBytes: number;
   readonly #jobs = new Map<string, Job>();
   readonly #unlisted = new Set<Job>();
   readonly totals: JobTotals = { done: 0, failed: 0, cancelled: 0, images: 0, cached: 0, seconds: 0 };
 
-  constructor(service: ImageService, { maxKept = 256, maxBytes = 2 ** 27 }: JobStoreOptions = {}) {
+  constructor(service: ImageService, { saved, maxKept = 256, maxBytes = 2 ** 27 }: JobStoreOptions = {}) {
     this.#service = service;
+    this.#saved = saved;
     this.#maxKept = maxKept;
     this.#maxBytes = maxBytes;
   }
@@ -216,26 +214,48 @@ export class JobStore {
   start(request: ImageRequest, options: JobOptions = {}): Job {
     this.#requireRoom();
     const job = new Job((controls) => this.#service.run(request, controls), request, options);
-    this.#add(job, options.keep === true);
+    this.#add(job);
     return job;
   }
 
-  /** Makes it findable by its id from now on. */
-  keep(job: Job): void {
+  /** Makes it findable by its id from now on; resolves when the end of the program would not lose it. */
+  async keep(job: Job): Promise<void> {
     this.#unlisted.delete(job);
     this.#jobs.set(job.id, job);
+    await this.#saved?.keep(job);
   }
 
-  isKept({ id }: Job): boolean {
-    return this.#jobs.has(id);
-  }
-
-  /** Goes on with a job of the last run. @throws ImageForgeError QUEUE_FULL. */
-  resume(saved: SavedJob): void {
+  /** Goes on with a job of an earlier server. @throws ImageForgeError QUEUE_FULL. */
+  resume(saved: SavedJob): Job {
     const { request, result } = saved;
     this.#requireRoom();
-    const work: Work = (controls) => (result ? readResult(result) : this.#service.run(request, controls));
-    this.#add(new Job(work, request, {}, saved), true);
+    const work: Work = async (controls) => {
+      requireSurvivable(saved);
+      return result ? readResult(result) : this.#service.run(request, controls);
+    };
+    const job = new Job(work, request, {}, saved);
+    this.#jobs.set(job.id, job);
+    this.#add(job);
+    void this.#saved?.keep(job, saved.begun);
+    return job;
+  }
+
+  /** Ends it within a step; the next server will not go on with it. */
+  async cancel(job: Job): Promise<void> {
+    job.cancel();
+    await job.ended;
+    await this.#saved?.flush(job);
+  }
+
+  /** The service's end suspends what the next server will find, instead of failing it. */
+  suspend(): void {
+    for (const job of this.active()) job.suspended = this.#saved?.has(job) === true;
+  }
+
+  /** As get(), and goes on with a job that a dead server left. @throws ImageForgeError NOT_FOUND. */
+  async find(id: string): Promise<Job> {
+    const left = this.#jobs.has(id) ? undefined : await this.#saved?.take(id);
+    return left ? this.resume(left) : this.get(id);
   }
 
   /** @throws ImageForgeError NOT_FOUND. */
@@ -275,9 +295,8 @@ export class JobStore {
     });
   }
 
-  #add(job: Job, keep: boolean): void {
-    if (keep) this.#jobs.set(job.id, job);
-    else this.#unlisted.add(job);
+  #add(job: Job): void {
+    if (!this.#jobs.has(job.id)) this.#unlisted.add(job);
     void job.ended.then(() => this.#settle(job));
   }
 

@@ -59,9 +59,10 @@ export class Lifecycle {
     return loaded;
   }
 
-  async close(): Promise<void> {
+  /** Ends the engine, by force after `graceMs` (default: the client's). */
+  async close(graceMs?: number): Promise<void> {
     this.#stopTimer();
-    await this.#client.close();
+    await this.#client.close(graceMs);
   }
 
   async status(): Promise<LifecycleStatus> {

@@ -49,6 +49,12 @@ function makeFolder(): string {
   return mkdtempSync(join(tmpdir(), 'imageforge-process-'));
 }
 
+/** What the servers of a folder have written down of jobs that have not ended. */
+function listJobFiles(folder: string): string[] {
+  const files = readdirSync(join(folder, 'cache', 'jobs'), { recursive: true, encoding: 'utf8' });
+  return files.filter((name) => name.endsWith('.json'));
+}
+
 const isAlive = (pid: number) => {
   try {
     return process.kill(pid, 0);
@@ -133,6 +139,15 @@ describe('SIGTERM', () => {
     expect(isAlive(engine_pid)).toBe(false);
   });
 
+  it('finishes what takes most of its ten seconds', async () => {
+    const { child, exited, post, status } = await start('step=500');
+    const answer = post('/generate', { ...fox, steps: 11 });
+    while ((await status()).state !== 'busy') await sleep(20);
+    child.kill('SIGTERM');
+    expect((await answer).status).toBe(200);
+    expect(await exited).toBe(0);
+  });
+
   it('ends within ten seconds, and answers everyone', async () => {
     const { child, exited, post, status } = await start('step=1000');
     const running = post('/generate', { ...fox, steps: 200 });
@@ -187,7 +202,7 @@ describe('SIGTERM in the middle of jobs', () => {
       expect(existsSync(job.result.output_path)).toBe(true);
     }
     expect((await get(`/jobs/${jobs[3]!.id}`)).status).toBe(404);
-    expect(readdirSync(join(first.folder, 'cache', 'jobs'))).toEqual([]);
+    expect(listJobFiles(first.folder)).toEqual([]);
   });
 
   it('keeps the result of one that ended meanwhile', async () => {
@@ -203,6 +218,70 @@ describe('SIGTERM in the middle of jobs', () => {
     const { data } = events.at(-1)!;
     expect(data.output_path).toBe(join(first.folder, 'outputs', image!));
     expect(Buffer.from(data.image_base64, 'base64')).toEqual(readFileSync(data.output_path));
+  });
+});
+
+describe('kill -9 of the server', () => {
+  it('loses no job: the next start goes on with them', async () => {
+    const first = await start('step=1000');
+    const picture = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#a03040' } })
+      .png()
+      .toBuffer();
+    const bodies = [
+      { ...fox, steps: 4 },
+      { prompt: 'winter', init_image: picture.toString('base64'), steps: 4, seed: 3 },
+      { ...fox, seed: 4 },
+    ];
+    const jobs: { id: string; events_url: string }[] = [];
+    for (const body of bodies) jobs.push(await (await first.post('/jobs', body)).json());
+    expect(listJobFiles(first.folder)).toHaveLength(3);
+    const seen = await readEvents(
+      await fetch(`${first.url}${jobs[0]!.events_url}`),
+      ({ event }) => event === 'phase',
+    );
+    await fetch(`${first.url}/jobs/${jobs[2]!.id}`, { method: 'DELETE' });
+    first.child.kill('SIGKILL');
+    await first.exited;
+
+    const second = await start('step=0', { folder: first.folder });
+    const tasks = ['text2img', 'img2img'];
+    for (const [i, { id, events_url }] of jobs.slice(0, 2).entries()) {
+      const headers = i === 0 ? { 'Last-Event-ID': String(seen.at(-1)!.id) } : {};
+      const events = await readEvents(await fetch(`${second.url}${events_url}`, { headers }));
+      expect(events[0]!.event).toBe('queued');
+      expect(events.at(-1)).toMatchObject({ event: 'done', data: { task: tasks[i] } });
+      expect(await (await fetch(`${second.url}/jobs/${id}`)).json()).toMatchObject({ id, status: 'done' });
+    }
+    expect((await fetch(`${second.url}/jobs/${jobs[2]!.id}`)).status).toBe(404);
+    expect(listJobFiles(first.folder)).toEqual([]);
+  });
+
+  it('leaves alone what a living server has', async () => {
+    const first = await start('step=100');
+    const job = await (await first.post('/jobs', { ...fox, steps: 20 })).json();
+    while ((await first.status()).state !== 'busy') await sleep(20);
+    const second = await start('step=0', { folder: first.folder });
+    expect((await fetch(`${second.url}/jobs/${job.id}`)).status).toBe(404);
+    const events = await readEvents(await fetch(`${first.url}${job.events_url}`));
+    expect(events.at(-1)!.event).toBe('done');
+  });
+
+  it('ends with a job that no server survives', async () => {
+    const folder = makeFolder();
+    const first = await start('step=1000', { folder });
+    const job = await (await first.post('/jobs', { ...fox, steps: 200 })).json();
+    for (let server = first, begun = 1; ; begun++) {
+      while (!listJobFiles(folder).some((name) => name.endsWith(`${job.id}.${begun}.json`))) await sleep(20);
+      server.child.kill('SIGKILL');
+      await server.exited;
+      if (begun === 3) break;
+      server = await start('step=1000', { folder });
+    }
+    const last = await start('step=1000', { folder });
+    const events = await readEvents(await fetch(`${last.url}${job.events_url}`));
+    expect(events.at(-1)).toMatchObject({ event: 'failed', data: { code: 'ENGINE_CRASHED' } });
+    expect(events.at(-1)!.data.message).toContain('ended 3 times');
+    expect(listJobFiles(folder)).toEqual([]);
   });
 });
 

@@ -32,7 +32,8 @@ export function addJobRoutes(routes: Routes, { service, jobs }: Doors): void {
     async (c) => {
       const { operation, ...fields } = await readJson(c);
       const request = service.parse(chooseOperation(operation, fields), { preview_every: 1, ...fields });
-      const job = jobs.start(request, { keep: true });
+      const job = jobs.start(request);
+      await jobs.keep(job);
       return c.json(describeJob(job), 202, { Location: `/jobs/${job.id}` });
     },
   );
@@ -58,8 +59,7 @@ export function addJobRoutes(routes: Routes, { service, jobs }: Doors): void {
     },
     async (c) => {
       const job = find(c);
-      job.cancel();
-      await job.ended;
+      await jobs.cancel(job);
       return c.json(describeJob(job));
     },
   );
