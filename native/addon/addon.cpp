@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "addon/convert.h"
 #include "addon/engine_state.h"
@@ -94,7 +95,7 @@ private:
     Napi::Value load(const Napi::CallbackInfo & info) {
         return reject_to_js(info.Env(), [&] {
             return load_module<Network>(info.Env(), state_, read_text(info[0], "kind"), read_config(info[1]),
-                                        read_weights(info[2]), read_stream(info[3]));
+                                        read_weights(info[2]), read_streaming(info[3]));
         });
     }
 
@@ -143,10 +144,11 @@ private:
         return deferred.Promise();
     }
 
-    bool read_stream(const Napi::Value & options) const {
-        if (options.IsUndefined()) return false;
-        const Napi::Value stream = read_object(options, "options").Get("stream");
-        if (stream.IsUndefined() || !read_flag(stream, "options.stream")) return false;
+    std::optional<Streaming> read_streaming(const Napi::Value & value) const {
+        if (value.IsUndefined()) return {};
+        const Napi::Object options = read_object(value, "options");
+        const Napi::Value stream = options.Get("stream"), keep = options.Get("keep");
+        if (stream.IsUndefined() || !read_flag(stream, "options.stream")) return {};
         // On the CPU weights lie in mapped files, whose pages come and go.
         if (!state_->device.is_cpu())
             fail(ErrorCode::Unsupported,
@@ -154,7 +156,12 @@ private:
                  "device "
                  "cpu.",
                  state_->device.info().id.c_str());
-        return true;
+        Streaming streaming;
+        if (!keep.IsUndefined()) streaming.keep = read_number(keep, "options.keep");
+        if (!(streaming.keep >= 0 && streaming.keep <= 1))
+            fail(ErrorCode::InvalidArgument, "options.keep is %g; a share from 0 to 1 was expected.",
+                 streaming.keep);
+        return streaming;
     }
 
     std::shared_ptr<EngineState> state_;

@@ -418,20 +418,20 @@ void define_modules(Napi::Env env) {
 
 template <typename Network>
 Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, const std::string & kind,
-                          Config config, WeightTable table, bool stream) {
+                          Config config, WeightTable table, std::optional<Streaming> streaming) {
     Network * const tag = nullptr;
     auto rows = std::make_shared<WeightTable>(std::move(table));
     return Job<State<Network>>::start(
         env, engine,
-        [engine, kind, config, rows, stream, tag] {
+        [engine, kind, config, rows, streaming, tag] {
             auto state = std::make_shared<NetworkState<Network>>();
             state->store = std::make_unique<WeightStore>(engine->device, std::move(*rows));
             state->network = make(kind, config, state->store->root(), tag);
             config.check_all_read(kind);
             state->store->load();
             state->runner = std::make_unique<Runner>(engine->device, engine->flash_attention);
-            if (stream) {
-                state->runner->stream_from(*state->store);
+            if (streaming) {
+                state->runner->stream_from(*state->store, *streaming);
                 state->store->give_back();  // what loading has touched
             }
             if (std::getenv("IMAGEFORGE_PROFILE")) state->profile_as(kind);
@@ -444,12 +444,16 @@ Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, co
 }
 
 template Napi::Promise load_module<TextEncoderNetwork>(Napi::Env, std::shared_ptr<EngineState>,
-                                                       const std::string &, Config, WeightTable, bool);
+                                                       const std::string &, Config, WeightTable,
+                                                       std::optional<Streaming>);
 template Napi::Promise load_module<DenoiserNetwork>(Napi::Env, std::shared_ptr<EngineState>,
-                                                    const std::string &, Config, WeightTable, bool);
+                                                    const std::string &, Config, WeightTable,
+                                                    std::optional<Streaming>);
 template Napi::Promise load_module<AutoencoderNetwork>(Napi::Env, std::shared_ptr<EngineState>,
-                                                       const std::string &, Config, WeightTable, bool);
+                                                       const std::string &, Config, WeightTable,
+                                                       std::optional<Streaming>);
 template Napi::Promise load_module<UpscalerNetwork>(Napi::Env, std::shared_ptr<EngineState>,
-                                                    const std::string &, Config, WeightTable, bool);
+                                                    const std::string &, Config, WeightTable,
+                                                    std::optional<Streaming>);
 
 }  // namespace imageforge::addon

@@ -4,10 +4,12 @@
 #include <napi.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "addon/engine_state.h"
 #include "core/network.h"
+#include "core/stream.h"
 
 namespace imageforge::addon {
 
@@ -29,10 +31,10 @@ struct Classes {
 /// Defines the classes and keeps them with the environment.
 void define_modules(Napi::Env env);
 
-/// The promise of a JavaScript object of the kind of network that `Network` is. With `stream` its weights
-/// are in memory only while they are computed with.
+/// The promise of a JavaScript object of the kind of network that `Network` is. With `streaming` its weights
+/// are in memory only while they are computed with, but for those that it keeps.
 template <typename Network>
 Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, const std::string & kind,
-                          Config config, WeightTable table, bool stream);
+                          Config config, WeightTable table, std::optional<Streaming> streaming);
 
 }  // namespace imageforge::addon

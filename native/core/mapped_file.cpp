@@ -66,6 +66,10 @@ void MappedFile::advise(uint64_t offset, uint64_t bytes, PageAdvice advice) cons
     const uint64_t begin = offset / page * page, end = std::min(size_, offset + bytes);
     madvise(const_cast<uint8_t *>(data_) + begin, end - begin,
             advice == PageAdvice::WillNeed ? MADV_WILLNEED : MADV_DONTNEED);
+#ifdef POSIX_FADV_DONTNEED
+    if (advice == PageAdvice::Drop)
+        posix_fadvise(file_, static_cast<off_t>(begin), static_cast<off_t>(end - begin), POSIX_FADV_DONTNEED);
+#endif
 }
 
 }  // namespace imageforge

@@ -7,8 +7,9 @@
 namespace imageforge {
 
 /// What becomes of pages: read ahead while something else computes, or given back to the system, which reads
-/// them again when they are touched.
-enum class PageAdvice { WillNeed, DontNeed };
+/// them again when they are touched: from its cache of the file while there is room for that, or, when they
+/// are dropped, from the disk.
+enum class PageAdvice { WillNeed, DontNeed, Drop };
 
 class MappedFile {
 public:

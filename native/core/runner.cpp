@@ -305,7 +305,7 @@ Runner::Graph & Runner::compute(const std::string & key, const Build & build, co
         else if (graph.needs_cpu)
             status = ggml_backend_sched_graph_compute(device_.scheduler_, graph.nodes);
         else if (streamed_)
-            status = compute_streamed(device_.backend(), graph.nodes, *streamed_, stretch_);
+            status = compute_streamed(device_.backend(), graph.nodes, *streamed_, streaming_);
         else
             status = ggml_backend_graph_compute(device_.backend(), graph.nodes);
         check_abort();

@@ -108,11 +108,11 @@ public:
     void set_loras(std::unordered_map<Tensor, std::vector<LoraUpdate>> loras);
     uint64_t lora_generation() const { return lora_generation_; }
 
-    /// From now on graphs bring the mapped weights of `store` in and give them back in stretches of at most
-    /// so many bytes (CPU only, see stream.h). The store outlives this.
-    void stream_from(const WeightStore & store, uint64_t most = stretch_bytes) {
+    /// From now on graphs bring the mapped weights of `store` in and give them back in stretches (CPU only,
+    /// see stream.h). The store outlives this.
+    void stream_from(const WeightStore & store, const Streaming & streaming) {
         streamed_ = &store;
-        stretch_ = most;
+        streaming_ = streaming;
     }
 
     /// Times every operation of the following runs (slower: each waits for the last) until stopped.
@@ -147,7 +147,7 @@ private:
     uint64_t lora_generation_ = 0;
     std::unique_ptr<Profile> profile_;
     const WeightStore * streamed_ = nullptr;
-    uint64_t stretch_ = stretch_bytes;
+    Streaming streaming_;
 };
 
 }  // namespace imageforge

@@ -12,6 +12,9 @@ namespace {
 
 struct Stretch {
     int begin = 0, end = 0;  // nodes of the graph
+    uint64_t bytes = 0;      // of its weights
+    bool stays = false;
+    bool wanted = false;  // it has been read ahead
     std::vector<const ggml_tensor *> weights;
     /// Tables of which a few rows are read: no reason to read them ahead.
     std::vector<const ggml_tensor *> tables;
@@ -24,7 +27,6 @@ const ggml_tensor * root_of(const ggml_tensor * tensor) {
 
 std::vector<Stretch> cut(ggml_cgraph * graph, const WeightStore & store, uint64_t most) {
     std::vector<Stretch> stretches(1);
-    uint64_t bytes = 0;
     for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
         const ggml_tensor * node = ggml_graph_node(graph, i);
         for (const ggml_tensor * source : node->src) {
@@ -37,17 +39,35 @@ std::vector<Stretch> cut(ggml_cgraph * graph, const WeightStore & store, uint64_
             }
             std::vector<const ggml_tensor *> & own = stretches.back().weights;
             if (std::find(own.begin(), own.end(), weight) != own.end()) continue;
+            const uint64_t bytes = stretches.back().bytes;
             if (bytes > 0 && bytes + ggml_nbytes(weight) > most) {
                 stretches.emplace_back();
                 stretches.back().begin = stretches.back().end = i;
-                bytes = 0;
             }
             stretches.back().weights.push_back(weight);
-            bytes += ggml_nbytes(weight);
+            stretches.back().bytes += ggml_nbytes(weight);
         }
         stretches.back().end = i + 1;
     }
     return stretches;
+}
+
+/// Spread evenly: while those that stay compute, the next one that doesn't is read. The same in every graph
+/// of a network, since its weights come in the same order.
+void choose_staying(std::vector<Stretch> & stretches, double share) {
+    double room = 0;
+    for (Stretch & stretch : stretches) {
+        const double bytes = static_cast<double>(stretch.bytes);
+        room += share * bytes;
+        stretch.stays = bytes <= room;
+        if (stretch.stays) room -= bytes;
+    }
+}
+
+void prefetch(Stretch & stretch, const WeightStore & store) {
+    if (stretch.wanted) return;
+    for (const ggml_tensor * weight : stretch.weights) store.prefetch(weight);
+    stretch.wanted = true;
 }
 
 ggml_status compute_part(ggml_backend_t backend, ggml_cgraph * graph, const Stretch & stretch) {
@@ -66,15 +86,21 @@ ggml_status compute_part(ggml_backend_t backend, ggml_cgraph * graph, const Stre
 }  // namespace
 
 ggml_status compute_streamed(ggml_backend_t backend, ggml_cgraph * graph, const WeightStore & store,
-                             uint64_t most) {
-    const std::vector<Stretch> stretches = cut(graph, store, most);
+                             const Streaming & streaming) {
+    std::vector<Stretch> stretches = cut(graph, store, streaming.most);
+    choose_staying(stretches, streaming.keep);
     for (size_t i = 0; i < stretches.size(); ++i) {
-        if (i + 1 < stretches.size())
-            for (const ggml_tensor * weight : stretches[i + 1].weights) store.prefetch(weight);
+        // The next one, and the next that doesn't stay: those between are in memory after the first run.
+        size_t next = i + 1;
+        if (next < stretches.size()) prefetch(stretches[next], store);
+        while (next < stretches.size() && stretches[next].stays) ++next;
+        if (next < stretches.size()) prefetch(stretches[next], store);
         const ggml_status status = compute_part(backend, graph, stretches[i]);
         if (status != GGML_STATUS_SUCCESS) return status;
-        for (const ggml_tensor * weight : stretches[i].weights) store.give_back(weight);
         for (const ggml_tensor * table : stretches[i].tables) store.give_back(table);
+        if (stretches[i].stays) continue;
+        for (const ggml_tensor * weight : stretches[i].weights)
+            streaming.keep > 0 ? store.drop(weight) : store.give_back(weight);
     }
     return GGML_STATUS_SUCCESS;
 }

@@ -345,6 +345,8 @@ void WeightStore::prefetch(const ggml_tensor * tensor) const { impl_->advise(ten
 
 void WeightStore::give_back(const ggml_tensor * tensor) const { impl_->advise(tensor, PageAdvice::DontNeed); }
 
+void WeightStore::drop(const ggml_tensor * tensor) const { impl_->advise(tensor, PageAdvice::Drop); }
+
 void WeightStore::give_back() const {
     for (const auto & file : impl_->files) file->advise(0, file->size(), PageAdvice::DontNeed);
 }

@@ -86,9 +86,11 @@ public:
     void check_files() const;
 
     /// Mapped weights whose pages are wanted soon (read ahead in the background), or not for a while (given
-    /// back: resident memory shrinks, a later use reads them again). Other tensors are left alone.
+    /// back: resident memory shrinks, a later use reads them again; dropped: from the disk). Other tensors
+    /// are left alone.
     void prefetch(const ggml_tensor * tensor) const;
     void give_back(const ggml_tensor * tensor) const;
+    void drop(const ggml_tensor * tensor) const;
     /// The pages of all files.
     void give_back() const;
     /// True when the tensor's bytes are those of a mapped file.

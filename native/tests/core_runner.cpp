@@ -87,7 +87,7 @@ void check_stream(Device & device) {
     const auto run = [&](Runner & runner) { return runner.run("chain", chain, {{"x", x}}).at("y").data; };
 
     Runner whole(device, true), streamed(device, true);
-    streamed.stream_from(store, matrix);
+    streamed.stream_from(store, {matrix, 0});
     const uint64_t before = resident_file_bytes();
     const std::vector<float> expected = run(whole);
     const uint64_t all = resident_file_bytes();
@@ -100,6 +100,17 @@ void check_stream(Device & device) {
         check(all >= before + layers * matrix * 9 / 10, "a graph leaves its weights resident");
         check(none < before + matrix, "which are given back when asked");
         check(after < before + matrix, "and by themselves when they are streamed");
+    }
+    for (const int kept : {3, layers}) {
+        Runner partly(device, true);
+        partly.stream_from(store, {matrix, static_cast<double>(kept) / layers});
+        const uint64_t once = run(partly) == expected ? resident_file_bytes() : 0;
+        const uint64_t twice = run(partly) == expected ? resident_file_bytes() : 0;
+        check(once > 0 && twice > 0, "a graph that keeps some of its weights gives the same values");
+        if (before == 0) continue;
+        check(once >= before + kept * matrix * 9 / 10 && twice < before + kept * matrix + matrix / 2,
+              "and as many stay as there is room for");
+        store.give_back();
     }
     std::remove(path.c_str());
 }

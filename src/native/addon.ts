@@ -105,6 +105,8 @@ export interface EngineOptions {
 export interface LoadOptions {
   /** Weights are brought in while they are computed with, and given back after; CPU only. */
   stream?: boolean;
+  /** Share of streamed weights that stays in memory all the same, 0 … 1; default 0. */
+  keep?: number;
 }
 
 export interface Module {

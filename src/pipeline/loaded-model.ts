@@ -39,6 +39,8 @@ export class LoadedModel {
   #loras = LoraSet.none;
   /** Of the last run; undefined before the first. */
   #mode: MemoryMode | undefined;
+  /** Share of the denoiser's weights that stays in memory though they are streamed. */
+  #keep = 0;
   readonly #log: (level: 'info' | 'warn', message: string) => void;
   readonly #onCpu: boolean;
 
@@ -70,7 +72,8 @@ export class LoadedModel {
       const plan = decoder ? { ...this.plan, autoencoder: decoder } : this.plan;
       const needs = estimateNeeds(plan, size, size.references);
       const free = deviceFree + weights + compute; // what is ours already can be had again
-      const { mode, reason } = chooseMemoryMode(memoryMode, needs, free, { canStream: this.#onCpu });
+      const { mode, reason, keep } = chooseMemoryMode(memoryMode, needs, free, { canStream: this.#onCpu });
+      this.#keep = keep;
       if (mode !== this.#mode) {
         await this.close();
         this.#mode = mode;
@@ -144,7 +147,8 @@ export class LoadedModel {
     if (this.#denoiser) return this.#denoiser;
     const { kind, config, weights } = this.plan.denoiser;
     throwIfAborted(signal);
-    const denoiser = await this.engine.loadDenoiser(kind, config, weights, this.#loadOptions);
+    const options = { ...this.#loadOptions, keep: this.#keep };
+    const denoiser = await this.engine.loadDenoiser(kind, config, weights, options);
     try {
       if (!this.#loras.isEmpty) await this.#loras.applyTo(denoiser, 'denoiser');
     } catch (error) {

@@ -34,6 +34,8 @@ const UNET_MAPS = 40;
 /** A transformer block holds about so many states of all its tokens: projections, heads, the feed-forward's middle. */
 const FLUX_STATES = 24;
 const TEXT_STATES = 16;
+/** Of free memory so much is planned with where weights are to stay in it: others grow, and estimates miss. */
+const PLANNED = 0.9;
 /** Of streamed weights two stretches are in memory: one computes, the next is read (see native/core/stream.h). */
 const STRETCHES = 2 * 2 ** 26;
 
@@ -76,13 +78,16 @@ export function sumNeeds(needs: MemoryNeeds): MemorySums {
   };
 }
 
-/** The roomiest mode that fits into `free` bytes, or the forced one; the reason has the figures. */
+/**
+ * The roomiest mode that fits into `free` bytes, or the forced one; the reason has the figures. `keep` is the share of
+ * the denoiser's weights that stays in memory from step to step though they are streamed: none where that was forced.
+ */
 export function chooseMemoryMode(
   wish: MemoryWish,
   needs: MemoryNeeds,
   free: number,
   { canStream }: { canStream: boolean },
-): { mode: MemoryMode; reason: string } {
+): { mode: MemoryMode; reason: string; keep: number } {
   const sums = sumNeeds(needs);
   const fitting = sums.full <= free ? 'full' : sums.offload <= free || !canStream ? 'offload' : 'stream';
   const mode = wish === 'auto' ? fitting : wish;
@@ -91,7 +96,18 @@ export function chooseMemoryMode(
     `(weights ${formatGigabytes(sums.weights)}, compute ${formatGigabytes(sums.compute)}), ` +
     `the largest alone ${formatGigabytes(sums.offload)}, streamed ${formatGigabytes(sums.stream)}; ` +
     `${formatGigabytes(free)} are free`;
-  return { mode, reason: `memory mode ${mode}${wish === 'auto' ? '' : ' as asked'}: ${figures}` };
+  const keep = mode === 'stream' && wish === 'auto' ? shareThatFits(needs.denoiser, free) : 0;
+  const kept =
+    keep > 0 ? `; ${Math.floor(keep * 100)} % of the denoiser's weights stay between its steps` : '';
+  return {
+    mode,
+    reason: `memory mode ${mode}${wish === 'auto' ? '' : ' as asked'}: ${figures}${kept}`,
+    keep,
+  };
+}
+
+function shareThatFits({ weights, compute }: NetworkNeed, free: number): number {
+  return Math.min(1, Math.max(0, PLANNED * free - compute - STRETCHES) / weights);
 }
 
 export function formatGigabytes(bytes: number): string {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { fluxLayouts, readFluxConfig } from '../../src/families/networks/flux.js';
 import { below, type Tensors, toWeights, viewTensors } from '../../src/families/tensors.js';
-import type { ConditioningInputs, Denoiser, Engine, Tensor } from '../../src/native/addon.js';
+import type { ConditioningInputs, Denoiser, Engine, LoadOptions, Tensor } from '../../src/native/addon.js';
 import type { FluxConfig } from '../../src/native/configs.js';
 import { flowLevels, flux1Mu, timeShift } from '../../src/sampling/index.js';
 import { flow } from '../../src/sampling/schedules.js';
@@ -156,7 +156,7 @@ describe.skipIf(!schnell.present)(`what FLUX is given ${schnell.reason}`, () => 
       await expect(flux.predict(zeros(15, 6, 4), 1, [conditioning])).rejects.toMatchObject(refused);
     }));
 
-  test('a streamed network predicts the same', () =>
+  test('a streamed network predicts the same, whatever stays in memory', () =>
     withEngine(operations[0]!, async (engine) => {
       const golden = goldenCase('flux1-dev');
       const tensors = fluxLayouts[0]!.rename(
@@ -164,8 +164,8 @@ describe.skipIf(!schnell.present)(`what FLUX is given ${schnell.reason}`, () => 
       );
       const config = readFluxConfig(tensors, '');
       const inputs = golden.tensors('inputs.safetensors');
-      const predict = async (stream: boolean) => {
-        const flux = await engine.loadDenoiser('flux', config, toWeights(tensors), { stream });
+      const predict = async (options: LoadOptions) => {
+        const flux = await engine.loadDenoiser('flux', config, toWeights(tensors), options);
         const latent = element(inputs.get('b1.latent')!, 0);
         const conditioning = await flux.condition(inputsOf(inputs, 'b1.', 0));
         const [out] = await flux.predict(latent, 0.5, [conditioning]);
@@ -173,7 +173,10 @@ describe.skipIf(!schnell.present)(`what FLUX is given ${schnell.reason}`, () => 
         await flux.close();
         return out!.data;
       };
-      expect(await predict(true)).toEqual(await predict(false));
+      const whole = await predict({});
+      for (const keep of [0, 0.5, 1]) expect(await predict({ stream: true, keep })).toEqual(whole);
+      for (const keep of [-0.1, 1.1, Number.NaN])
+        await expect(predict({ stream: true, keep })).rejects.toThrow(/options\.keep/);
     }));
 
   test('references change the prediction, and each of them counts', () =>

@@ -29,6 +29,17 @@ describe('chooseMemoryMode', () => {
     expect(choose(7.1, 'full').reason).toMatch(/^memory mode full as asked: /);
   });
 
+  it('keeps what there is room for beside the compute buffers, unless streaming is forced', () => {
+    expect(choose(5).keep).toBeCloseTo((0.9 * 5 - 0.4 - 0.134) / 6.8, 3);
+    expect([choose(0.1).keep, choose(7.3).keep, choose(13).keep]).toEqual([0, 0, 0]);
+    expect(choose(5, 'stream')).toMatchObject({ mode: 'stream', keep: 0 });
+    const small = { ...schnell, denoiser: { weights: 0.1 * GB, compute: 0.1 * GB } };
+    expect(chooseMemoryMode('auto', small, 4 * GB, { canStream: true })).toMatchObject({
+      mode: 'stream',
+      keep: 1,
+    });
+  });
+
   it('never streams where the device cannot', () => {
     expect(choose(1, 'auto', false).mode).toBe('offload');
   });
@@ -36,7 +47,8 @@ describe('chooseMemoryMode', () => {
   it('gives its figures', () => {
     expect(choose(7.1).reason).toBe(
       'memory mode stream: all networks need about 12.8 GB (weights 12.0 GB, compute 0.80 GB), ' +
-        'the largest alone 7.2 GB, streamed 0.93 GB; 7.1 GB are free',
+        "the largest alone 7.2 GB, streamed 0.93 GB; 7.1 GB are free; 86 % of the denoiser's weights stay " +
+        'between its steps',
     );
   });
 });
