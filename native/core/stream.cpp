@@ -25,29 +25,48 @@ const ggml_tensor * root_of(const ggml_tensor * tensor) {
     return tensor;
 }
 
+bool contains(const std::vector<const ggml_tensor *> & list, const ggml_tensor * tensor) {
+    return std::find(list.begin(), list.end(), tensor) != list.end();
+}
+
+/// Mapped weights of one node that aren't in the stretch yet. They stay together, however large they are: all
+/// of them are read when the node computes.
+std::vector<const ggml_tensor *> new_weights(const ggml_tensor * node, const WeightStore & store,
+                                             Stretch & stretch) {
+    std::vector<const ggml_tensor *> found;
+    for (const ggml_tensor * source : node->src) {
+        if (!source) continue;
+        const ggml_tensor * weight = root_of(source);
+        if (!weight->data || !store.is_mapped(weight)) continue;
+        if (node->op == GGML_OP_GET_ROWS)
+            stretch.tables.push_back(weight);
+        else if (!contains(stretch.weights, weight) && !contains(found, weight))
+            found.push_back(weight);
+    }
+    return found;
+}
+
+uint64_t bytes_of(const std::vector<const ggml_tensor *> & tensors) {
+    uint64_t bytes = 0;
+    for (const ggml_tensor * tensor : tensors) bytes += ggml_nbytes(tensor);
+    return bytes;
+}
+
 std::vector<Stretch> cut(ggml_cgraph * graph, const WeightStore & store, uint64_t most) {
     std::vector<Stretch> stretches(1);
     for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
         const ggml_tensor * node = ggml_graph_node(graph, i);
-        for (const ggml_tensor * source : node->src) {
-            if (!source) continue;
-            const ggml_tensor * weight = root_of(source);
-            if (!weight->data || !store.is_mapped(weight)) continue;
-            if (node->op == GGML_OP_GET_ROWS) {
-                stretches.back().tables.push_back(weight);
-                continue;
-            }
-            std::vector<const ggml_tensor *> & own = stretches.back().weights;
-            if (std::find(own.begin(), own.end(), weight) != own.end()) continue;
-            const uint64_t bytes = stretches.back().bytes;
-            if (bytes > 0 && bytes + ggml_nbytes(weight) > most) {
-                stretches.emplace_back();
-                stretches.back().begin = stretches.back().end = i;
-            }
-            stretches.back().weights.push_back(weight);
-            stretches.back().bytes += ggml_nbytes(weight);
+        auto weights = new_weights(node, store, stretches.back());
+        const uint64_t before = stretches.back().bytes;
+        if (!weights.empty() && before > 0 && before + bytes_of(weights) > most) {
+            stretches.emplace_back();
+            stretches.back().begin = i;
+            weights = new_weights(node, store, stretches.back());
         }
-        stretches.back().end = i + 1;
+        Stretch & last = stretches.back();
+        last.weights.insert(last.weights.end(), weights.begin(), weights.end());
+        last.bytes += bytes_of(weights);
+        last.end = i + 1;
     }
     return stretches;
 }
