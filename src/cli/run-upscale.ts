@@ -25,14 +25,15 @@ export async function runUpscale(image: string, flags: UpscaleFlags): Promise<vo
   const { signal, release } = cancelOnSignals();
   try {
     const onProgress = view.onProgress.bind(view);
-    const result = await service.upscale(asked, { signal, onProgress, save });
+    const result = await service.run(asked, { signal, onProgress, save });
     view.end();
     if (flags.json) process.stdout.write(`${JSON.stringify(toUpscaleResponse(result, 'path'), null, 2)}\n`);
-    else process.stdout.write(`${result.path}\n`);
-    const { width, height, source_width, source_height, elapsed_s } = result.metadata;
+    const [image] = result.images;
+    if (!flags.json) process.stdout.write(`${image.path}\n`);
+    const { width, height, source_width, source_height, elapsed_s } = image.metadata;
     if (!flags.quiet)
       process.stderr.write(
-        `${result.metadata.model}, ${source_width} x ${source_height} to ${width} x ${height}, ${elapsed_s < 60 ? `${elapsed_s.toFixed(1)} s` : formatDuration(elapsed_s)}\n`,
+        `${image.metadata.model}, ${source_width} x ${source_height} to ${width} x ${height}, ${elapsed_s < 60 ? `${elapsed_s.toFixed(1)} s` : formatDuration(elapsed_s)}\n`,
       );
   } finally {
     view.end();

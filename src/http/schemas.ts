@@ -107,7 +107,7 @@ export const jobSchema = z
   .object({
     id: z.string(),
     status: z.enum(['queued', 'running', 'done', 'failed', 'cancelled']),
-    operation: z.enum(['generate', 'edit', 'inpaint']),
+    operation: z.enum(['generate', 'edit', 'inpaint', 'upscale']),
     position: z.int().nullable().describe('Place in the line, 1 = next'),
     progress: z
       .object({
@@ -120,7 +120,7 @@ export const jobSchema = z
     created_at: z.string(),
     started_at: z.string().nullable(),
     ended_at: z.string().nullable(),
-    result: imageResponseSchema.nullable(),
+    result: z.union([imageResponseSchema, upscaleResponseSchema]).nullable(),
     error: z.object({ code: z.string(), message: z.string(), hint: z.string().optional() }).nullable(),
     events_url: z.string(),
   })

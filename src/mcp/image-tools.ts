@@ -2,8 +2,10 @@
 import type { CallToolResult, McpServer, ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { ImageService } from '../service/image-service.js';
+import type { JobRequest } from '../service/job-types.js';
 import type { Job, JobStore } from '../service/jobs.js';
 import type { Operation } from '../service/requests.js';
+import { parseUpscale, upscaleSchema } from '../service/upscale.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { lenient } from './lenient.js';
 import { reportProgress } from './progress.js';
@@ -45,6 +47,13 @@ const COMMON = {
   reference_paths: true,
   reference_images: true,
 } as const;
+/** Hints of the tools that write files, and neither change nor send any. */
+const MAKES_PICTURES = {
+  readOnlyHint: false,
+  destructiveHint: false,
+  idempotentHint: false,
+  openWorldHint: false,
+};
 const HIRES = { hires_scale: true, hires_strength: true, hires_steps: true, hires_upscaler: true } as const;
 const SOURCE = { image_path: true, init_image: true, strength: true } as const;
 const MASK = { mask_path: true, mask_image: true } as const;
@@ -89,21 +98,41 @@ export function addImageTools(server: McpServer, service: ImageService, jobs: Jo
         description,
         inputSchema: lenient(schema.extend({ wait_seconds: waitSeconds })),
         outputSchema: jobResultSchema,
-        annotations: {
-          readOnlyHint: false,
-          destructiveHint: false,
-          idempotentHint: false,
-          openWorldHint: false,
-        },
+        annotations: MAKES_PICTURES,
       },
       async ({ wait_seconds, ...fields }, context) =>
-        answer(() => {
-          const seconds = readWait(wait_seconds);
-          const job = jobs.start(service.parse(operation, fields));
-          return follow(job, jobs, seconds, context);
-        }),
+        begin(() => service.parse(operation, fields), jobs, wait_seconds, context),
     );
   }
+}
+
+export function addUpscaleTool(server: McpServer, jobs: JobStore): void {
+  const { return_mode: _mode, ...shape } = upscaleSchema.shape;
+  server.registerTool(
+    'upscale_image',
+    {
+      title: 'Make an image larger',
+      description: 'Make an image larger with an ESRGAN upscaler. Needs image_path (or image) and model.',
+      inputSchema: lenient(z.object({ ...shape, wait_seconds: waitSeconds })),
+      outputSchema: jobResultSchema,
+      annotations: MAKES_PICTURES,
+    },
+    async ({ wait_seconds, ...fields }, context) =>
+      begin(() => parseUpscale(fields), jobs, wait_seconds, context),
+  );
+}
+
+/** A request's job, and its picture or how to come back for it. */
+function begin(
+  parse: () => JobRequest,
+  jobs: JobStore,
+  wait: unknown,
+  context: ServerContext,
+): Promise<CallToolResult> {
+  return answer(() => {
+    const seconds = readWait(wait);
+    return follow(jobs.start(parse()), jobs, seconds, context);
+  });
 }
 
 export function addJobTool(server: McpServer, jobs: JobStore): void {

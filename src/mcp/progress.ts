@@ -1,5 +1,6 @@
 // Progress notifications of one call: every step, and at least every ten seconds while nothing else happens.
 import type { ServerContext } from '@modelcontextprotocol/server';
+import type { Phase } from '../service/image-service.js';
 import type { Job, NumberedEvent } from '../service/jobs.js';
 
 const HEARTBEAT_MS = 8000;
@@ -13,10 +14,11 @@ export function reportProgress(job: Job, { mcpReq }: ServerContext): () => void 
   let last = 0;
   const send = () => {
     const { progress } = job;
-    const batch = job.request.batch;
-    const steps = progress?.phase === 'denoise' || progress?.phase === 'decode' ? progress.steps : 0;
+    const { batch, request } = job;
+    const counted: Phase[] = request.operation === 'upscale' ? ['upscale'] : ['denoise', 'decode'];
+    const steps = progress && counted.includes(progress.phase) ? progress.steps : 0;
     const done = progress
-      ? progress.image * steps + (progress.phase === 'denoise' ? progress.step : steps)
+      ? progress.image * steps + (progress.phase === counted[0] ? progress.step : steps)
       : 0;
     last = Math.max(done, last + TINY);
     const params = {
@@ -41,7 +43,7 @@ export function reportProgress(job: Job, { mcpReq }: ServerContext): () => void 
   };
 }
 
-export function describeProgress({ progress, position, request: { batch } }: Job): string {
+export function describeProgress({ progress, position, batch }: Job): string {
   if (!progress) return position === null ? 'preparing' : `waiting, place ${position}`;
   const which = batch > 1 ? ` of image ${progress.image + 1}/${batch}` : '';
   switch (progress.phase) {

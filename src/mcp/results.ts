@@ -2,9 +2,11 @@
 import path from 'node:path';
 import type { CallToolResult } from '@modelcontextprotocol/server';
 import { z } from 'zod';
+import type { JobResult } from '../service/job-types.js';
 import type { Job } from '../service/jobs.js';
-import { makePreview } from '../service/pictures.js';
-import { type ImageResult, toResponse } from '../service/results.js';
+import { makePreview, type Size } from '../service/pictures.js';
+import { toResponse } from '../service/results.js';
+import { toUpscaleResponse, type UpscaleResult } from '../service/upscale.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { describeProgress } from './progress.js';
 
@@ -15,7 +17,7 @@ const optional = {
   progress: z.object({ phase: z.string(), image: z.int(), step: z.int(), steps: z.int() }).nullable(),
   position: z.int().nullable().describe('Place in the line, 1 = next'),
   message: z.string(),
-  task: z.enum(['text2img', 'img2img', 'inpaint']),
+  task: z.enum(['text2img', 'img2img', 'inpaint', 'upscale']),
   model: z.string(),
   seed: z.int(),
   steps: z.int(),
@@ -33,6 +35,9 @@ const optional = {
   metadata_path: z.string().nullable(),
   images: z.array(z.object({ seed: z.int(), output_path: z.string().nullable() })),
   notes: z.array(z.string()),
+  scale: z.number().describe('Of an upscaled image over its source'),
+  source_width: z.int(),
+  source_height: z.int(),
 };
 
 /** One shape for a finished picture and for a job that still runs. */
@@ -43,7 +48,8 @@ export const jobResultSchema = z
   })
   .extend(z.object(optional).partial().shape);
 
-export async function showResult(result: ImageResult): Promise<CallToolResult> {
+export async function showResult(result: JobResult): Promise<CallToolResult> {
+  if (result.task === 'upscale') return showUpscaled(result);
   const { images, ...response } = toResponse(result, 'path');
   const { ok: _ok, mime: _mime, image_base64: _none, guidance_scale: _scale, ...facts } = response;
   const { generation_time_seconds: _seconds, timestamp: _timestamp, ...structured } = facts;
@@ -59,6 +65,25 @@ export async function showResult(result: ImageResult): Promise<CallToolResult> {
       ...result.images.flatMap(({ path: file, png }) => (file === null ? [] : [linkTo(file, png.length)])),
     ],
     structuredContent: { status: 'done', ...structured, images: listed },
+  };
+}
+
+async function showUpscaled(result: UpscaleResult): Promise<CallToolResult> {
+  const {
+    ok: _ok,
+    mime: _mime,
+    image_base64: _none,
+    timestamp: _timestamp,
+    ...structured
+  } = toUpscaleResponse(result, 'path');
+  const [{ png, path: file }] = result.images;
+  return {
+    content: [
+      await showPicture(png, structured),
+      { type: 'text', text: JSON.stringify(structured, null, 2) },
+      ...(file === null ? [] : [linkTo(file, png.length)]),
+    ],
+    structuredContent: { status: 'done', ...structured },
   };
 }
 
@@ -91,7 +116,7 @@ export function showFacts(facts: Record<string, unknown>): CallToolResult {
 /** The picture itself where it is small enough, as the replaced program sent it; else a preview. */
 async function showPicture(
   png: Buffer,
-  { width, height }: ImageResult,
+  { width, height }: Size,
 ): Promise<{ type: 'image'; data: string; mimeType: string }> {
   if (png.length <= PREVIEW.bytes && Math.max(width, height) <= PREVIEW.side)
     return { type: 'image', data: png.toString('base64'), mimeType: 'image/png' };

@@ -7,13 +7,13 @@ import type { JobStore } from '../service/jobs.js';
 import { confinePath } from '../service/paths.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { readVersion } from '../shared/version.js';
-import { addImageTools, addJobTool } from './image-tools.js';
+import { addImageTools, addJobTool, addUpscaleTool } from './image-tools.js';
 import { IMAGE_TEMPLATE } from './results.js';
 import { addStateTools } from './state-tools.js';
 
 const INSTRUCTIONS =
   'Makes images on this machine. generate_image, edit_image and inpaint_image answer with a preview, the path of the ' +
-  'full image and its seed; a long generation answers {"status": "running", "job_id"}: then call job with action "wait". ' +
+  'full image and its seed, upscale_image with a larger one; a long generation answers {"status": "running", "job_id"}: then call job with action "wait". ' +
   'list_models tells which models are available.';
 
 export function createMcpFactory(service: ImageService, jobs: JobStore): McpServerFactory {
@@ -25,6 +25,7 @@ export function createMcpFactory(service: ImageService, jobs: JobStore): McpServ
     addImageTools(server, service, jobs);
     addStateTools(server, service);
     addJobTool(server, jobs);
+    addUpscaleTool(server, jobs);
     server.registerResource(
       'image',
       new ResourceTemplate(IMAGE_TEMPLATE, { list: undefined }),

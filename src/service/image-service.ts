@@ -9,6 +9,7 @@ import { ImageForgeError } from '../shared/errors.js';
 import { type Logger, silentLogger } from '../shared/log.js';
 import { PromptAssistant } from './assist.js';
 import { type CachedPicture, cacheKey, PictureCache } from './cache.js';
+import type { JobRequest, JobResult } from './job-types.js';
 import { Lifecycle, type LifecycleStatus } from './lifecycle.js';
 import { limitConcurrency } from './limit.js';
 import { describePicture, formatFileTime, type ImageMetadata, nameTask } from './metadata.js';
@@ -101,17 +102,22 @@ export class ImageService {
   }
 
   /**
-   * Makes the pictures of one request and writes them.
+   * Makes the pictures of one request, or a picture larger, and writes them.
    * @throws ImageForgeError of any code; nothing is left half-written.
    */
-  async run(asked: ImageRequest, controls: RunControls = {}): Promise<ImageResult> {
+  run(asked: ImageRequest, controls?: RunControls): Promise<ImageResult>;
+  run(asked: UpscaleAsk, controls?: RunControls): Promise<UpscaleResult>;
+  run(asked: JobRequest, controls?: RunControls): Promise<JobResult>;
+  async run(asked: JobRequest, controls: RunControls = {}): Promise<JobResult> {
+    const upscales = asked.operation === 'upscale';
     try {
-      return await this.#run(asked, controls);
+      return await (upscales ? this.#upscale(asked, controls) : this.#run(asked, controls));
     } catch (error) {
       const known = ImageForgeError.from(error);
       if (known.code !== 'ABORTED') throw known;
       // wherever it was noticed, its caller did it
-      throw new ImageForgeError('ABORTED', 'The generation was cancelled.', { cause: error });
+      const what = upscales ? 'upscaling' : 'generation';
+      throw new ImageForgeError('ABORTED', `The ${what} was cancelled.`, { cause: error });
     }
   }
 
@@ -165,8 +171,7 @@ export class ImageService {
     };
   }
 
-  /** Makes one picture larger and writes it beside its sidecar. @throws ImageForgeError of any code. */
-  async upscale(asked: UpscaleAsk, controls: Omit<RunControls, 'onPrompt'> = {}): Promise<UpscaleResult> {
+  async #upscale(asked: UpscaleAsk, controls: RunControls): Promise<UpscaleResult> {
     const { signal, priority, onPosition, onProgress, save = {} } = controls;
     const prepared = await this.#preparing(() => prepareUpscale(asked, this.config, this.#confine));
     const folder = save.file ? path.dirname(save.file) : (save.folder ?? this.config.outputDir);
@@ -179,12 +184,15 @@ export class ImageService {
       onPosition,
       run: () => this.lifecycle.use((client) => runUpscale(prepared, client, { signal, onProgress })),
     });
-    if (save.enabled === false) return { png, path: null, sidecarPath: null, metadata };
+    const result = { task: 'upscale', elapsedSeconds: metadata.elapsed_s, cached: false } as const;
+    if (save.enabled === false)
+      return { ...result, images: [{ png, path: null, sidecarPath: null, metadata }] };
     const name = nameUpscaled(asked.image, formatFileTime(new Date()));
     const base = save.file?.replace(/\.png$/i, '') ?? path.join(folder, name);
     const describe = (filename: string) => ({ ...metadata, filename });
     const { imagePath, sidecarPath } = await saveOutput(base, { image: png, describe });
-    return { png, path: imagePath, sidecarPath, metadata: describe(path.basename(imagePath)) };
+    const image = { png, path: imagePath, sidecarPath, metadata: describe(path.basename(imagePath)) };
+    return { ...result, images: [image] };
   }
 
   /** Loads the default model, so that the first request finds it (WARMUP). */

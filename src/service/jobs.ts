@@ -4,9 +4,8 @@ import { randomUUID } from 'node:crypto';
 import type { Phase, Progress } from '../pipeline/types.js';
 import { ImageForgeError, type SerializedError } from '../shared/errors.js';
 import type { ImageService, RunControls, SaveTarget } from './image-service.js';
+import { countImages, type JobRequest, type JobResult } from './job-types.js';
 import { makePreview } from './pictures.js';
-import type { ImageRequest } from './requests.js';
-import type { ImageResult } from './results.js';
 import { readResult, requireSurvivable, type SavedJob, type SavedJobs } from './saved-jobs.js';
 
 export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
@@ -23,7 +22,7 @@ export type JobEvent =
   | { type: 'phase'; phase: Phase; image: number }
   | { type: 'step'; image: number; step: number; steps: number }
   | ({ type: 'preview' } & JobPreview)
-  | { type: 'done'; result: ImageResult }
+  | { type: 'done'; result: JobResult }
   | { type: 'failed'; error: SerializedError };
 
 export interface NumberedEvent {
@@ -49,14 +48,14 @@ export interface JobTotals {
 }
 
 /** What a job does: the service's run, or, after a restart, the result that it had. */
-type Work = (controls: RunControls) => Promise<ImageResult>;
+type Work = (controls: RunControls) => Promise<JobResult>;
 
 const PREVIEW = { side: 512, bytes: 100_000 };
 
-export class Job {
+export class Job<A extends JobRequest = JobRequest> {
   readonly id: string;
   readonly createdAt: Date;
-  readonly request: ImageRequest;
+  readonly request: A;
   /** Settles when the job has ended in any way; never rejects. */
   readonly ended: Promise<void>;
   /** Everything that happened, but of the previews only the last one. */
@@ -68,7 +67,7 @@ export class Job {
   endedAt: Date | null = null;
   progress: Omit<Progress, 'preview'> | null = null;
   preview: JobPreview | null = null;
-  result: ImageResult | null = null;
+  result: JobResult<A> | null = null;
   error: ImageForgeError | null = null;
   /** It goes on after a restart: the program's end does not fail it. */
   suspended = false;
@@ -76,7 +75,7 @@ export class Job {
   readonly #listeners = new Set<(event: NumberedEvent) => void>();
   #nextId: number;
 
-  constructor(work: Work, request: ImageRequest, { signal, priority, save }: JobOptions, before?: SavedJob) {
+  constructor(work: Work, request: A, { signal, priority, save }: JobOptions, before?: SavedJob) {
     this.request = request;
     this.id = before?.id ?? randomUUID();
     this.createdAt = before ? new Date(before.createdAt) : new Date();
@@ -99,6 +98,11 @@ export class Job {
     if (signal?.aborted) this.cancel();
   }
 
+  /** Pictures that it makes. */
+  get batch(): number {
+    return countImages(this.request);
+  }
+
   get active(): boolean {
     return this.endedAt === null;
   }
@@ -109,7 +113,7 @@ export class Job {
   }
 
   /** @throws ImageForgeError that the job failed with. */
-  async wait(): Promise<ImageResult> {
+  async wait(): Promise<JobResult<A>> {
     await this.ended;
     if (this.error) throw this.error;
     return this.result!;
@@ -153,9 +157,9 @@ export class Job {
     this.#emit({ type: 'preview', ...this.preview });
   }
 
-  #succeed(result: ImageResult): void {
+  #succeed(result: JobResult): void {
     this.#end('done');
-    this.result = result;
+    this.result = result as JobResult<A>;
     this.#emit({ type: 'done', result });
   }
 
@@ -211,7 +215,7 @@ export class JobStore {
   }
 
   /** @throws ImageForgeError QUEUE_FULL before anything is read for the request. */
-  start(request: ImageRequest, options: JobOptions = {}): Job {
+  start<A extends JobRequest>(request: A, options: JobOptions = {}): Job<A> {
     this.#requireRoom();
     const job = new Job((controls) => this.#service.run(request, controls), request, options);
     this.#add(job);

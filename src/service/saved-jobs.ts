@@ -11,19 +11,18 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { ImageForgeError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
+import type { JobRequest, JobResult } from './job-types.js';
 import type { Job } from './jobs.js';
 import { makeFolder, writeTemporary } from './outputs.js';
-import type { ImageRequest } from './requests.js';
-import type { ImageResult } from './results.js';
 
 export interface SavedJob {
   id: string;
   createdAt: string;
   /** No event that clients have seen has a higher number: when they come back with theirs, they hear the ones after it. */
   lastEvent: number;
-  request: ImageRequest;
+  request: JobRequest;
   /** Of a job that ended while the program did; its pictures are read from their files. */
-  result?: ImageResult;
+  result?: JobResult;
   /** How many servers died while they drew it. */
   begun: number;
 }
@@ -224,13 +223,15 @@ export function requireSurvivable({ begun }: SavedJob): void {
 }
 
 /** The pictures of a job that had ended before the restart. */
-export async function readResult(result: ImageResult): Promise<ImageResult> {
-  const read = async (image: ImageResult['images'][number]) => ({
-    ...image,
-    png: await readFile(image.path ?? ''),
-  });
-  const [first, ...rest] = result.images;
-  return { ...result, images: [await read(first), ...(await Promise.all(rest.map(read)))] };
+export async function readResult(result: JobResult): Promise<JobResult> {
+  const read = async ({ path: file }: JobResult['images'][number]) => readFile(file ?? '');
+  const files = await Promise.all(result.images.map(read));
+  return withPngs(result, (i) => files[i]!);
+}
+
+function withPngs(result: JobResult, png: (index: number) => Buffer): JobResult {
+  const images = result.images.map((image, i) => ({ ...image, png: png(i) }));
+  return { ...result, images } as JobResult;
 }
 
 /** A process that has the number of a dead one hides what that left: better than two that draw the same. */
@@ -263,10 +264,7 @@ function describe({ id, createdAt, history, request, result }: Job): Omit<SavedJ
     lastEvent: history.at(-1)?.id ?? 0,
     request,
     ...(result && {
-      result: {
-        ...result,
-        images: result.images.map((image) => ({ ...image, png: Buffer.alloc(0) })) as ImageResult['images'],
-      },
+      result: withPngs(result, () => Buffer.alloc(0)),
     }),
   };
 }

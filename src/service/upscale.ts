@@ -57,6 +57,7 @@ export const upscaleSchema = z
   .describe('Makes a picture larger');
 
 export interface UpscaleAsk {
+  operation: 'upscale';
   image: PictureSource;
   model: string;
   scale?: number | undefined;
@@ -68,6 +69,7 @@ export interface UpscaleAsk {
 export function parseUpscale(input: unknown): UpscaleAsk {
   const fields = parseFields(upscaleSchema, input);
   return {
+    operation: 'upscale',
     image: readSourceField(fields, 'image', ['image_path']),
     model: fields.model,
     scale: fields.scale ?? undefined,
@@ -174,7 +176,7 @@ export async function runUpscale(
   return { png: parameters === undefined ? png : insertPngText(png, { parameters }), metadata };
 }
 
-export interface UpscaleResult {
+export interface UpscaledImage {
   /** The file's bytes. */
   png: Buffer;
   /** null when it was not to be saved. */
@@ -183,13 +185,23 @@ export interface UpscaleResult {
   metadata: UpscaleMetadata;
 }
 
+export interface UpscaleResult {
+  task: 'upscale';
+  elapsedSeconds: number;
+  cached: false;
+  images: [UpscaledImage];
+}
+
 export type UpscaleResponse = { ok: true } & Omit<UpscaleMetadata, 'saved_at_iso' | 'filename' | 'software'> &
   ImageFields;
 
 /** The one JSON form of a result that HTTP and `--json` give. */
-export function toUpscaleResponse(result: UpscaleResult, returnMode: ReturnMode): UpscaleResponse {
-  const { saved_at_iso: _iso, filename: _name, software: _software, ...facts } = result.metadata;
-  return { ok: true, ...facts, ...toFields(result, returnMode) };
+export function toUpscaleResponse(
+  { images: [image] }: UpscaleResult,
+  returnMode: ReturnMode,
+): UpscaleResponse {
+  const { saved_at_iso: _iso, filename: _name, software: _software, ...facts } = image.metadata;
+  return { ok: true, ...facts, ...toFields(image, returnMode) };
 }
 
 /** Base name without ending of a result that has no name yet. */

@@ -1,8 +1,8 @@
 // The server as a process of its own: under load, ended by signals, and after its engine was killed.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
@@ -167,6 +167,9 @@ describe('SIGTERM', () => {
 describe('SIGTERM in the middle of jobs', () => {
   it('keeps them for the next start, under their ids', async () => {
     const first = await start('step=1000');
+    const upscaler = join(first.folder, 'models', 'upscalers', 'four.safetensors');
+    mkdirSync(dirname(upscaler), { recursive: true });
+    copyFileSync(join(import.meta.dirname, '../fixtures/upscaler/x4.safetensors'), upscaler);
     const picture = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#a03040' } })
       .png()
       .toBuffer();
@@ -174,12 +177,13 @@ describe('SIGTERM in the middle of jobs', () => {
       { ...fox, steps: 200 },
       { prompt: 'winter', init_image: picture.toString('base64'), steps: 4, seed: 3 },
       { ...fox, seed: 2, batch: 2 },
+      { operation: 'upscale', image: picture.toString('base64'), model: 'four' },
       { ...fox, seed: 4 },
     ];
     const jobs: { id: string; events_url: string }[] = [];
     for (const body of bodies) jobs.push(await (await first.post('/jobs', body)).json());
-    while ((await first.status()).queue.waiting !== 3) await sleep(20);
-    await fetch(`${first.url}/jobs/${jobs[3]!.id}`, { method: 'DELETE' });
+    while ((await first.status()).queue.waiting !== 4) await sleep(20);
+    await fetch(`${first.url}/jobs/${jobs[4]!.id}`, { method: 'DELETE' });
     const watching = fetch(`${first.url}${jobs[0]!.events_url}`).then((stream) => readEvents(stream));
     const begun = performance.now();
     first.child.kill('SIGTERM');
@@ -190,8 +194,8 @@ describe('SIGTERM in the middle of jobs', () => {
 
     const second = await start('step=0', { folder: first.folder });
     const get = (path: string, init?: RequestInit) => fetch(`${second.url}${path}`, init);
-    const tasks = ['text2img', 'img2img', 'text2img'];
-    for (const [i, { id, events_url }] of jobs.slice(0, 3).entries()) {
+    const tasks = ['text2img', 'img2img', 'text2img', 'upscale'];
+    for (const [i, { id, events_url }] of jobs.slice(0, 4).entries()) {
       const events = await readEvents(
         await get(events_url, i === 0 ? { headers: { 'Last-Event-ID': String(seen.id) } } : {}),
       );
@@ -201,7 +205,7 @@ describe('SIGTERM in the middle of jobs', () => {
       expect(job).toMatchObject({ id, status: 'done' });
       expect(existsSync(job.result.output_path)).toBe(true);
     }
-    expect((await get(`/jobs/${jobs[3]!.id}`)).status).toBe(404);
+    expect((await get(`/jobs/${jobs[4]!.id}`)).status).toBe(404);
     expect(listJobFiles(first.folder)).toEqual([]);
   });
 

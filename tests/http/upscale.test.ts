@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { fox, openServer, type TestServer } from './open-server.js';
+import { fox, openServer, readEvents, type TestServer } from './open-server.js';
 
 const fixture = (name: string) => resolve(import.meta.dirname, `../fixtures/upscaler/${name}.safetensors`);
 let server: TestServer;
@@ -51,6 +51,50 @@ describe('POST /upscale', () => {
     const facts = await (await server.post('/sdapi/v1/png-info', { image: image_base64 })).json();
     expect(facts.parameters).toMatchObject({ Size: '64x64', Upscaler: 'four' });
     expect((await server.post('/generate', { ...fox, upscaler: 'five' })).status).toBe(404);
+  });
+});
+
+describe('an upscaling', () => {
+  it('is a job like others: it goes on alone, tells its tiles, and keeps its result', async () => {
+    const fields = { operation: 'upscale', image: picture, model: 'four' };
+    const response = await server.post('/jobs', fields);
+    expect(response.status).toBe(202);
+    const job = await response.json();
+    expect(job).toMatchObject({ operation: 'upscale', status: 'queued' });
+    const events = await readEvents(await server.get(job.events_url));
+    expect(events.map(({ event }) => event)).toEqual(expect.arrayContaining(['queued', 'phase', 'step']));
+    expect(events.at(-1)).toMatchObject({ event: 'done', data: { task: 'upscale', width: 80, height: 40 } });
+    const later = await (await server.get(`/jobs/${job.id}`)).json();
+    expect(later).toMatchObject({ status: 'done', result: { ok: true, task: 'upscale', source_width: 20 } });
+    expect((await server.post('/jobs', { ...fields, model: undefined })).status).toBe(422);
+    const failed = await (await server.post('/jobs', { ...fields, model: 'five' })).json();
+    const last = (await readEvents(await server.get(failed.events_url))).at(-1);
+    expect(last).toMatchObject({ event: 'failed', data: { code: 'NOT_FOUND' } });
+  });
+
+  it('is cancelled in the middle, waits in the line of all, and is refused where that is full', async () => {
+    const slow = await openServer({ behaviour: 'step=200', env: { QUEUE_LIMIT: '1' } });
+    mkdirSync(join(slow.folder, 'models', 'upscalers'), { recursive: true });
+    copyFileSync(fixture('x4'), join(slow.folder, 'models', 'upscalers', 'four.safetensors'));
+    const large = sharp({ create: { width: 640, height: 320, channels: 3, background: '#a73' } }).png();
+    const image = (await large.toBuffer()).toString('base64');
+    const fields = { operation: 'upscale', image, model: 'four', tile: 64 };
+    const start = async () => (await slow.post('/jobs', fields)).json();
+    const running = await start();
+    await readEvents(await slow.get(running.events_url), ({ event }) => event === 'step');
+    const waiting = await start();
+    const placed = ({ event, data }: { event: string; data: { position?: number } }) =>
+      event === 'queued' && data.position === 1;
+    await readEvents(await slow.get(waiting.events_url), placed);
+    expect(await (await slow.get(`/jobs/${waiting.id}`)).json()).toMatchObject({
+      status: 'queued',
+      position: 1,
+    });
+    expect((await slow.post('/upscale', fields)).status).toBe(429);
+    for (const { id } of [waiting, running]) {
+      const ended = await (await slow.get(`/jobs/${id}`, { method: 'DELETE' })).json();
+      expect(ended).toMatchObject({ status: 'cancelled', error: { code: 'ABORTED' } });
+    }
   });
 });
 

@@ -1,8 +1,8 @@
 // The MCP door with the SDK's own client: as a child process over stdio and over streamable HTTP, in both eras of the
 // protocol. The stdio server is the compiled program.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type Progress, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
@@ -75,6 +75,7 @@ describe.each(ways)('over %s, era %s', (way, era) => {
       'unload_model',
       'set_timeout',
       'job',
+      'upscale_image',
     ]);
     const fields = (name: string) =>
       Object.keys(tools.find((tool) => tool.name === name)!.inputSchema.properties ?? {});
@@ -100,6 +101,32 @@ describe.each(ways)('over %s, era %s', (way, era) => {
       expect(outputSchema?.type).toBe('object');
       expect(inputSchema.type).toBe('object');
     }
+  });
+
+  it('makes an image larger, telling every tile, or as a job', async () => {
+    const home = way === 'stdio' ? folder : server.folder;
+    const model = join(home, 'models', 'upscalers', 'four.safetensors');
+    mkdirSync(dirname(model), { recursive: true });
+    copyFileSync(join(import.meta.dirname, '../fixtures/upscaler/x4.safetensors'), model);
+    const png = sharp({ create: { width: 100, height: 40, channels: 3, background: '#a73' } }).png();
+    const image = (await png.toBuffer()).toString('base64');
+    const args = { image, model: 'four', tile: 64 };
+    const seen: Progress[] = [];
+    const onprogress = (progress: Progress) => seen.push(progress);
+    const { facts, kinds } = await call('upscale_image', args, { onprogress });
+    expect(kinds).toEqual(['image', 'text', 'resource_link']);
+    expect(facts).toMatchObject({ status: 'done', task: 'upscale', model: 'four', scale: 4 });
+    expect(facts).toMatchObject({ width: 400, height: 160, source_width: 100, source_height: 40 });
+    expect((await sharp(facts.output_path as string).metadata()).width).toBe(400);
+    expect(seen.map(({ message }) => message)).toContain('upscaling, tile 1/3');
+    expect(seen.at(-1)).toMatchObject({ progress: 3, total: 3 });
+
+    const soon = await call('upscale_image', { ...args, wait_seconds: 0 });
+    expect(soon.facts).toMatchObject({ status: 'running', job_id: expect.any(String) });
+    const later = await call('job', { job_id: soon.facts.job_id, action: 'wait' });
+    expect(later.facts).toMatchObject({ status: 'done', task: 'upscale', width: 400 });
+    const { answer } = await call('upscale_image', { image, model: 'five' });
+    expect(answer).toMatchObject({ isError: true });
   });
 
   it('generates, telling every step', async () => {

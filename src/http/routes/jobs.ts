@@ -2,23 +2,26 @@
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
+import { JOB_OPERATIONS, parseJob, toJobResponse } from '../../service/job-types.js';
 import type { Job, NumberedEvent } from '../../service/jobs.js';
-import type { Operation } from '../../service/requests.js';
-import { type ImageResponse, toResponse } from '../../service/results.js';
+import { upscaleSchema } from '../../service/upscale.js';
 import { readJson } from '../body.js';
 import type { Doors } from '../context.js';
 import { publish, refuseField } from '../errors.js';
 import type { Routes } from '../routes.js';
 import { jobSchema } from '../schemas.js';
 
-const OPERATIONS = ['generate', 'edit', 'inpaint'] as const;
 const HEARTBEAT_MS = 10_000;
 
 export function addJobRoutes(routes: Routes, { service, jobs }: Doors): void {
   const find = (c: Context) => jobs.get(c.req.param('id') ?? '');
-  const shape = service.schemas.inpaint.extend({
-    operation: z.enum(OPERATIONS).optional().describe('Default: what the given pictures make of it'),
+  const drawn = service.schemas.inpaint.extend({
+    operation: z
+      .enum(['generate', 'edit', 'inpaint'])
+      .optional()
+      .describe('Default: what the given pictures make of it'),
   });
+  const shape = z.union([drawn, upscaleSchema.extend({ operation: z.literal('upscale') })]);
   routes.add(
     {
       method: 'post',
@@ -31,7 +34,7 @@ export function addJobRoutes(routes: Routes, { service, jobs }: Doors): void {
     },
     async (c) => {
       const { operation, ...fields } = await readJson(c);
-      const request = service.parse(chooseOperation(operation, fields), { preview_every: 1, ...fields });
+      const request = parseJob(service, chooseOperation(operation, fields), { preview_every: 1, ...fields });
       const job = jobs.start(request);
       await jobs.keep(job);
       return c.json(describeJob(job), 202, { Location: `/jobs/${job.id}` });
@@ -87,19 +90,19 @@ export function describeJob(job: Job): z.infer<typeof jobSchema> {
     created_at: createdAt.toISOString(),
     started_at: startedAt?.toISOString() ?? null,
     ended_at: endedAt?.toISOString() ?? null,
-    result: result && toResponse(result, request.returnMode),
+    result: result && toJobResponse(result, request.returnMode),
     error: error && publish(error),
     events_url: `/jobs/${id}/events`,
   };
 }
 
-function chooseOperation(asked: unknown, fields: Record<string, unknown>): Operation {
+function chooseOperation(asked: unknown, fields: Record<string, unknown>): (typeof JOB_OPERATIONS)[number] {
   if (asked === undefined || asked === null) {
     if (fields.mask_image || fields.mask_image_path || fields.mask_path) return 'inpaint';
     return fields.init_image || fields.init_image_path || fields.image_path ? 'edit' : 'generate';
   }
-  const operation = OPERATIONS.find((known) => known === asked);
-  return operation ?? refuseField('operation', `operation: expected one of ${OPERATIONS.join(', ')}`);
+  const operation = JOB_OPERATIONS.find((known) => known === asked);
+  return operation ?? refuseField('operation', `operation: expected one of ${JOB_OPERATIONS.join(', ')}`);
 }
 
 /** What has happened (after Last-Event-ID, if the client has been here before), then what happens. */
@@ -143,10 +146,10 @@ function formatEvent({ id, event }: NumberedEvent, job: Job): { id: string; even
   return { id: String(id), event: event.type, data: JSON.stringify(formatData(event, job)) };
 }
 
-function formatData(event: NumberedEvent['event'], job: Job): ImageResponse | object {
+function formatData(event: NumberedEvent['event'], job: Job): object {
   switch (event.type) {
     case 'done':
-      return toResponse(event.result, job.request.returnMode);
+      return toJobResponse(event.result, job.request.returnMode);
     case 'failed':
       return job.error ? publish(job.error) : event.error;
     case 'preview':

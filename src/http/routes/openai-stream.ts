@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming';
 import { z } from 'zod';
 import type { Job, JobPreview, NumberedEvent } from '../../service/jobs.js';
+import type { ImageRequest } from '../../service/requests.js';
 import { ImageForgeError } from '../../shared/errors.js';
 import { toOpenAi } from '../errors.js';
 import { type EncodingOptions, encodeImage, readEncoding } from './openai-encoding.js';
@@ -11,7 +12,7 @@ export const PARTIAL_IMAGES = z.int().min(0).max(3);
 
 export function streamImages(
   c: Context,
-  job: Job,
+  job: Job<ImageRequest>,
   options: EncodingOptions & { partials: number; quality?: string | null | undefined },
 ): Response {
   const kind = job.request.operation === 'generate' ? 'image_generation' : 'image_edit';
@@ -61,7 +62,7 @@ const NO_TOKENS = { text_tokens: 0, image_tokens: 0 };
  * sent.
  */
 function sendPartials(
-  job: Job,
+  job: Job<ImageRequest>,
   count: number,
   write: (preview: JobPreview, index: number) => Promise<void>,
 ): () => Promise<void> {
@@ -70,7 +71,7 @@ function sendPartials(
   const onEvent = ({ event }: NumberedEvent) => {
     if (event.type !== 'preview' || index >= count) return;
     const steps = job.progress?.steps ?? 1;
-    const share = (event.image + event.step / steps) / job.request.batch;
+    const share = (event.image + event.step / steps) / job.batch;
     if (share < (index + 1) / (count + 1)) return;
     const number = index++;
     last = last.then(() => write(event, number)).catch(() => undefined);

@@ -26,7 +26,7 @@ const extras = z.looseObject({
   upscaling_crop: z.boolean().nullish().describe('Cut to the size that was asked for; default true'),
 });
 
-export function addUpscaleRoutes(routes: Routes, { service }: Doors): void {
+export function addUpscaleRoutes(routes: Routes, { service, jobs }: Doors): void {
   routes.add(
     {
       method: 'post',
@@ -39,8 +39,8 @@ export function addUpscaleRoutes(routes: Routes, { service }: Doors): void {
     },
     async (c) => {
       const asked = parseUpscale(await readJson(c));
-      const result = await service.upscale(asked, { signal: c.req.raw.signal });
-      return c.json(toUpscaleResponse(result, asked.returnMode));
+      const job = jobs.start(asked, { signal: c.req.raw.signal });
+      return c.json(toUpscaleResponse(await job.wait(), asked.returnMode));
     },
   );
   routes.add(
@@ -85,14 +85,12 @@ export function addUpscaleRoutes(routes: Routes, { service }: Doors): void {
       const target = readTarget(body, await measurePicture(image, 'image'));
       const name = body.upscaler_1 ?? 'None';
       if (typeof name !== 'string') refuseField('upscaler_1', 'upscaler_1: expected a text');
-      const larger = Object.hasOwn(PLAIN, name)
-        ? image
-        : (
-            await service.upscale(
-              parseUpscale({ image: image.toString('base64'), model: name, scale: target.scale }),
-              { signal: c.req.raw.signal, save: { enabled: false } },
-            )
-          ).png;
+      const enlarge = async () => {
+        const asked = parseUpscale({ image: image.toString('base64'), model: name, scale: target.scale });
+        const job = jobs.start(asked, { signal: c.req.raw.signal, save: { enabled: false } });
+        return (await job.wait()).images[0].png;
+      };
+      const larger = Object.hasOwn(PLAIN, name) ? image : await enlarge();
       const kernel = PLAIN[name as keyof typeof PLAIN];
       // without an upscaler the WebUI leaves the picture as it is
       const png = name === 'None' ? image : await resizeEncoded(larger, target, kernel);

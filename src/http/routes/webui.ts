@@ -169,8 +169,7 @@ function current({ jobs }: WebUiState): Job | undefined {
 }
 
 function describeProgress(job: Job | undefined): object {
-  const { progress, startedAt, preview, request } = job ?? {};
-  const batch = request?.batch ?? 1;
+  const { progress, startedAt, preview, batch = 1 } = job ?? {};
   const done = progress?.phase === 'denoise' ? progress.step / Math.max(1, progress.steps) : 0;
   const part =
     progress?.phase === 'decode' || progress?.phase === 'upscale'
