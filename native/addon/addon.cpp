@@ -84,6 +84,7 @@ public:
             env, "Engine",
             {InstanceMethod("loadTextEncoder", &Engine::load<TextEncoderNetwork>),
              InstanceMethod("loadDenoiser", &Engine::load<DenoiserNetwork>),
+             InstanceMethod("loadControlNet", &Engine::load<ControlNetwork>),
              InstanceMethod("loadAutoencoder", &Engine::load<AutoencoderNetwork>),
              InstanceMethod("loadUpscaler", &Engine::load<UpscalerNetwork>),
              InstanceMethod("abort", &Engine::abort), InstanceMethod("memory", &Engine::memory),

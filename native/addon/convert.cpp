@@ -65,6 +65,26 @@ Napi::Value to_js(Napi::Env env, const HostTensor & tensor) {
     return object;
 }
 
+Napi::Value to_js(Napi::Env env, const std::vector<HostTensor> & tensors) {
+    Napi::Array result = Napi::Array::New(env, tensors.size());
+    for (size_t i = 0; i < tensors.size(); ++i) result.Set(static_cast<uint32_t>(i), to_js(env, tensors[i]));
+    return result;
+}
+
+Napi::Value to_js(Napi::Env env, const Encoding & encoding) {
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("hidden", to_js(env, encoding.hidden));
+    if (encoding.pooled) result.Set("pooled", to_js(env, *encoding.pooled));
+    return result;
+}
+
+Napi::Value to_js(Napi::Env env, const Posterior & posterior) {
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("mean", to_js(env, posterior.mean));
+    if (posterior.std) result.Set("std", to_js(env, *posterior.std));
+    return result;
+}
+
 Napi::Value to_js(Napi::Env env, const DeviceInfo & info) {
     Napi::Object object = Napi::Object::New(env);
     object.Set("id", info.id);
@@ -151,20 +171,21 @@ EncodeOptions read_encode_options(const Napi::Value & value) {
     return options;
 }
 
-ConditioningInputs read_conditioning_inputs(const Napi::Value & value) {
-    const Napi::Object object = read_object(value, "inputs");
+ConditioningInputs read_conditioning_inputs(const Napi::Value & value, const std::string & what) {
+    const Napi::Object object = read_object(value, what);
     ConditioningInputs inputs;
-    inputs.context = read_tensor(object.Get("context"), "inputs.context");
+    inputs.context = read_tensor(object.Get("context"), what + ".context");
     const Napi::Value vector = object.Get("vector"), guidance = object.Get("guidance"),
                       concat = object.Get("concat"), references = object.Get("references");
-    if (!is_missing(vector)) inputs.vector = read_tensor(vector, "inputs.vector");
-    if (!is_missing(guidance)) inputs.guidance = static_cast<float>(read_number(guidance, "inputs.guidance"));
-    if (!is_missing(concat)) inputs.concat = read_tensor(concat, "inputs.concat");
+    if (!is_missing(vector)) inputs.vector = read_tensor(vector, what + ".vector");
+    if (!is_missing(guidance))
+        inputs.guidance = static_cast<float>(read_number(guidance, what + ".guidance"));
+    if (!is_missing(concat)) inputs.concat = read_tensor(concat, what + ".concat");
     if (!is_missing(references)) {
-        const Napi::Array list = read_array(references, "inputs.references");
+        const Napi::Array list = read_array(references, what + ".references");
         for (uint32_t i = 0; i < list.Length(); ++i)
             inputs.references.push_back(
-                read_tensor(list.Get(i), "inputs.references[" + std::to_string(i) + "]"));
+                read_tensor(list.Get(i), what + ".references[" + std::to_string(i) + "]"));
     }
     return inputs;
 }

@@ -19,6 +19,9 @@ namespace imageforge::addon {
 Napi::Error to_js_error(Napi::Env env, const Error & error);
 /// [dims…] slowest first, as JavaScript has it.
 Napi::Value to_js(Napi::Env env, const HostTensor & tensor);
+Napi::Value to_js(Napi::Env env, const std::vector<HostTensor> & tensors);
+Napi::Value to_js(Napi::Env env, const Encoding & encoding);
+Napi::Value to_js(Napi::Env env, const Posterior & posterior);
 Napi::Value to_js(Napi::Env env, const DeviceInfo & info);
 
 Napi::Object read_object(const Napi::Value & value, const std::string & what);
@@ -30,7 +33,7 @@ bool read_flag(const Napi::Value & value, const std::string & what);
 HostTensor read_tensor(const Napi::Value & value, const std::string & what);
 std::vector<int32_t> read_tokens(const Napi::Value & value);
 EncodeOptions read_encode_options(const Napi::Value & value);
-ConditioningInputs read_conditioning_inputs(const Napi::Value & value);
+ConditioningInputs read_conditioning_inputs(const Napi::Value & value, const std::string & what);
 /// { rgb, width, height } or a tensor [3, H, W] -> [W, H, 3] in [-1, 1]
 HostTensor read_image(const Napi::Value & value);
 Config read_config(const Napi::Value & value);

@@ -1,5 +1,5 @@
-// The JavaScript objects of loaded networks: TextEncoder, Denoiser with its Conditioning, Autoencoder,
-// Upscaler.
+// The JavaScript objects of loaded networks: TextEncoder; Denoiser with its Conditioning; ControlNet with its
+// Residuals; Autoencoder; Upscaler.
 #pragma once
 #include <napi.h>
 
@@ -25,10 +25,16 @@ struct NetworkState : ModuleState {
 
 /// Constructors of the classes below; they aren't exported, engines call them.
 struct Classes {
-    Napi::FunctionReference text_encoder, denoiser, conditioning, autoencoder, upscaler;
+    Napi::FunctionReference text_encoder, denoiser, conditioning, control_net, residuals, autoencoder,
+        upscaler;
 };
 
-/// Defines the classes and keeps them with the environment.
+// Each defines the classes of the file that is named like it.
+void define_text_encoder(Napi::Env env, Classes & list);
+void define_denoisers(Napi::Env env, Classes & list);
+void define_picture_networks(Napi::Env env, Classes & list);
+
+/// Defines all of them and keeps them with the environment.
 void define_modules(Napi::Env env);
 
 /// The promise of a JavaScript object of the kind of network that `Network` is. With `streaming` its weights

@@ -52,24 +52,55 @@ struct ConditioningInputs {
 struct Conditioning {
     std::string shape;  // conditionings of equal `shape` fit into one batch (set by the network)
     DeviceTensors kept;
+    DeviceTensors picture;  // of a ControlNet: what it keeps of its picture, shared by all prompts
     ConditioningInputs inputs;
     uint64_t lora_generation = 0;  // set by the caller: a conditioning made before setLoras() is stale
+};
+
+/// One forward pass: under which conditioning, and what a ControlNet adds to it (see ControlNetwork).
+struct Pass {
+    const Conditioning * conditioning;
+    const DeviceTensors * residuals = nullptr;
 };
 
 class DenoiserNetwork {
 public:
     virtual ~DenoiserNetwork() = default;
     virtual std::unique_ptr<Conditioning> condition(Runner & runner, ConditioningInputs inputs) = 0;
-    /// One forward pass of the latent [W, H, channels] under conditionings that all have the same `shape`;
-    /// returns one prediction each. Called with as many conditionings as fit into memory.
+    /// Passes over the latent [W, H, channels] whose conditionings all have the same `shape`, with residuals
+    /// in all or in none; returns one prediction each. Called with as many passes as fit into memory.
     virtual std::vector<HostTensor> predict(Runner & runner, const HostTensor & latent, float timestep,
-                                            const std::vector<const Conditioning *> & batch) = 0;
+                                            const std::vector<Pass> & batch) = 0;
 };
 
-/// Groups the conditionings by shape and predicts each group as one batch, or one by one where the batch
-/// doesn't fit into memory. Results in the order of `conditionings`.
+/// Groups the passes by shape and predicts each group as one batch, or one by one where the batch doesn't
+/// fit into memory. Results in the order of `passes`.
 std::vector<HostTensor> predict_all(DenoiserNetwork & network, Runner & runner, const HostTensor & latent,
-                                    float timestep, const std::vector<const Conditioning *> & conditionings);
+                                    float timestep, const std::vector<Pass> & passes);
+
+// ---- ControlNets
+
+class ControlNetwork {
+public:
+    virtual ~ControlNetwork() = default;
+    /// Reads the picture [W, H, 3] in [-1, 1] and the prompts once for all steps; one conditioning each.
+    virtual std::vector<std::unique_ptr<Conditioning>> condition(Runner & runner, const HostTensor & picture,
+                                                                 std::vector<ConditioningInputs> prompts) = 0;
+    /// What the denoiser is to add, times `strength`, when it predicts from this latent under the same
+    /// prompts; for each conditioning tensors on the device, by residual_name(). Conditionings as in
+    /// DenoiserNetwork::predict.
+    virtual std::vector<DeviceTensors> steer(Runner & runner, const HostTensor & latent, float timestep,
+                                             const std::vector<const Conditioning *> & batch,
+                                             float strength) = 0;
+};
+
+/// Place 0 is the first skip connection, the last one the middle block.
+inline std::string residual_name(size_t place) { return "residual " + std::to_string(place); }
+
+/// In batches as predict_all.
+std::vector<DeviceTensors> steer_all(ControlNetwork & network, Runner & runner, const HostTensor & latent,
+                                     float timestep, const std::vector<const Conditioning *> & conditionings,
+                                     float strength);
 
 // ---- autoencoders
 
@@ -103,6 +134,8 @@ std::unique_ptr<TextEncoderNetwork> make_text_encoder(const std::string & kind, 
                                                       Weights weights);
 std::unique_ptr<DenoiserNetwork> make_denoiser(const std::string & kind, const Config & config,
                                                Weights weights);
+std::unique_ptr<ControlNetwork> make_control_net(const std::string & kind, const Config & config,
+                                                 Weights weights);
 std::unique_ptr<AutoencoderNetwork> make_autoencoder(const std::string & kind, const Config & config,
                                                      Weights weights);
 std::unique_ptr<UpscalerNetwork> make_upscaler(const std::string & kind, const Config & config,

@@ -73,6 +73,14 @@ Tensor DeviceTensors::at(const std::string & name) const {
     return found->second;
 }
 
+DeviceTensors DeviceTensors::below(const std::string & prefix) const {
+    DeviceTensors found = *this;
+    found.tensors_.clear();
+    for (const auto & [name, tensor] : tensors_)
+        if (name.compare(0, prefix.size(), prefix) == 0) found.tensors_[name.substr(prefix.size())] = tensor;
+    return found;
+}
+
 uint64_t DeviceTensors::bytes() const { return buffer_ ? ggml_backend_buffer_get_size(buffer_.get()) : 0; }
 
 DeviceTensors Runner::allocate_kept(const std::map<std::string, Kept> & wanted) {

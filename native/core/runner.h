@@ -31,6 +31,8 @@ class DeviceTensors {
 public:
     bool has(const std::string & name) const { return tensors_.count(name) != 0; }
     Tensor at(const std::string & name) const;
+    /// Those whose names begin with `prefix`, without it. The memory of all stays while any is held.
+    DeviceTensors below(const std::string & prefix) const;
     uint64_t bytes() const;
 
 private:

@@ -4,6 +4,7 @@
 #include "models/autoencoder/autoencoder.h"
 #include "models/causal_lm/causal_lm.h"
 #include "models/clip/clip.h"
+#include "models/controlnet/controlnet.h"
 #include "models/flux/flux.h"
 #include "models/rrdbnet/rrdbnet.h"
 #include "models/t5/t5.h"
@@ -27,6 +28,10 @@ static const Kind<TextEncoderNetwork> text_encoders[] = {
 static const Kind<DenoiserNetwork> denoisers[] = {
     {"unet", unet::make},
     {"flux", flux::make},
+};
+
+static const Kind<ControlNetwork> control_nets[] = {
+    {"controlnet", controlnet::make},
 };
 
 static const Kind<AutoencoderNetwork> autoencoders[] = {
@@ -58,6 +63,11 @@ std::unique_ptr<TextEncoderNetwork> make_text_encoder(const std::string & kind, 
 std::unique_ptr<DenoiserNetwork> make_denoiser(const std::string & kind, const Config & config,
                                                Weights weights) {
     return make_from(denoisers, "denoiser", kind, config, weights);
+}
+
+std::unique_ptr<ControlNetwork> make_control_net(const std::string & kind, const Config & config,
+                                                 Weights weights) {
+    return make_from(control_nets, "ControlNet", kind, config, weights);
 }
 
 std::unique_ptr<AutoencoderNetwork> make_autoencoder(const std::string & kind, const Config & config,

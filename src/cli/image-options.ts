@@ -33,6 +33,8 @@ const FLAGS: Record<string, string> = {
   loras: '--lora <file[:strength]>',
   embeddings: '--embedding <file>',
   reference_paths: '--ref <file>',
+  control: '--control <file>',
+  control_image_path: '--control-image <file>',
   vae: '--vae <file>',
   tae: '--tae <file>',
   clip_l: '--clip-l <file>',
@@ -46,7 +48,7 @@ const FLAGS: Record<string, string> = {
 /** Fields that are arguments of their command, second spellings, or for clients that cannot name a file. */
 const NO_OPTIONS = new Set([
   ...['prompt', 'init_image', 'init_image_path', 'image_path', 'mask_image', 'mask_image_path', 'mask_path'],
-  ...['guidance_scale', 'scheduler', 'assist', 'reference_images'],
+  ...['guidance_scale', 'scheduler', 'assist', 'reference_images', 'control_image'],
   ...['use_cache', 'return_mode', 'preview_every'],
 ]);
 

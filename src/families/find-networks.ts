@@ -3,6 +3,7 @@ import { ImageForgeError } from '../shared/errors.js';
 import { autoencoderLayouts } from './networks/autoencoder.js';
 import { causalLmLayouts } from './networks/causal-lm.js';
 import { clipLayouts } from './networks/clip.js';
+import { controlNetLayouts } from './networks/controlnet.js';
 import { fluxLayouts } from './networks/flux.js';
 import type { Layout, NetworkKind } from './networks/layout.js';
 import { rrdbNetLayouts } from './networks/rrdbnet.js';
@@ -32,6 +33,7 @@ const layouts: Layout[] = [
   ...t5Layouts,
   ...causalLmLayouts,
   ...rrdbNetLayouts,
+  ...controlNetLayouts,
 ];
 
 export function findNetworks(source: Source): FoundNetwork[] {
@@ -68,6 +70,7 @@ export function describeNetworks(networks: readonly FoundNetwork[]): string {
     t5: 'a T5 text encoder',
     causal_lm: 'a language model',
     rrdbnet: 'an upscaler',
+    controlnet: 'a ControlNet',
   };
   const kinds = [...new Set(networks.map(({ kind }) => words[kind]))];
   return kinds.length === 0 ? 'no network that is known' : kinds.join(' and ');
@@ -84,7 +87,12 @@ const foreign: [RegExp, string][] = [
   [/(^|\.)double_blocks\.0\.img_attn_qkv\./, 'Hunyuan Video'],
   [/(^|\.)prior\.|(^|\.)clf\.1\.weight$/, 'Stable Cascade'],
   [/(^|\.)down_blocks\.0\.motion_modules\./, 'AnimateDiff'],
-  [/(^|\.)control_model\.|(^|\.)controlnet_cond_embedding\.|^input_hint_block\./, 'a ControlNet'],
+  [
+    /(^|\.)controlnet_x_embedder\.|(^|\.)controlnet_blocks\.0\./,
+    'a ControlNet for FLUX or Stable Diffusion 3',
+  ],
+  [/^lllite_/, 'a ControlNet-LLLite'],
+  [/(^|\.)adapter\.(body|conv_in|unshuffle)\b|^body\.0\.block1\./, 'a T2I-Adapter'],
 ];
 
 /** A denoiser of an architecture that no family runs. */
@@ -105,6 +113,12 @@ export function refuseWithoutDenoiser(source: Source, networks: readonly FoundNe
   if (networks.some(({ kind }) => kind === 'rrdbnet')) {
     return new ImageForgeError('UNSUPPORTED', `${label} is an upscaler, not a model`, {
       hint: `imageforge upscale IMAGE --model ${label}, or --upscale ${label} beside a model.`,
+      details: { file: label },
+    });
+  }
+  if (networks.some(({ kind }) => kind === 'controlnet')) {
+    return new ImageForgeError('UNSUPPORTED', `${label} is a ControlNet, not a model`, {
+      hint: `Name a model, and this file with --control ${label} --control-image IMAGE.`,
       details: { file: label },
     });
   }

@@ -1,5 +1,6 @@
 // What a file is: read off its header in well under a second, whatever its size.
 import { ImageForgeError } from '../shared/errors.js';
+import { nameControlNetFamily } from './control-net.js';
 import { findVectors } from './embeddings.js';
 import { findPart, howToBring, type PartNeed } from './family.js';
 import { describeNetworks, type FoundNetwork, findNetworks, isLora } from './find-networks.js';
@@ -132,6 +133,8 @@ function describe(
   }
   const tiny = networks.find(({ kind }) => kind === 'tiny_autoencoder');
   if (tiny) return describeTinyAutoencoder(tiny);
+  const control = networks.find(({ kind }) => kind === 'controlnet');
+  if (control) return `ControlNet for ${nameControlNetFamily(control.tensors)}`;
   const { tensors } = sources[0]!;
   if (networks.length === 0 && isLora(tensors)) {
     const { pairs } = pairKeys(tensors);

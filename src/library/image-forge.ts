@@ -12,6 +12,7 @@ import { resolveLoras } from '../registry/loras.js';
 import { resolveModel } from '../registry/resolve-model.js';
 import { chooseTinyAutoencoder } from '../registry/tiny-autoencoders.js';
 import { resolveUpscaler } from '../registry/upscalers.js';
+import { addControl, openControl } from '../service/control.js';
 import { parseFields } from '../service/fields.js';
 import { resizePicture } from '../service/pictures.js';
 import { upscaleSchema } from '../service/upscale.js';
@@ -25,7 +26,7 @@ import type {
   TextToImageOptions,
   UpscaleOptions,
 } from './options.js';
-import { readMask, readPicture, readReferences, readWhole } from './pictures.js';
+import { readBytes, readMask, readPicture, readReferences, readWhole } from './pictures.js';
 import { GeneratedImage, type GenerationResult, Picture } from './result.js';
 import { GenerationRun } from './run.js';
 
@@ -143,7 +144,7 @@ export class ImageForge implements AsyncDisposable {
   }
 
   #start(
-    { signal, ...options }: GenerateOptions,
+    { signal, control: wished, ...options }: GenerateOptions,
     readPictures: (
       model: Model,
     ) => Promise<{ init?: Pixels; mask?: Uint8Array; strength?: number | undefined }>,
@@ -162,6 +163,7 @@ export class ImageForge implements AsyncDisposable {
       const loras = wanted.length > 0 ? resolveLoras(wanted, readConfig()) : [];
       const upscaler = options.upscaler && resolveUpscaler(options.upscaler, readConfig());
       if (upscaler) await planUpscaler(upscaler);
+      const control = wished && (await openWished(wished, model.plan));
       const prompts = [prompt, options.negativePrompt ?? ''];
       const embeddings = await resolveEmbeddings(prompts, options.embeddings ?? [], model.plan, readConfig());
       const { fastDecode = false, previewEvery = 0 } = options;
@@ -177,7 +179,8 @@ export class ImageForge implements AsyncDisposable {
         memoryMode,
       };
       const given = { ...options, ...sizes, ...pictures, ...made };
-      const request = resolveRequest(given, model.files, model.plan);
+      const resolved = resolveRequest(given, model.files, model.plan);
+      const request = control ? await addControl(resolved, control) : resolved;
       const result = await this.#engine.run(request, { onProgress, ...(signal && { signal }) });
       return describe(request, result, [...(tiny?.notes ?? []), ...embeddings.notes]);
     });
@@ -200,6 +203,11 @@ export class ImageForge implements AsyncDisposable {
     const plan = await this.#engine.plan(files);
     return { files, loras, plan: { ...plan, defaults: { ...plan.defaults, ...defaults } } };
   }
+}
+
+function openWished({ image, ...wish }: NonNullable<GenerateOptions['control']>, plan: ModelPlan) {
+  const label = typeof image === 'string' ? `control.image ${image}` : 'control.image';
+  return openControl(wish, { read: () => readBytes(image, 'control.image'), label }, plan, readConfig());
 }
 
 function describe(

@@ -49,6 +49,12 @@ export interface GenerateOptions {
   tae?: string;
   /** It draws the finished pictures too: fast, a little less fine. Default: false. */
   fastDecode?: boolean;
+  /**
+   * ControlNet (SD 1.x, 2.x, XL): `model` is a file, a diffusers folder or a name in the model folder's controlnet/,
+   * `image` the finished map of edges, depth … that it looks at, stretched to the size of the picture. `strength` 0 … 2
+   * (default 1); it is silent before the share `start` of the steps and after `end` (defaults 0 and 1). Default: none.
+   */
+  control?: { model: string; image: PictureInput; strength?: number; start?: number; end?: number };
   /** ESRGAN upscaler that makes the pictures larger: a path or a name in the model folder's upscalers/. */
   upscaler?: string;
   /** Cancels within a step; the run rejects with ABORTED. */

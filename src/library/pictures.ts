@@ -66,7 +66,8 @@ export async function readMask(input: PictureInput, name: string, picture: Pixel
   return decodeMask(await readBytes(input, name), picture, name);
 }
 
-async function readBytes(input: PictureInput, name: string): Promise<Uint8Array> {
+/** The encoded picture. */
+export async function readBytes(input: PictureInput, name: string): Promise<Uint8Array> {
   if (typeof input === 'string') return readSource({ path: input }, name);
   if (input instanceof Uint8Array) return input;
   const { rgb, width, height } = input;

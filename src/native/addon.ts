@@ -157,8 +157,36 @@ export interface ConditioningInputs {
 
 export interface Denoiser extends Module {
   condition(inputs: ConditioningInputs): Promise<Conditioning>;
-  /** One forward pass per conditioning, batched where that is faster. Latent [channels, h, w], already scaled. */
-  predict(latent: Tensor, timestep: number, conditionings: Conditioning[]): Promise<Tensor[]>;
+  /**
+   * One forward pass per conditioning, batched where that is faster. Latent [channels, h, w], already scaled.
+   * `residuals` are what a ControlNet gave for the same latent, one for each conditioning (UNets).
+   */
+  predict(
+    latent: Tensor,
+    timestep: number,
+    conditionings: Conditioning[],
+    residuals?: Residuals[],
+  ): Promise<Tensor[]>;
+}
+
+/** What a ControlNet wants added inside of a denoiser in one step; it stays on the device. */
+export interface Residuals {
+  close(): void;
+}
+
+export interface ControlNet extends Module {
+  /**
+   * Reads the picture, whose sides are 8 times the latent's, and the prompts once for all steps; one conditioning each.
+   * The prompts are those of the denoiser; what else it takes is ignored.
+   */
+  condition(picture: Pixels | Tensor, prompts: ConditioningInputs[]): Promise<Conditioning[]>;
+  /** For each conditioning what the denoiser is to add, times `strength`, when it predicts from the same latent. */
+  steer(
+    latent: Tensor,
+    timestep: number,
+    conditionings: Conditioning[],
+    strength: number,
+  ): Promise<Residuals[]>;
 }
 
 export interface Autoencoder extends Module {
@@ -185,6 +213,7 @@ export declare class Engine {
     options?: LoadOptions,
   ): Promise<TextEncoder>;
   loadDenoiser(kind: string, config: object, weights: Weights, options?: LoadOptions): Promise<Denoiser>;
+  loadControlNet(kind: string, config: object, weights: Weights, options?: LoadOptions): Promise<ControlNet>;
   loadAutoencoder(
     kind: string,
     config: object,

@@ -39,6 +39,12 @@ export interface UnetConfig {
   vectorWidth: number;
 }
 
+/** kind 'controlnet': ControlNet for such UNets, the original's names without prefix ("zero_convs.0.0.weight"). */
+export interface ControlNetConfig extends Omit<UnetConfig, 'outChannels'> {
+  /** Channels of the convolutions that look at the picture, at full size and after each of three halvings. */
+  hintChannels: number[];
+}
+
 /** kind 'autoencoder': AutoencoderKL, LDM tensor names without prefix ("encoder.conv_in.weight"). */
 export interface AutoencoderConfig {
   /** Channels of each level, first (full resolution) to last. */

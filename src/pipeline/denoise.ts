@@ -4,6 +4,7 @@ import type { Conditioning, Denoiser } from '../native/addon.js';
 import { type Denoise, type NoiseLevels, type Prediction, toDenoise } from '../sampling/index.js';
 import { throwIfAborted } from './abort.js';
 import { requireFinite } from './check.js';
+import { type Steering, withResiduals } from './control.js';
 import { guide } from './guidance.js';
 
 export interface DenoiseOptions {
@@ -15,15 +16,19 @@ export interface DenoiseOptions {
   shape: number[];
   prediction: Prediction;
   levels: NoiseLevels;
+  steering?: Steering | undefined;
   signal: AbortSignal | undefined;
 }
 
 export function createDenoise(options: DenoiseOptions): Denoise {
-  const { denoiser, conditionings, guidance, shape, prediction, levels, signal } = options;
+  const { denoiser, conditionings, guidance, shape, prediction, levels, steering, signal } = options;
   const denoise = toDenoise(
-    async (data, timestep) => {
+    async (data, timestep, sigma) => {
       throwIfAborted(signal);
-      const [positive, negative] = await denoiser.predict({ data, shape }, timestep, conditionings);
+      const latent = { data, shape };
+      const [positive, negative] = await withResiduals(steering, latent, timestep, sigma, (residuals) =>
+        denoiser.predict(latent, timestep, conditionings, residuals),
+      );
       return guide(positive!.data, negative?.data, guidance);
     },
     prediction,

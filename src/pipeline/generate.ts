@@ -1,6 +1,6 @@
 // From a request to pictures, as numbered steps. Runs inside the engine's host: latents never leave it.
 import type { EncodedPrompts } from '../families/runtime.js';
-import type { Conditioning, Pixels, Tensor } from '../native/addon.js';
+import type { Conditioning, ConditioningInputs, Pixels, Tensor } from '../native/addon.js';
 import {
   addNoise,
   createNoise,
@@ -11,6 +11,7 @@ import {
 } from '../sampling/index.js';
 import { throwIfAborted, withAbort } from './abort.js';
 import { requirePicture } from './check.js';
+import { findActiveLevels, type Steering } from './control.js';
 import { createDenoise } from './denoise.js';
 import { countScheduleSteps, enlargeLatent, takeSecondPass } from './hires.js';
 import { encodePicture, encodePictures, takeTail } from './img2img.js';
@@ -61,6 +62,8 @@ async function run(
   // 1. The networks that stay in memory, with the low-rank updates on them
   clock.enter('load');
   await model.useLoras(request.loras ?? []);
+  const { control } = request;
+  await model.useControlNet(control && control.strength > 0 ? control.path : undefined);
   const fast = request.tiny?.final ? tiny : undefined;
   await model.load({ ...request, ...hires, decoder: fast?.plan }, signal);
 
@@ -85,7 +88,8 @@ async function run(
   const sigmas = init ? takeTail(whole, request.strength) : whole;
 
   // 5. Noise -> latents, one picture after the other under the same conditioning
-  const sampling = { model, request, previews: tiny ?? colours, clock, signal, ...inspection };
+  const seen = { previews: tiny ?? colours, controlImage: control?.image };
+  const sampling = { model, request, ...seen, clock, signal, ...inspection };
   const starts = Array.from({ length: request.batch }, () => source.latent);
   let latents = await sampleBatch({ ...sampling, prompts, source, levels, sigmas, width, height, starts });
   if (hires?.upscaler !== 'latent') await model.finish('denoiser');
@@ -98,13 +102,14 @@ async function run(
       enlarged.push(await enlargeLatent(model, latent, hires, signal));
     }
     const size = { width: hires.width, height: hires.height };
+    const controlImage = control?.hiresImage;
     const steps = countScheduleSteps(hires);
     const levels = runtime.noiseLevels(plan, { ...size, steps });
     const sigmas = takeSecondPass(findSchedule(request.schedule, levels.kind).schedule(steps, levels), hires);
     const largeSource = plan.inpaint ? await encodeSource(model, { ...request, ...size }, signal) : source;
     await model.finish('autoencoder');
     latents = await sampleBatch({
-      ...{ ...sampling, ...size, levels, sigmas },
+      ...{ ...sampling, ...size, levels, sigmas, controlImage },
       ...{ prompts: largePrompts, source: largeSource, starts: enlarged },
     });
   }
@@ -176,6 +181,8 @@ interface Sampling extends Inspection, Size {
   request: PipelineRequest;
   prompts: EncodedPrompts;
   source: Source;
+  /** What the ControlNet looks at, at the pictures' size. */
+  controlImage: Pixels | undefined;
   /** By picture: the latent that it begins from, besides noise. */
   starts: readonly (Float32Array | undefined)[];
   levels: NoiseLevels;
@@ -191,23 +198,40 @@ async function sampleBatch(sampling: Sampling): Promise<Tensor[]> {
   const shape = [channels, sampling.height / factor, sampling.width / factor];
   const denoiser = await model.loadDenoiser(signal);
   const conditionings: Conditioning[] = [];
+  const inputsOf = [prompts.positive, ...(prompts.negative ? [prompts.negative] : [])];
+  let steering: Steering | undefined;
   try {
-    for (const inputs of [prompts.positive, ...(prompts.negative ? [prompts.negative] : [])]) {
+    for (const inputs of inputsOf) {
       throwIfAborted(signal);
       const { concat, references } = source;
       const pictures = { ...(concat && { concat }), ...(references && { references }) };
       conditionings.push(await denoiser.condition({ ...inputs, ...pictures }));
     }
+    steering = await startSteering(sampling, inputsOf);
     const { guidance, batch } = request;
     const { prediction = model.plan.prediction } = request;
-    const denoise = createDenoise({ denoiser, conditionings, guidance, shape, prediction, levels, signal });
+    const network = { denoiser, conditionings, steering, shape, prediction, levels };
+    const denoise = createDenoise({ ...network, guidance, signal });
     const latents: Tensor[] = [];
     for (let image = 0; image < batch; image++)
       latents.push({ data: await sample(denoise, image, shape, sampling), shape });
     return latents;
   } finally {
-    for (const conditioning of conditionings) conditioning.close();
+    for (const conditioning of [...conditionings, ...(steering?.conditionings ?? [])]) conditioning.close();
   }
+}
+
+/** Lets the ControlNet read picture and prompts; undefined where there is none or it has no step to steer. */
+async function startSteering(
+  { model, request: { control }, controlImage, sigmas, signal }: Sampling,
+  prompts: ConditioningInputs[],
+): Promise<Steering | undefined> {
+  const isActive = control && findActiveLevels(sigmas, control);
+  if (!isActive || !controlImage) return undefined;
+  throwIfAborted(signal);
+  const net = await model.loadControlNet(signal);
+  const conditionings = await net.condition(controlImage, prompts);
+  return { net, conditionings, strength: control.strength, isActive };
 }
 
 async function sample(

@@ -1,5 +1,6 @@
 // A model's networks in an engine: loaded when a phase needs them, freed when it is over and memory is short, prompts
 // remembered.
+import { type ControlNetPlan, planControlNet } from '../families/control-net.js';
 import { readVectors } from '../families/embeddings.js';
 import {
   type EncodedPrompts,
@@ -9,7 +10,8 @@ import {
 } from '../families/runtime.js';
 import { planTinyAutoencoder } from '../families/tiny-autoencoder.js';
 import type { ModelFiles, ModelPlan, NetworkPlan } from '../families/types.js';
-import type { Autoencoder, Denoiser, Engine, Module, TextEncoder } from '../native/addon.js';
+import type { Autoencoder, ControlNet, Denoiser, Engine, Module, TextEncoder } from '../native/addon.js';
+import { ImageForgeError } from '../shared/errors.js';
 import { throwIfAborted, withAbort } from './abort.js';
 import { LoraSet } from './loras.js';
 import { chooseMemoryMode, estimateNeeds, type MemoryMode } from './memory-mode.js';
@@ -33,6 +35,7 @@ export class LoadedModel {
   readonly runtime: FamilyRuntime;
   #textEncoders: TextEncoder[] | undefined;
   #denoiser: Denoiser | undefined;
+  #control: { path: string; plan: ControlNetPlan; net?: ControlNet } | undefined;
   #autoencoder: Autoencoder | undefined;
   #prompts = new Map<string, EncodedPrompts>();
   #colours: LatentColours | undefined;
@@ -70,7 +73,7 @@ export class LoadedModel {
     await withAbort(this.engine, signal, async () => {
       const { deviceFree, weights, compute } = this.engine.memory();
       const plan = decoder ? { ...this.plan, autoencoder: decoder } : this.plan;
-      const needs = estimateNeeds(plan, size, size.references);
+      const needs = estimateNeeds(plan, size, size.references, this.#control?.plan);
       const free = deviceFree + weights + compute; // what is ours already can be had again
       const { mode, reason, keep } = chooseMemoryMode(memoryMode, needs, free, { canStream: this.#onCpu });
       this.#keep = keep;
@@ -82,6 +85,7 @@ export class LoadedModel {
       if (mode !== 'full') return;
       await this.#loadTextEncoders(signal);
       await this.loadDenoiser(signal);
+      if (this.#control) await this.loadControlNet(signal);
       if (!decoder) await this.loadAutoencoder(signal);
     });
   }
@@ -91,16 +95,17 @@ export class LoadedModel {
    * networks go and make room for the next phase's.
    */
   async finish(part: 'textEncoders' | 'denoiser' | 'autoencoder'): Promise<void> {
-    const modules =
-      part === 'textEncoders'
-        ? (this.#textEncoders ?? [])
-        : [part === 'denoiser' ? this.#denoiser : this.#autoencoder];
+    const modules: (Module | undefined)[] = {
+      textEncoders: this.#textEncoders ?? [],
+      denoiser: [this.#denoiser, this.#control?.net],
+      autoencoder: [this.#autoencoder],
+    }[part];
     if (this.#mode === 'full' || this.#mode === undefined) {
       for (const module of modules) module?.rest();
       return;
     }
     if (part === 'textEncoders') this.#textEncoders = undefined;
-    else if (part === 'denoiser') this.#denoiser = undefined;
+    else if (part === 'denoiser') this.#forgetDenoiser();
     else this.#autoencoder = undefined;
     await closeAll(modules);
   }
@@ -120,6 +125,15 @@ export class LoadedModel {
       throw error;
     }
     this.#loras = loras;
+  }
+
+  /** The ControlNet of this request, or none: it stays in memory as long as requests name the same. */
+  async useControlNet(path: string | undefined): Promise<void> {
+    if (path === this.#control?.path) return;
+    const before = this.#control?.net;
+    this.#control = undefined;
+    await before?.close();
+    if (path !== undefined) this.#control = { path, plan: await planControlNet(path, this.plan) };
   }
 
   /** For people: what of the updates found no place. */
@@ -147,8 +161,7 @@ export class LoadedModel {
     if (this.#denoiser) return this.#denoiser;
     const { kind, config, weights } = this.plan.denoiser;
     throwIfAborted(signal);
-    const options = { ...this.#loadOptions, keep: this.#keep };
-    const denoiser = await this.engine.loadDenoiser(kind, config, weights, options);
+    const denoiser = await this.engine.loadDenoiser(kind, config, weights, this.#stepOptions);
     try {
       if (!this.#loras.isEmpty) await this.#loras.applyTo(denoiser, 'denoiser');
     } catch (error) {
@@ -157,6 +170,17 @@ export class LoadedModel {
     }
     this.#denoiser = denoiser;
     return denoiser;
+  }
+
+  /** The one that useControlNet() named. */
+  async loadControlNet(signal?: AbortSignal): Promise<ControlNet> {
+    const control = this.#control;
+    if (!control) throw new ImageForgeError('INTERNAL', 'No ControlNet was named.');
+    if (control.net) return control.net;
+    const { kind, config, weights } = control.plan;
+    throwIfAborted(signal);
+    control.net = await this.engine.loadControlNet(kind, config, weights, this.#stepOptions);
+    return control.net;
   }
 
   async loadAutoencoder(signal?: AbortSignal): Promise<Autoencoder> {
@@ -190,10 +214,11 @@ export class LoadedModel {
     const modules: (Module | undefined)[] = [
       ...(this.#textEncoders ?? []),
       this.#denoiser,
+      this.#control?.net,
       this.#autoencoder,
     ];
     this.#textEncoders = undefined;
-    this.#denoiser = undefined;
+    this.#forgetDenoiser();
     this.#autoencoder = undefined;
     await closeAll(modules);
   }
@@ -214,6 +239,17 @@ export class LoadedModel {
     }
     this.#textEncoders = loaded;
     return loaded;
+  }
+
+  /** It and what works beside it. */
+  #forgetDenoiser(): void {
+    this.#denoiser = undefined;
+    delete this.#control?.net;
+  }
+
+  /** Of networks that compute in every step. */
+  get #stepOptions(): { stream: boolean; keep: number } {
+    return { ...this.#loadOptions, keep: this.#keep };
   }
 
   get #loadOptions(): { stream: boolean } {

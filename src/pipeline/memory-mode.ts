@@ -31,6 +31,11 @@ const DECODE_MAPS = 3;
 const TILE_PIXELS = 512 * 512;
 /** A UNet holds about so many maps of the first level at latent resolution, skip connections among them. */
 const UNET_MAPS = 40;
+/**
+ * What a ControlNet hands to the UNet: about so many of these maps for each of the two halves of guidance, once where
+ * they are kept and once as inputs of the UNet's graph.
+ */
+const RESIDUAL_MAPS = 4 * 5;
 /** A transformer block holds about so many states of all its tokens: projections, heads, the feed-forward's middle. */
 const FLUX_STATES = 24;
 const TEXT_STATES = 16;
@@ -39,8 +44,16 @@ const PLANNED = 0.9;
 /** Of streamed weights two stretches are in memory: one computes, the next is read (see native/core/stream.h). */
 const STRETCHES = 2 * 2 ** 26;
 
-/** What is needed at least: large pictures may be decoded in tiles. `references` are pictures that the denoiser sees. */
-export function estimateNeeds(plan: ModelPlan, size: Size, references: readonly Size[] = []): MemoryNeeds {
+/**
+ * What is needed at least: large pictures may be decoded in tiles. `references` are pictures that the denoiser sees,
+ * `control` is a ControlNet that works beside it.
+ */
+export function estimateNeeds(
+  plan: ModelPlan,
+  size: Size,
+  references: readonly Size[] = [],
+  control?: NetworkPlan,
+): MemoryNeeds {
   const { textEncoders, denoiser, autoencoder } = plan;
   const text = textEncoders.map((encoder) => ({
     weights: encoder.bytes,
@@ -51,7 +64,10 @@ export function estimateNeeds(plan: ModelPlan, size: Size, references: readonly 
       weights: text.reduce((sum, { weights }) => sum + weights, 0),
       compute: Math.max(0, ...text.map(({ compute }) => compute)),
     },
-    denoiser: { weights: denoiser.bytes, compute: denoiserCompute(plan, size, references) },
+    denoiser: {
+      weights: denoiser.bytes + (control?.bytes ?? 0),
+      compute: denoiserCompute(plan, size, references) + (control ? unetMaps(plan, size, RESIDUAL_MAPS) : 0),
+    },
     autoencoder: { weights: autoencoder.bytes, compute: decodeCompute(autoencoder, size) },
   };
 }
@@ -119,20 +135,19 @@ function textCompute({ config }: NetworkPlan, tokens: number): number {
   return tokens * (TEXT_STATES * width + 3 * intermediate) * 4;
 }
 
-function denoiserCompute(
-  { denoiser, latent, textEncoders }: ModelPlan,
-  size: Size,
-  references: readonly Size[],
-) {
+function denoiserCompute(plan: ModelPlan, size: Size, references: readonly Size[]): number {
+  const { denoiser, textEncoders } = plan;
+  if (denoiser.kind !== 'flux') return unetMaps(plan, size, UNET_MAPS);
   const cells = (side: number) =>
     [size, ...references].reduce((sum, s) => sum + (s.width * s.height) / side ** 2, 0);
-  if (denoiser.kind !== 'flux') {
-    const { modelChannels = 0 } = denoiser.config as Partial<UnetConfig>;
-    return cells(latent.factor) * modelChannels * 4 * UNET_MAPS;
-  }
   const { width } = denoiser.config as FluxConfig;
   const text = Math.max(...textEncoders.map(({ rowLength = 0 }) => rowLength));
   return (cells(16) + text) * width * 4 * FLUX_STATES;
+}
+
+function unetMaps({ denoiser, latent }: ModelPlan, { width, height }: Size, maps: number): number {
+  const { modelChannels = 0 } = denoiser.config as Partial<UnetConfig>;
+  return ((width * height) / latent.factor ** 2) * modelChannels * 4 * maps;
 }
 
 function decodeCompute({ config }: NetworkPlan, { width, height }: Size): number {

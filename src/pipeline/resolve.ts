@@ -5,7 +5,7 @@ import type { Pixels } from '../native/addon.js';
 import { findSampler, findSchedule } from '../sampling/index.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { MEMORY_MODES, type MemoryWish } from './memory-mode.js';
-import type { HiresPass, HiresUpscaler, PipelineRequest, Task } from './types.js';
+import type { Control, HiresPass, HiresUpscaler, PipelineRequest, Task } from './types.js';
 
 /** What a caller may leave open. Sizes in pixels; undefined means the default. */
 export interface GenerationOptions {
@@ -172,6 +172,20 @@ function resolveHires(
   requireSide('hires width', width, first.multiple);
   requireSide('hires height', height, first.multiple);
   return { width, height, scale, strength, steps: steps ?? first.steps, upscaler };
+}
+
+/** @throws ImageForgeError INVALID_ARGUMENT naming the option, its value and what is allowed. */
+export function resolveControl(options: {
+  strength?: number | undefined;
+  start?: number | undefined;
+  end?: number | undefined;
+}): Pick<Control, 'strength' | 'start' | 'end'> {
+  const { strength = 1, start = 0, end = 1 } = options;
+  requireNumber('control strength', strength, 0, 2);
+  requireNumber('control start', start, 0, 1);
+  requireNumber('control end', end, 0, 1);
+  if (start >= end) refuse('control start', start, `less than the end, ${end}`);
+  return { strength, start, end };
 }
 
 /** @throws ImageForgeError UNSUPPORTED where the model takes none, INVALID_ARGUMENT where there are too many. */

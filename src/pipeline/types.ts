@@ -42,10 +42,26 @@ export interface PipelineRequest {
   embeddings?: { word: string; path: string }[];
   /** A tiny autoencoder's file: it draws the previews, and the finished picture too where `final`. */
   tiny?: { path: string; final: boolean };
+  /** A ControlNet and the picture that it looks at. */
+  control?: Control;
   /** Makes the finished pictures larger. */
   upscaler?: { path: string };
   /** The picture is enlarged and gone over once more. */
   hires?: HiresPass;
+}
+
+export interface Control {
+  /** File or folder of the ControlNet. */
+  path: string;
+  /** A map of edges, of depth …; already at width x height. */
+  image: Pixels;
+  /** The same at the size of the second pass, where there is one. */
+  hiresImage?: Pixels;
+  /** How much it says; 0 is nothing, 1 what it was trained for. */
+  strength: number;
+  /** Shares of a pass's steps, 0 … 1: it is silent before the one and after the other. */
+  start: number;
+  end: number;
 }
 
 /** How a finished latent grows before the second pass: itself, or as the picture it stands for. */

@@ -1,8 +1,9 @@
 // LoRA files by name: a path, or a file of the LoRA folders with or without its ending.
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { findNamed, isFile } from './named-files.js';
 
 export type LoraFolders = Pick<Config, 'loraDir' | 'modelDir'>;
 
@@ -31,10 +32,7 @@ export function listLoras(folders: LoraFolders): { name: string; file: string }[
 
 /** A file inside of the LoRA folders; names don't lead out of them. */
 export function findLora(name: string, folders: LoraFolders): string | undefined {
-  if (path.isAbsolute(name) || name.split(/[\\/]/).includes('..')) return undefined;
-  return listLoraFolders(folders)
-    .flatMap((folder) => [path.join(folder, name), path.join(folder, `${name}.safetensors`)])
-    .find(isFile);
+  return findNamed(name, listLoraFolders(folders));
 }
 
 /**
@@ -64,8 +62,4 @@ export function missingLora(name: string, folders: LoraFolders): ImageForgeError
       details: { lora: name, folders: places },
     },
   );
-}
-
-function isFile(file: string): boolean {
-  return statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
 }

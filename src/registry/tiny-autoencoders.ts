@@ -1,6 +1,6 @@
 // Tiny autoencoders on this disk: the one that belongs to a model is found by its name, as upscalers are, and any file
 // can be named.
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import {
   nameTinyAutoencoder,
@@ -12,6 +12,7 @@ import type { ModelPlan } from '../families/types.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { locateHubFile, type ModelFolders } from './locate.js';
+import { findNamed, isFile } from './named-files.js';
 
 type Folders = Pick<Config, 'modelDir'>;
 
@@ -87,10 +88,7 @@ export function findTinyAutoencoders(name: string, folders: ModelFolders): strin
 
 /** A file inside of the folders; names don't lead out of them. */
 export function findTinyFile(name: string, folders: Folders): string | undefined {
-  if (path.isAbsolute(name) || name.split(/[\\/]/).includes('..')) return undefined;
-  return [tinyAutoencoderFolder(folders), folders.modelDir]
-    .flatMap((folder) => [name, `${name}.safetensors`].map((file) => path.join(folder, file)))
-    .find(isFile);
+  return findNamed(name, [tinyAutoencoderFolder(folders), folders.modelDir]);
 }
 
 /** @throws ImageForgeError NOT_FOUND that names the folder. */
@@ -124,8 +122,4 @@ function listWeights(folder: string): string[] {
   } catch {
     return [];
   }
-}
-
-function isFile(file: string): boolean {
-  return statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
 }

@@ -1,8 +1,9 @@
 // Upscaler files by name: a path, or a file of the folder for upscalers with or without its ending.
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { findNamed, isFile } from './named-files.js';
 
 type Folders = Pick<Config, 'modelDir'>;
 
@@ -22,10 +23,7 @@ export function listUpscalers(folders: Folders): { name: string; file: string }[
 
 /** A file inside of the folders; names don't lead out of them. */
 export function findUpscaler(name: string, folders: Folders): string | undefined {
-  if (path.isAbsolute(name) || name.split(/[\\/]/).includes('..')) return undefined;
-  return [upscalerFolder(folders), folders.modelDir]
-    .flatMap((folder) => [path.join(folder, name), path.join(folder, `${name}.safetensors`)])
-    .find(isFile);
+  return findNamed(name, [upscalerFolder(folders), folders.modelDir]);
 }
 
 /** @throws ImageForgeError NOT_FOUND that names the folder. */
@@ -42,8 +40,4 @@ export function resolveUpscaler(name: string, config: Pick<Config, 'modelDir' | 
       details: { upscaler: name, folder },
     },
   );
-}
-
-function isFile(file: string): boolean {
-  return statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
 }

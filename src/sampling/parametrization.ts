@@ -4,8 +4,11 @@ import { combine } from './combine.js';
 import type { NoiseLevels } from './noise-levels.js';
 import type { Denoise, Prediction } from './types.js';
 
-/** The network with its conditioning and guidance: input already scaled, timestep in the network's own units. */
-export type Predict = (input: Float32Array, timestep: number) => Promise<Float32Array>;
+/**
+ * The network with its conditioning and guidance: input already scaled, timestep in the network's own units; the noise
+ * level that both stand for comes along.
+ */
+export type Predict = (input: Float32Array, timestep: number, sigma: number) => Promise<Float32Array>;
 
 /** Wraps a network into the denoiser of its parametrization. */
 export function toDenoise(predict: Predict, prediction: Prediction, levels: NoiseLevels): Denoise {
@@ -13,7 +16,7 @@ export function toDenoise(predict: Predict, prediction: Prediction, levels: Nois
   return async (x, sigma) => {
     const scale = scaleInput(sigma);
     const input = scale === 1 ? x : x.map((value) => value * scale);
-    return denoised(x, await predict(input, levels.timestepOf(sigma)), sigma);
+    return denoised(x, await predict(input, levels.timestepOf(sigma), sigma), sigma);
   };
 }
 

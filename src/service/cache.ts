@@ -121,6 +121,7 @@ export function cacheKey(
     memoryMode: _memory,
     references,
     tiny,
+    control,
     ...rest
   } = request;
   const shape = {
@@ -133,6 +134,9 @@ export function cacheKey(
     mask: mask ? hash(mask) : null,
     ...(references && {
       references: references.map(({ width, height, rgb }) => [width, height, hash(rgb)]),
+    }),
+    ...(control && {
+      control: [control.strength, control.start, control.end, hash(control.image.rgb)],
     }),
     loraStrengths: loras?.map(({ strength }) => strength) ?? [],
     words: embeddings?.map(({ word }) => word) ?? [],

@@ -1,5 +1,5 @@
 // What a generation will need at the least, estimated before anything waits or is loaded, against what the machine has.
-import type { ModelPlan } from '../families/types.js';
+import type { ModelPlan, NetworkPlan } from '../families/types.js';
 import { estimateNeeds, formatGigabytes, type MemoryWish, sumNeeds } from '../pipeline/memory-mode.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
@@ -14,12 +14,17 @@ import type { Size } from './pictures.js';
 export function requireMemory(
   name: string,
   plan: ModelPlan,
-  { width, height, references }: Size & { references?: readonly Size[] | undefined },
+  {
+    width,
+    height,
+    references,
+    control,
+  }: Size & { references?: readonly Size[] | undefined; control?: NetworkPlan | undefined },
   { device, memoryMode }: Pick<Config, 'device'> & { memoryMode: MemoryWish },
   free = readFreeMemory(),
 ): void {
   if (memoryMode !== 'auto' || (device !== 'auto' && device !== 'cpu')) return;
-  const sums = sumNeeds(estimateNeeds(plan, { width, height }, references));
+  const sums = sumNeeds(estimateNeeds(plan, { width, height }, references, control));
   if (sums.stream <= free) return;
   throw new ImageForgeError(
     'OUT_OF_MEMORY',

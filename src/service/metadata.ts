@@ -1,6 +1,6 @@
 // What is written about a picture: the sidecar's fields (those of both replaced programs) and the times in their forms.
 import path from 'node:path';
-import type { HiresPass, HiresUpscaler, Task } from '../pipeline/types.js';
+import type { Control, HiresPass, HiresUpscaler, Task } from '../pipeline/types.js';
 import { readVersion } from '../shared/version.js';
 import type { Size } from './pictures.js';
 import type { PreparedRequest } from './prepare.js';
@@ -32,6 +32,8 @@ export interface ImageMetadata {
   loras: { name: string; strength: number }[];
   /** Names of the embeddings that the prompts used. */
   embeddings: string[];
+  /** The ControlNet that steered the steps. */
+  control: ControlFacts | null;
   /** Name of the upscaler that made the picture width x height, and how many times larger than it was drawn. */
   upscaler: string | null;
   upscale: number | null;
@@ -48,6 +50,14 @@ export interface ImageMetadata {
   saved_at_iso: string;
   filename: string;
   software: string;
+}
+
+export interface ControlFacts {
+  model: string;
+  strength: number;
+  /** Shares of the steps. */
+  start: number;
+  end: number;
 }
 
 export interface HiresFacts {
@@ -98,6 +108,7 @@ export function describePicture(
       strength: lora.strength,
     })),
     embeddings: [...new Set((request.embeddings ?? []).map(({ path: file }) => path.parse(file).name))],
+    control: request.control ? describeControl(request.control) : null,
     upscaler: request.upscaler ? path.parse(request.upscaler.path).name : null,
     upscale: request.upscaler ? upscale : null,
     tae: request.tiny?.final ? path.parse(request.tiny.path).name : null,
@@ -111,6 +122,10 @@ export function describePicture(
     filename: '',
     software: `imageforge ${readVersion()}`,
   };
+}
+
+function describeControl({ path: file, strength, start, end }: Control): ControlFacts {
+  return { model: path.parse(file).name, strength, start, end };
 }
 
 function describeHires({ width, height }: Size, { scale, steps, strength, upscaler }: HiresPass): HiresFacts {

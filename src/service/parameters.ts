@@ -2,7 +2,7 @@
 // prompt lines, then one line "Steps: 20, Sampler: Euler a, …". Written for, and read like, the WebUI's own parser.
 import type { HiresUpscaler } from '../pipeline/types.js';
 import { samplerEntries, scheduleEntries } from '../sampling/index.js';
-import type { ImageMetadata } from './metadata.js';
+import type { ControlFacts, ImageMetadata } from './metadata.js';
 
 export type ParameterSource = Omit<ImageMetadata, 'filename' | 'timestamp' | 'saved_at_iso' | 'cached'>;
 
@@ -30,6 +30,7 @@ export function formatParameters(meta: ParameterSource): string {
     ['RNG', meta.noise === 'torch' ? 'CPU' : null],
     ['Lora', meta.loras.map(({ name, strength }) => `${name}: ${strength}`).join(', ') || null],
     ['VAE Decoder', meta.tae === null ? null : 'TAESD'],
+    ['ControlNet 0', meta.control && describeControl(meta.control)],
     ['Upscaler', meta.upscaler],
     ['Version', meta.software],
   ];
@@ -40,6 +41,11 @@ export function formatParameters(meta: ParameterSource): string {
   const negative =
     meta.negative_prompt.trim() === '' ? [] : [`Negative prompt: ${escapeLines(meta.negative_prompt)}`];
   return [escapeLines(meta.prompt), ...negative, last].join('\n');
+}
+
+/** In the words of the WebUI's extension; the control image is a finished map. */
+function describeControl({ model, strength, start, end }: ControlFacts): string {
+  return `Module: none, Model: ${model}, Weight: ${strength}, Guidance Start: ${start}, Guidance End: ${end}`;
 }
 
 /** What the WebUI's parser finds: "Prompt", "Negative prompt", and each pair of the last line. */

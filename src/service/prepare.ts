@@ -7,6 +7,7 @@ import type { Pixels } from '../native/addon.js';
 import { finalSize, requireReferences, resolveRequest } from '../pipeline/resolve.js';
 import type { PipelineRequest } from '../pipeline/types.js';
 import { POCKET } from '../registry/catalog.js';
+import { findControlNet, missingControlNet } from '../registry/control-nets.js';
 import { findEmbedding, resolveEmbeddings } from '../registry/embeddings.js';
 import { findLora, missingLora, resolveLoras } from '../registry/loras.js';
 import { type ResolvedModel, resolveModel } from '../registry/resolve-model.js';
@@ -19,6 +20,7 @@ import { resolveUpscaler } from '../registry/upscalers.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { listWeightFiles } from './cache.js';
+import { addControl, openControl } from './control.js';
 import { requireMemory } from './estimate.js';
 import type { PictureSource } from './fields.js';
 import { confinePath } from './paths.js';
@@ -70,11 +72,12 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   requireSides(size, model);
   const upscaler = await findRequestUpscaler(safe, context);
   const tiny = await chooseTinyAutoencoder(safe, plan, config);
+  const control = await openRequestControl(safe, { ...plan, name: model.key }, config);
   const loras = resolveLoras([...model.loras, ...safe.loras], config);
   const prompts = [safe.prompt, safe.negativePrompt];
   const embeddings = await resolveEmbeddings(prompts, safe.embeddings, plan, config);
   const memoryMode = safe.memoryMode ?? config.memoryMode;
-  const request = resolveRequest(
+  const resolved = resolveRequest(
     {
       prompt: safe.prompt,
       negativePrompt: safe.negativePrompt,
@@ -104,15 +107,17 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
     model.files,
     { ...plan, defaults, name: model.key },
   );
-  const made = finalSize(request);
+  const made = finalSize(resolved);
   requireSides(made, model);
-  const needs = { ...made, references: request.references };
+  const request = control ? await addControl(resolved, control) : resolved;
+  const needs = { ...made, references: request.references, control: control?.plan };
   const drawn = request.tiny?.final && tiny ? { ...plan, autoencoder: tiny.plan } : plan;
   requireMemory(model.key, drawn, needs, { device: config.device, memoryMode });
   const files = [...listWeightFiles(plan), ...[...loras, ...embeddings.used].map(({ path }) => path)];
   if (upscaler) files.push(upscaler.file);
   // previews change nothing in the picture
   if (request.tiny?.final) files.push(request.tiny.path);
+  if (control) files.push(...control.plan.weights.files);
   const upscale = upscaler?.scale ?? 1;
   const identities = new Map(
     await Promise.all(files.map(async (file) => [file, await identifyExisting(file, context)] as const)),
@@ -181,6 +186,13 @@ async function findRequestUpscaler(
   return { file, scale };
 }
 
+function openRequestControl({ control }: ImageRequest, plan: ModelPlan, config: Config) {
+  if (!control) return undefined;
+  const { image, ...wish } = control;
+  const label = 'path' in image ? `control_image ${image.path}` : 'control_image';
+  return openControl(wish, { read: () => readSource(image, 'control_image'), label }, plan, config);
+}
+
 function requireSides(size: Size, { key, maxSide, entry }: ResolvedModel): void {
   for (const name of ['width', 'height'] as const) {
     if (size[name] <= maxSide) continue;
@@ -216,6 +228,11 @@ function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
     if (!/[\\/]/.test(name)) throw missingTinyAutoencoder(name, config);
     return confinePath(name, models, config);
   };
+  const controlNet = (name: string) => {
+    const found = findControlNet(name, config);
+    if (found === undefined && !/[\\/]/.test(name)) throw missingControlNet(name, config);
+    return found ?? confinePath(name, models, config);
+  };
   const embedding = (name: string) => findEmbedding(name, config)?.file ?? confinePath(name, models, config);
   return {
     ...asked,
@@ -228,6 +245,11 @@ function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
     embeddings: asked.embeddings.map(embedding),
     init: picture(asked.init),
     mask: picture(asked.mask),
+    control: asked.control && {
+      ...asked.control,
+      model: controlNet(asked.control.model),
+      image: picture(asked.control.image)!,
+    },
     references: asked.references?.map((source) => picture(source)!),
   };
 }

@@ -104,6 +104,33 @@ export function createRequestSchemas(limits: RequestLimits) {
       .max(LIMITS.references)
       .nullish()
       .describe('Pictures to look at (FLUX.1 Kontext: one, FLUX.2: several), local paths'),
+    control: path
+      .nullish()
+      .describe('File of a ControlNet (SD 1.x, 2.x, XL), diffusers folder, or a name in controlnet/'),
+    control_image: picture
+      .nullish()
+      .describe('What the ControlNet looks at, a finished map of edges, depth …: base64 or a data URL'),
+    control_image_path: path
+      .nullish()
+      .describe('What the ControlNet looks at, a finished map of edges, depth …: a local path'),
+    control_strength: z
+      .number()
+      .min(0)
+      .max(2)
+      .nullish()
+      .describe('How much the ControlNet says, 0 to 2; default 1'),
+    control_start: z
+      .number()
+      .min(0)
+      .max(1)
+      .nullish()
+      .describe('Share of the steps before which the ControlNet is silent; default 0'),
+    control_end: z
+      .number()
+      .min(0)
+      .max(1)
+      .nullish()
+      .describe('Share of the steps after which the ControlNet is silent; default 1'),
     vae: path.nullish().describe('Autoencoder file instead of the model’s own'),
     tae: path
       .nullish()

@@ -4,6 +4,7 @@ import type { Part } from '../families/types.js';
 import type { MemoryWish } from '../pipeline/memory-mode.js';
 import type { HiresOptions } from '../pipeline/resolve.js';
 import { takeLoraTags } from '../text/lora-tags.js';
+import type { ControlWish } from './control.js';
 import {
   decodeBase64,
   invalid,
@@ -44,6 +45,8 @@ export interface ImageRequest {
   hires?: HiresOptions | undefined;
   /** Pictures to look at (FLUX.1 Kontext, FLUX.2). */
   references?: PictureSource[] | undefined;
+  /** A ControlNet, by file or by name, and the picture that it looks at. */
+  control?: (ControlWish & { image: PictureSource }) | undefined;
   /** Makes the finished pictures larger: a file, or a name in the folder for upscalers. */
   upscaler?: string | undefined;
   /** Tiny autoencoder (TAESD) that draws previews: a file, or a name in its folder. undefined: one that is found. */
@@ -115,6 +118,7 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     mask,
     hires: readHires(fields),
     references: references.length > 0 ? references : undefined,
+    control: readControl(fields),
     upscaler: fields.upscaler ?? undefined,
     tae: fields.tae ?? undefined,
     fastDecode: fields.fast_decode ?? false,
@@ -139,10 +143,29 @@ function readHires({
       steps: steps ?? undefined,
       upscaler: upscaler ?? undefined,
     };
-  const given = Object.entries({ hires_strength: strength, hires_steps: steps, hires_upscaler: upscaler })
-    .filter(([, value]) => value !== undefined && value !== null)
-    .map(([name]) => name);
-  if (given.length > 0)
-    throw invalid(`${given.join(', ')}: expected hires_scale beside it, found none`, { fields: given });
+  refuseAlone({ hires_strength: strength, hires_steps: steps, hires_upscaler: upscaler }, 'hires_scale');
   return undefined;
+}
+
+function readControl(fields: Partial<z.infer<RequestSchemas['generate']>>): ImageRequest['control'] {
+  const { control: model, control_strength: strength, control_start: start, control_end: end } = fields;
+  const { control_image, control_image_path } = fields;
+  if (model)
+    return {
+      model,
+      image: readSourceField(fields, 'control_image', ['control_image_path']),
+      strength: strength ?? undefined,
+      start: start ?? undefined,
+      end: end ?? undefined,
+    };
+  const others = { control_strength: strength, control_start: start, control_end: end };
+  refuseAlone({ control_image, control_image_path, ...others }, 'control');
+  return undefined;
+}
+
+/** Fields that mean nothing without another. */
+function refuseAlone(fields: Record<string, unknown>, needed: string): void {
+  const given = Object.keys(fields).filter((name) => fields[name] !== undefined && fields[name] !== null);
+  if (given.length > 0)
+    throw invalid(`${given.join(', ')}: expected ${needed} beside it, found none`, { fields: given });
 }

@@ -75,10 +75,11 @@ public:
     }
 
     std::vector<HostTensor> predict(Runner & runner, const HostTensor & latent, float timestep,
-                                    const std::vector<const Conditioning *> & batch) override {
+                                    const std::vector<Pass> & batch) override {
         require_patches(latent, "the latent");
+        if (batch[0].residuals) fail(ErrorCode::InvalidArgument, "flux: this network takes no ControlNet");
         const Settings & s = flux_.settings;
-        const ConditioningInputs & first = batch[0]->inputs;
+        const ConditioningInputs & first = batch[0].conditioning->inputs;
         const int64_t count = static_cast<int64_t>(batch.size()), text_length = first.context.shape[1];
         const Ids ids = position_ids(text_length, latent, first.references);
         const int64_t image_length = static_cast<int64_t>(ids[0].size()) - text_length;
@@ -94,22 +95,22 @@ public:
         const std::vector<float> times(batch.size(), 1000 * timestep);
         Feeds feeds = {{"time", times}};
         std::vector<HostTensor> references;  // packed; they live until the graph has run
-        for (const Conditioning * conditioning : batch) {
-            for (const HostTensor & reference : conditioning->inputs.references)
+        for (const Pass & pass : batch) {
+            for (const HostTensor & reference : pass.conditioning->inputs.references)
                 references.push_back(pack(reference, s.patch()));
         }
         size_t next = 0;
-        for (const Conditioning * conditioning : batch) {
+        for (const Pass & pass : batch) {
             feeds["image"].add(image);
             for (size_t i = 0; i < first.references.size(); i++) feeds["image"].add(references[next++]);
-            feeds["text"].add(conditioning->kept.at("text"));
-            if (has_constant()) feeds["constant"].add(conditioning->kept.at("constant"));
+            feeds["text"].add(pass.conditioning->kept.at("text"));
+            if (has_constant()) feeds["constant"].add(pass.conditioning->kept.at("constant"));
         }
         for (size_t axis = 0; axis < ids.size(); axis++) {
             if (used(ids[axis])) feeds[positions_name(axis)] = ids[axis];
         }
-        const std::string key =
-            "predict " + size_text(latent) + " batch " + std::to_string(count) + " " + batch[0]->shape;
+        const std::string key = "predict " + size_text(latent) + " batch " + std::to_string(count) + " " +
+                                batch[0].conditioning->shape;
         const HostTensor all = std::move(runner.run(key, build, feeds).at("prediction"));
         std::vector<HostTensor> predictions;
         const size_t size = latent.data.size();

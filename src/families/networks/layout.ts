@@ -4,6 +4,7 @@ import type { Tensors, TensorView } from '../tensors.js';
 export type NetworkKind =
   | 'unet'
   | 'flux'
+  | 'controlnet'
   | 'autoencoder'
   | 'tiny_autoencoder'
   | 'clip'

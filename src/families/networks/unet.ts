@@ -22,7 +22,8 @@ export const unetLayouts: Layout[] = [
   },
 ];
 
-function renameDiffusers(tensors: Tensors): Map<string, TensorView> {
+/** What is of a UNet, or of the half of it that a ControlNet is a copy of. */
+export function renameDiffusers(tensors: Tensors): Map<string, TensorView> {
   const levels = countWhile(tensors, (level) => `down_blocks.${level}.resnets.0.conv1.weight`);
   const rename = renamer(
     unetModulePairs({
@@ -50,6 +51,29 @@ export interface UnetFacts {
 
 /** Reads the configuration off the tensors, which have LDM names. */
 export function readUnetConfig(tensors: Tensors, where: string, facts: UnetFacts): UnetConfig {
+  const { depth, resBlocks, ...rest } = readEncoderConfig(tensors, where, facts);
+  if (!hasRegularDecoder(tensors, depth, resBlocks)) throw refuseIrregular(where, 'UNet');
+  return { ...rest, depth, resBlocks, outChannels: sizeOf(tensors, 'out.2.weight', 0, where) };
+}
+
+function refuseIrregular(where: string, network: 'UNet' | 'ControlNet'): ImageForgeError {
+  return new ImageForgeError(
+    'UNSUPPORTED',
+    `${where}: this ${network}'s levels don't all have the same blocks: a pruned model (SSD-1B, Segmind Vega, BK-SDM …)`,
+    { hint: `Use a model with the full ${network}.`, details: { file: where } },
+  );
+}
+
+/** The same of the first half alone; one without any attention has the context that is given. */
+export function readEncoderConfig(
+  tensors: Tensors,
+  where: string,
+  {
+    contextWidth,
+    network = 'UNet',
+    ...facts
+  }: UnetFacts & { contextWidth?: number; network?: 'UNet' | 'ControlNet' },
+): Omit<UnetConfig, 'outChannels'> {
   const levels: { channels: number; depths: number[] }[] = [{ channels: 0, depths: [] }];
   for (let i = 1; ; i++) {
     const residual = tensors.get(`input_blocks.${i}.0.out_layers.3.weight`);
@@ -68,29 +92,22 @@ export function readUnetConfig(tensors: Tensors, where: string, facts: UnetFacts
   const regular = levels.every(
     ({ depths }, level) => depths.length === resBlocks && depths.every((found) => found === depth[level]),
   );
-  if (!regular || resBlocks === 0 || !hasRegularDecoder(tensors, depth, resBlocks)) {
-    throw new ImageForgeError(
-      'UNSUPPORTED',
-      `${where}: this UNet's levels don't all have the same blocks: a pruned model (SSD-1B, Segmind Vega, BK-SDM …)`,
-      { hint: 'Use a model with the full UNet.', details: { file: where } },
-    );
-  }
+  if (!regular || resBlocks === 0) throw refuseIrregular(where, network);
   const attention = [...tensors.keys()].find((name) =>
     name.endsWith('.1.transformer_blocks.0.attn2.to_k.weight'),
   );
-  if (attention === undefined)
+  if (attention === undefined && contextWidth === undefined)
     need(tensors, 'input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight', where);
-  const projection = attention!.replace(/transformer_blocks.*/, 'proj_in.weight');
+  const projection = attention?.replace(/transformer_blocks.*/, 'proj_in.weight');
   return {
     inChannels: sizeOf(tensors, 'input_blocks.0.0.weight', 1, where),
-    outChannels: sizeOf(tensors, 'out.2.weight', 0, where),
     modelChannels: sizeOf(tensors, 'input_blocks.0.0.weight', 0, where),
     channels: levels.map(({ channels }) => channels),
     resBlocks,
     depth,
     middleDepth: countBlocks(tensors, 'middle_block.1'),
-    contextWidth: sizeOf(tensors, attention!, 1, where),
-    linearProjection: need(tensors, projection, where).shape.length === 2,
+    contextWidth: attention === undefined ? contextWidth! : sizeOf(tensors, attention, 1, where),
+    linearProjection: projection !== undefined && need(tensors, projection, where).shape.length === 2,
     vectorWidth: tensors.has('label_emb.0.0.weight') ? sizeOf(tensors, 'label_emb.0.0.weight', 1, where) : 0,
     ...facts,
   };

@@ -73,6 +73,11 @@ function multiply(size: unknown, rounds: unknown): unknown {
     : [a, b].find((value) => typeof value !== 'number');
 }
 
+/** "model.safetensors [6ce0161689]" as its clients send it back. */
+export function stripHash(title: string): string {
+  return title.replace(/\s*\[[0-9a-f]+\]$/i, '');
+}
+
 export function readBase64(value: unknown, field: string): Buffer {
   if (typeof value !== 'string' || value === '') refuseField(field, `${field}: expected a picture in base64`);
   return Buffer.from(value.replace(/^data:[^,]*,/, ''), 'base64');

@@ -11,6 +11,7 @@ import type { Doors } from '../context.js';
 import { refuseField } from '../errors.js';
 import type { Routes } from '../routes.js';
 import type { WebUiState } from './webui.js';
+import { alwaysOnScripts, readControlUnit } from './webui-control.js';
 import { type Fields, readBase64, readHires, toFields } from './webui-fields.js';
 
 /** Enough for a picture that grows, few enough to cost nothing. */
@@ -34,6 +35,7 @@ const common = {
       CLIP_stop_at_last_layers: z.int().optional(),
     })
     .nullish(),
+  alwayson_scripts: alwaysOnScripts.nullish(),
   send_images: z.boolean().nullish().describe('Default true'),
   save_images: z.boolean().nullish().describe('Write them to the output folder; default false'),
 };
@@ -79,7 +81,7 @@ export function addWebUiImageRoutes(routes: Routes, doors: Doors, state: WebUiSt
     },
     async (c) => {
       const body = await readJson(c);
-      const fields = { ...toFields(body, state.checkpoint), ...readHires(body) };
+      const fields = { ...toFields(body, state.checkpoint), ...readControlUnit(body), ...readHires(body) };
       return run(c, 'generate', body, fields, doors, state);
     },
   );
@@ -99,6 +101,7 @@ export function addWebUiImageRoutes(routes: Routes, doors: Doors, state: WebUiSt
       const mask = body.mask ? await readMask(body) : undefined;
       const fields = {
         ...toFields(body, state.checkpoint),
+        ...readControlUnit(body),
         init_image: source,
         strength: body.denoising_strength ?? 0.75,
         ...(mask && { mask_image: mask }),

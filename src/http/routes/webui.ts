@@ -2,6 +2,7 @@
 // are made in webui-images.ts.
 import path from 'node:path';
 import { z } from 'zod';
+import { listControlNets } from '../../registry/control-nets.js';
 import { listEmbeddings } from '../../registry/embeddings.js';
 import { listLoras } from '../../registry/loras.js';
 import { samplerEntries, scheduleEntries } from '../../sampling/index.js';
@@ -13,7 +14,7 @@ import { readJson } from '../body.js';
 import type { Doors } from '../context.js';
 import { refuseField } from '../errors.js';
 import type { Routes } from '../routes.js';
-import { readBase64 } from './webui-fields.js';
+import { readBase64, stripHash } from './webui-fields.js';
 import { addWebUiImageRoutes } from './webui-images.js';
 
 /** What one server's WebUI clients share. */
@@ -86,6 +87,16 @@ export function addWebUiRoutes(routes: Routes, doors: Doors): void {
     ),
     skipped: {},
   }));
+  routes.add(
+    {
+      method: 'get',
+      path: '/controlnet/model_list',
+      tag: 'WebUI',
+      summary: 'ControlNets of the model folder',
+      answer: { schema: anything, description: "As the WebUI's extension answers" },
+    },
+    async (c) => c.json({ model_list: listControlNets(config) }),
+  );
   get('loras', 'LoRA files of the model folder', () =>
     listLoras(config).map(({ name, file }) => ({ name, alias: name, path: file, metadata: {} })),
   );
@@ -155,11 +166,6 @@ export function addWebUiRoutes(routes: Routes, doors: Doors): void {
       return c.json({ info, items, parameters: info === '' ? {} : parseParameters(info) });
     },
   );
-}
-
-/** "model.safetensors [6ce0161689]" as its clients send it back. */
-export function stripHash(title: string): string {
-  return title.replace(/\s*\[[0-9a-f]+\]$/i, '');
 }
 
 /** The one that runs, else the next. */

@@ -82,7 +82,15 @@ describe('options of generate', () => {
     const reached = Object.keys(toFields('inpaint', 'x', {}));
     const otherwise = [
       ...['init_image', 'init_image_path', 'image_path', 'mask_image', 'mask_image_path', 'mask_path'],
-      ...['guidance_scale', 'scheduler', 'assist', 'reference_images', 'return_mode', 'preview_every'],
+      ...[
+        'guidance_scale',
+        'scheduler',
+        'assist',
+        'reference_images',
+        'control_image',
+        'return_mode',
+        'preview_every',
+      ],
     ];
     expect([...reached, ...otherwise].sort()).toEqual(Object.keys(shape).sort());
   });

@@ -47,7 +47,7 @@ class Denoiser extends Module {
     const all = [context, ...references].flatMap(({ data }) => [...data]);
     return { sum: all.reduce((sum, value) => sum + value, 0), close() {} };
   }
-  async predict(latent, timestep, conditionings) {
+  async predict(latent, timestep, conditionings, residuals = []) {
     await this.engine.work(Number(options.get('step') ?? 1));
     this.predictions++;
     if (options.get('crash') === String(this.predictions)) {
@@ -55,10 +55,24 @@ class Denoiser extends Module {
       process.abort();
     }
     const nan = options.get('output') === 'nan';
-    return conditionings.map(({ sum }) => ({
-      ...latent,
-      data: latent.data.map((value) => (nan ? Number.NaN : value + 1e-3 * sum + 1e-6 * timestep)),
-    }));
+    return conditionings.map(({ sum: own }, i) => {
+      const sum = own + (residuals[i]?.sum ?? 0);
+      return {
+        ...latent,
+        data: latent.data.map((value) => (nan ? Number.NaN : value + 1e-3 * sum + 1e-6 * timestep)),
+      };
+    });
+  }
+}
+
+class ControlNet extends Module {
+  async condition({ rgb }, prompts) {
+    const sum = rgb.reduce((total, value) => total + value, 0) / rgb.length;
+    return prompts.map(() => ({ sum, close() {} }));
+  }
+  async steer(_latent, _timestep, conditionings, strength) {
+    log.push(`steer ${strength}`);
+    return conditionings.map(({ sum }) => ({ sum: sum * strength, close() {} }));
   }
 }
 
@@ -127,6 +141,9 @@ class Engine {
   }
   async loadDenoiser(kind, _config, _weights, options) {
     return new Denoiser(this, kind, options);
+  }
+  async loadControlNet(kind, _config, _weights, options) {
+    return new ControlNet(this, kind, options);
   }
   async loadAutoencoder(kind, _config, _weights, options) {
     return new Autoencoder(this, kind, options);

@@ -23,7 +23,8 @@ test.each([
     { 'model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight': [8, 8] },
     /Stable Diffusion 3/,
   ],
-  ['a ControlNet', { 'control_model.input_blocks.0.0.weight': [8, 4, 3, 3] }, /ControlNet/],
+  ['a ControlNet', { 'control_model.zero_convs.0.0.weight': [8, 8, 1, 1] }, /is a ControlNet, not a model/],
+  ['a ControlNet of FLUX', { 'controlnet_x_embedder.weight': [8, 8] }, /a ControlNet for FLUX/],
   ['a LoRA', { 'lora_unet_a.lora_up.weight': [8, 1], 'lora_unet_a.lora_down.weight': [1, 8] }, /is a LoRA/],
   [
     'Chroma',

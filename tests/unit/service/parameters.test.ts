@@ -19,6 +19,7 @@ const base: ParameterSource = {
   noise: 'philox',
   prediction: null,
   clip_skip: 1,
+  control: null,
   upscaler: null,
   upscale: null,
   tae: null,
