@@ -14,7 +14,10 @@ interface ToolAnswer {
   isError?: boolean;
 }
 
-export async function runSelftest({ generate }: { generate: boolean }): Promise<void> {
+type Say = (line: string) => void;
+
+/** Says what passes, line by line. @throws ImageForgeError at the first thing that does not. */
+export async function runSelftest({ generate, say }: { generate: boolean; say: Say }): Promise<void> {
   const client = new PipeClient(fileURLToPath(new URL('./main.js', import.meta.url)));
   try {
     const { serverInfo } = await client.ask<{ serverInfo: { name: string; version: string } }>('initialize', {
@@ -39,14 +42,14 @@ export async function runSelftest({ generate }: { generate: boolean }): Promise<
     const shown = [`"prompt": ${JSON.stringify(prompt)}`, `"assisted": ${assisted}`, `"source": "${source}"`];
     say(`assist_prompt ok: {${shown.join(', ')}}`);
 
-    if (generate) await tryGeneration(client);
+    if (generate) await tryGeneration(client, say);
     say('ALL PASS');
   } finally {
     await client.close();
   }
 }
 
-async function tryGeneration(client: PipeClient): Promise<void> {
+async function tryGeneration(client: PipeClient, say: Say): Promise<void> {
   say('generate_image (this loads a model; may take a while)...');
   const request = { prompt: 'a large red star above a small blue house', seed: 42, wait_seconds: 3600 };
   const answer = await client.call('generate_image', request, IMAGE_MS);
@@ -133,10 +136,6 @@ class PipeClient {
     for (const { reject } of this.#waiting.values()) reject(failure(message));
     this.#waiting.clear();
   }
-}
-
-function say(line: string): void {
-  process.stdout.write(`[selftest] ${line}\n`);
 }
 
 function require(condition: boolean, message: string): asserts condition {

@@ -8,12 +8,20 @@ const GRACE_MS = 7000;
 /** After this the process ends, whatever still hangs. */
 const LIMIT_MS = 9500;
 
-export async function serveHttp({ host, port }: { host?: string; port?: string }): Promise<void> {
+interface ServeOptions {
+  host?: string;
+  port?: string;
+  /** The address as a JSON document on stdout. */
+  json?: true;
+}
+
+export async function serveHttp({ host, port, json }: ServeOptions): Promise<void> {
   const env = { ...process.env, ...(host && { HOST: host }), ...(port && { PORT: port }) };
   const { service, logger } = await openService(readConfig({ env }));
-  await serveUntilSignal(service, logger, (url) =>
-    process.stderr.write(`ImageForge serves ${url} (documentation: ${url}/docs)\n`),
-  );
+  await serveUntilSignal(service, logger, (url) => {
+    if (json) process.stdout.write(`${JSON.stringify({ ok: true, url, docs: `${url}/docs` })}\n`);
+    else process.stderr.write(`ImageForge serves ${url} (documentation: ${url}/docs)\n`);
+  });
 }
 
 /** Ends in order at SIGINT or SIGTERM: what runs is finished if it can be, what waits is told to come back. */

@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { routePath } from 'hono/route';
+import type { z } from 'zod';
 import { McpHttpDoor } from '../mcp/http.js';
 import { createMcpFactory } from '../mcp/server.js';
 import type { ImageService } from '../service/image-service.js';
@@ -12,7 +13,7 @@ import { readVersion } from '../shared/version.js';
 import { limitBodies, takeTurns } from './body.js';
 import type { Doors } from './context.js';
 import { addDocs } from './docs.js';
-import { answerError } from './errors.js';
+import { answerError, type errorSchema } from './errors.js';
 import { guardRequests, isKnownOrigin } from './guard.js';
 import { Metrics } from './metrics.js';
 import { OllamaProbe } from './ollama-probe.js';
@@ -81,7 +82,9 @@ export function createApp({ service, jobs = new JobStore(service), logger = sile
     const methods = routes.methodsOf(c.req.path);
     if (methods.length === 0) return answerError(c, new ImageForgeError('NOT_FOUND', 'Not Found'), 0);
     c.header('Allow', methods.join(', '));
-    return c.json({ ok: false, detail: 'Method Not Allowed' }, 405);
+    const message = 'Method Not Allowed';
+    const error = { code: 'INVALID_ARGUMENT', message, hint: `Use ${methods.join(' or ')}.` };
+    return c.json({ ok: false, detail: message, error } satisfies z.infer<typeof errorSchema>, 405);
   });
   app.onError((error, c) => {
     const known = ImageForgeError.from(error);

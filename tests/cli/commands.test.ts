@@ -157,6 +157,14 @@ describe('selftest', () => {
     ]);
     expect(code).toBe(0);
   });
+
+  it('is one JSON document with --json', async () => {
+    const env = { OLLAMA_URL: 'http://127.0.0.1:2', LOG_LEVEL: 'silent' };
+    const { stdout, code } = await runCli(['selftest', '--json'], { folder: makeFolder('cli'), env });
+    const { ok, passed } = JSON.parse(stdout);
+    expect([code, ok]).toEqual([0, true]);
+    expect(passed.at(-1)).toBe('ALL PASS');
+  });
 });
 
 describe('open-output', () => {
@@ -166,5 +174,8 @@ describe('open-output', () => {
     expect(stdout.trim()).toBe(path.join(folder, 'outputs'));
     expect(code).toBe(3);
     expect(stderr).toContain('could not be started');
+    const asked = await runCli(['open-output', '--json'], { folder, env: { PATH: '' } });
+    expect(asked.code).toBe(3);
+    expect(JSON.parse(asked.stdout)).toMatchObject({ ok: false, error: { code: 'NOT_FOUND' } });
   });
 });

@@ -134,7 +134,10 @@ describe('refusals', () => {
     expect(await (await server.get('/nowhere')).json()).toMatchObject({ detail: 'Not Found' });
     const wrong = await server.get('/generate');
     expect([wrong.status, wrong.headers.get('allow')]).toEqual([405, 'POST']);
-    expect(await wrong.json()).toMatchObject({ detail: 'Method Not Allowed' });
+    expect(await wrong.json()).toMatchObject({
+      detail: 'Method Not Allowed',
+      error: { code: 'INVALID_ARGUMENT', hint: 'Use POST.' },
+    });
   });
 });
 

@@ -10,12 +10,16 @@ export function addOpenOutput(program: Command): void {
   program
     .command('open-output')
     .description('open the output folder in the file manager')
-    .action(async () => {
+    .option('--json', 'print one JSON document')
+    .action(async ({ json }: { json?: true }) => {
       const { outputDir } = readConfig();
       const { prepareFolder } = await import('../../service/outputs.js');
       await prepareFolder(outputDir, 0);
-      process.stdout.write(`${outputDir}\n`);
-      await openFolder(OPENERS[process.platform] ?? 'xdg-open', outputDir);
+      const opener = OPENERS[process.platform] ?? 'xdg-open';
+      // the path is good for something without a file manager too; a JSON document says how it ended
+      if (!json) process.stdout.write(`${outputDir}\n`);
+      await openFolder(opener, outputDir);
+      if (json) process.stdout.write(`${JSON.stringify({ ok: true, output_dir: outputDir }, null, 2)}\n`);
     });
 }
 
