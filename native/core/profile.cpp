@@ -69,7 +69,7 @@ const char * kind_of(const ggml_tensor * node) {
     if (named("linear")) return "product";
     if (named("attention")) return "attention";
     if (named("norm")) return "norm";
-    if (named("glu") || named("silu")) return "activation";
+    if (named("glu") || named("gelu") || named("silu")) return "activation";
     return "rest";
 }
 

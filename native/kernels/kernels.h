@@ -58,6 +58,10 @@ Tensor group_statistics(ggml_context * graph, const Env & env, Tensor x, int gro
 Tensor layer_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight, Tensor bias, float eps);
 /// value · gelu(gate) with erf GELU; x [2·d, n] holds value, then gate; result [d, n].
 Tensor geglu(ggml_context * graph, const Env & env, Tensor x);
+/// Rows of x [w, …] (which may be strided, evenly) through an activation, behind those of `beside` [b, …] if
+/// it is given: tanh GELU [b + w, …], or silu(gate) · value of x that holds gate, then value [b + w / 2, …].
+enum class Activation { GeluTanh, Swiglu };
+Tensor activate(ggml_context * graph, const Env & env, Activation kind, Tensor x, Tensor beside);
 
 /// Bytes of working memory that the kernels hold, in use or kept for the next operation.
 size_t scratch_bytes();

@@ -24,6 +24,10 @@ struct NormNode {
     uint32_t silu;
 };
 
+struct ActivationNode {
+    uint32_t gated;
+};
+
 /// What a node carries besides its sources. It lies in the tensor's own op_params, behind the function,
 /// thread count and userdata that ggml_custom_4d keeps there, and so lives exactly as long as the node.
 struct NodeState {
@@ -32,6 +36,7 @@ struct NodeState {
         ConvNode conv;
         AttentionNode attention;
         NormNode norm;
+        ActivationNode activation;
     };
 };
 
@@ -210,6 +215,20 @@ void compute_geglu(Tensor y, const NodeState &, Team & team) {
     table()->geglu(args, team);
 }
 
+void compute_activate(Tensor y, const NodeState & state, Team & team) {
+    const Tensor x = y->src[0], beside = y->src[1];
+    const int64_t beside_width = beside ? beside->ne[0] : 0;
+    const ActivateArgs args{data_of(x),
+                            data_of(beside),
+                            static_cast<float *>(y->data),
+                            static_cast<int64_t>(x->nb[1] / sizeof(float)),
+                            y->ne[0] - beside_width,
+                            beside_width,
+                            ggml_nrows(y),
+                            state.activation.gated != 0};
+    table()->activate(args, team);
+}
+
 }  // namespace
 
 bool available() { return table() != nullptr; }
@@ -307,6 +326,23 @@ Tensor geglu(ggml_context * graph, const Env & env, Tensor x) {
     check_activation(x);
     GGML_ASSERT(x->ne[0] % 2 == 0);
     return add_node<compute_geglu>("geglu", graph, env, x->ne[0] / 2, x->ne[1], x->ne[2], x->ne[3], {x});
+}
+
+Tensor activate(ggml_context * graph, const Env & env, Activation kind, Tensor x, Tensor beside) {
+    const bool gated = kind == Activation::Swiglu;
+    GGML_ASSERT(x->type == GGML_TYPE_F32 && x->nb[0] == sizeof(float));
+    for (int i = 2; i < GGML_MAX_DIMS; i++)
+        GGML_ASSERT(x->ne[i] == 1 || x->nb[i] == x->nb[i - 1] * static_cast<size_t>(x->ne[i - 1]));
+    GGML_ASSERT(!gated || x->ne[0] % 2 == 0);
+    if (beside) {
+        check_activation(beside);
+        GGML_ASSERT(ggml_nrows(beside) == ggml_nrows(x));
+    }
+    NodeState state{};
+    state.activation = {gated};
+    const int64_t width = x->ne[0] / (gated ? 2 : 1) + (beside ? beside->ne[0] : 0);
+    return add_node<compute_activate>(gated ? "swiglu" : "gelu_tanh", graph, env, width, x->ne[1], x->ne[2],
+                                      x->ne[3], {x, beside}, state);
 }
 
 }  // namespace imageforge::kernels

@@ -76,6 +76,14 @@ struct GegluArgs {
     int64_t width, rows;
 };
 
+struct ActivateArgs {
+    const float * x;       // [rows, width or, gated, 2·width], row_stride values apart
+    const float * beside;  // [rows, beside_width], copied before the activated values
+    float * y;             // [rows, beside_width + width]
+    int64_t row_stride, width, beside_width, rows;
+    bool gated;  // silu(first half) · second half, else tanh GELU
+};
+
 struct KernelTable {
     const char * name;
     void (*linear)(const LinearArgs &, Team &);
@@ -85,6 +93,7 @@ struct KernelTable {
     void (*group_statistics)(const GroupNormArgs &, Team &);
     void (*layer_norm)(const LayerNormArgs &, Team &);
     void (*geglu)(const GegluArgs &, Team &);
+    void (*activate)(const ActivateArgs &, Team &);
     /// Runs the register tile on panels in L1 and returns the floating-point operations done, for benchmarks.
     double (*tile_peak)(int64_t repeats);
     double (*tile_peak_int8)(int64_t repeats);  // nullptr without 8-bit dot products

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/kernels.h"
+#include "nn/kernel_choice.h"
+
 namespace imageforge {
 
 /// One thread's share of a leaky ReLU on contiguous F32.
@@ -25,18 +28,30 @@ Tensor leaky_relu(const Ctx & ctx, Tensor x, float slope) {
     return ggml_map_custom1_inplace(ctx.graph, x, leaky_relu_share, GGML_N_TASKS_MAX, user);
 }
 
-Tensor gelu_tanh(const Ctx & ctx, Tensor x) {
+/// `beside` before y in every row.
+static Tensor join(const Ctx & ctx, Tensor beside, Tensor y) {
+    return beside ? ggml_concat(ctx.graph, beside, y, 0) : y;
+}
+
+Tensor gelu_tanh(const Ctx & ctx, Tensor x, Tensor beside) {
     ggml_context * g = ctx.graph;
-    if (!ctx.cpu) return ggml_gelu(g, x);
+    if (use_kernel(ctx, Kernel::Activation))
+        return kernels::activate(g, *ctx.env, kernels::Activation::GeluTanh, x, beside);
+    if (!ctx.cpu) return join(ctx, beside, ggml_gelu(g, x));
     // ggml_gelu looks its result up in a table of F16 values on the CPU, which costs three digits. Exactly it
     // is x * sigmoid(x s) with s = 2 sqrt(2 / pi) (1 + 0.044715 x²), and that is silu(x s) / s.
     constexpr float slope = 1.5957691216f;
     Tensor s = ggml_scale_bias(g, ggml_sqr(g, x), 0.044715f * slope, slope);
-    return ggml_div(g, ggml_silu(g, ggml_mul(g, x, s)), s);
+    return join(ctx, beside, ggml_div(g, ggml_silu(g, ggml_mul(g, x, s)), s));
 }
 
-Tensor swiglu(const Ctx & ctx, Tensor x) { return ggml_swiglu(ctx.graph, x); }
-Tensor swiglu(const Ctx & ctx, Tensor gate, Tensor value) {
+Tensor swiglu(const Ctx & ctx, Tensor x, Tensor beside) {
+    if (use_kernel(ctx, Kernel::Activation))
+        return kernels::activate(ctx.graph, *ctx.env, kernels::Activation::Swiglu, x, beside);
+    return join(ctx, beside, ggml_swiglu(ctx.graph, x));
+}
+
+Tensor swiglu_of(const Ctx & ctx, Tensor gate, Tensor value) {
     return ggml_swiglu_split(ctx.graph, gate, value);
 }
 

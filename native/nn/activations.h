@@ -4,14 +4,15 @@
 
 namespace imageforge {
 
-/// GELU in its tanh form; rows of x may be strided.
-Tensor gelu_tanh(const Ctx & ctx, Tensor x);
+/// GELU in its tanh form; rows of x may be strided, evenly. Where `beside` is given the result's rows begin
+/// with its values.
+Tensor gelu_tanh(const Ctx & ctx, Tensor x, Tensor beside = nullptr);
 
 /// x where it is positive, else x * slope; x is overwritten (Maas et al. 2013).
 Tensor leaky_relu(const Ctx & ctx, Tensor x, float slope);
 
-/// silu(gate) * value (Shazeer 2020); x [2 d, n, …] holds gate, then value -> [d, n, …].
-Tensor swiglu(const Ctx & ctx, Tensor x);
-Tensor swiglu(const Ctx & ctx, Tensor gate, Tensor value);
+/// silu(gate) * value (Shazeer 2020); x [2 d, n, …] holds gate, then value -> [d, n, …]; `beside` as above.
+Tensor swiglu(const Ctx & ctx, Tensor x, Tensor beside = nullptr);
+Tensor swiglu_of(const Ctx & ctx, Tensor gate, Tensor value);
 
 }  // namespace imageforge

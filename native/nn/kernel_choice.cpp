@@ -21,6 +21,8 @@ static const char * name_of(Kernel kernel) {
             return "layer_norm";
         case Kernel::Geglu:
             return "geglu";
+        case Kernel::Activation:
+            return "activation";
     }
     return "";
 }

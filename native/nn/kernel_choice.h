@@ -5,7 +5,7 @@
 namespace imageforge {
 
 /// Operations that native/kernels has a faster version of.
-enum class Kernel { Linear, Conv2d, Attention, GroupNorm, LayerNorm, Geglu };
+enum class Kernel { Linear, Conv2d, Attention, GroupNorm, LayerNorm, Geglu, Activation };
 
 /// True when the graph runs on a CPU that native/kernels supports. The environment variable
 /// IMAGEFORGE_KERNELS restricts it, for tests and measurements: "off", or a list of operations such as

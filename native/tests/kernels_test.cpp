@@ -254,6 +254,31 @@ void test_geglu(int64_t width, int64_t rows) {
     check("geglu " + std::to_string(width), y, expected, 1e-6);
 }
 
+/// A part of wider rows, with and without another tensor's rows before it.
+void test_activate(kernels::Activation kind, int64_t width, int64_t beside_width, int64_t rows) {
+    Context context(64u << 20);
+    const bool gated = kind == kernels::Activation::Swiglu;
+    const int64_t in = (gated ? 2 : 1) * width, whole = in + 10;
+    ggml_tensor * all = make(context, GGML_TYPE_F32, {whole, rows}, random_source, 4.0f);
+    ggml_tensor * x = ggml_view_2d(context, all, in, rows, all->nb[1], 7 * sizeof(float));
+    ggml_tensor * beside =
+        beside_width ? make(context, GGML_TYPE_F32, {beside_width, rows}, random_source) : nullptr;
+    ggml_tensor * y = kernels::activate(context, env, kind, x, beside);
+    const std::vector<float> xv = values_of(all), bv = beside ? values_of(beside) : std::vector<float>();
+    std::vector<double> expected;
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t i = 0; i < beside_width; i++) expected.push_back(bv[r * beside_width + i]);
+        for (int64_t i = 0; i < width; i++) {
+            const double v = xv[r * whole + 7 + i];
+            if (gated)
+                expected.push_back(v / (1 + std::exp(-v)) * xv[r * whole + 7 + width + i]);
+            else
+                expected.push_back(v / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v))));
+        }
+    }
+    check((gated ? "swiglu " : "gelu_tanh ") + std::to_string(width), y, expected, 1e-6);
+}
+
 void test_abort() {
     Context context(64u << 20);
     std::atomic<bool> abort{true};
@@ -373,6 +398,10 @@ int main() {
         test_layer_norm(width, 13, true);
         test_layer_norm(width, 3, false);
         test_geglu(width, 7);
+        for (const auto kind : {kernels::Activation::GeluTanh, kernels::Activation::Swiglu}) {
+            test_activate(kind, width, 0, 7);
+            test_activate(kind, width, 37, 7);
+        }
     }
     test_abort();
     test_abort_latency();

@@ -34,6 +34,14 @@ inline F silu(F x) {
     return div(x, add(set1(1.0f), e));
 }
 
+/// GELU in its tanh form, which is x · sigmoid(x s) with s = 2 √(2 / π) (1 + 0.044715 x²).
+inline F gelu_tanh(F x) {
+    constexpr float slope = 1.5957691216f;
+    const F s = fma(mul(x, x), set1(0.044715f * slope), set1(slope));
+    const F e = exp2(min(mul(mul(x, s), set1(-log2_e)), set1(126.0f)));
+    return div(x, add(set1(1.0f), e));
+}
+
 /// x · Φ(x), absolute error below 5e-7 · |x|: Abramowitz and Stegun 7.1.26 for erfc of |x| / √2, so that the
 /// negative tail comes without cancellation.
 inline F gelu_erf(F x) {

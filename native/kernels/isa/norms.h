@@ -1,5 +1,5 @@
-// The memory-bound operations: group norm (with SiLU), layer norm, GEGLU. One pass for the statistics, one to
-// apply.
+// The memory-bound operations: group norm (with SiLU), layer norm, gated and plain activations. One pass for
+// the statistics, one to apply.
 #pragma once
 
 namespace imageforge::kernels {
@@ -124,6 +124,35 @@ void layer_norm(const LayerNormArgs & args, Team & team) {
     for (int64_t item; (item = team.claim()) < items && !team.stopped();) {
         for (int64_t r = item * rows; r < lesser(args.rows, (item + 1) * rows); r++) {
             layer_norm_row(args, args.x + r * args.width, args.y + r * args.width);
+        }
+    }
+}
+
+template <bool Gated>
+inline void activate_row(const float * x, float * y, int64_t width) {
+    int64_t i = 0;
+    for (; i + L <= width; i += L) {
+        const F v = load(x + i);
+        store(y + i, Gated ? mul(silu(v), load(x + width + i)) : gelu_tanh(v));
+    }
+    if (i < width) {
+        const int rest = static_cast<int>(width - i);
+        const F v = load_n(x + i, rest);
+        store_n(y + i, rest, Gated ? mul(silu(v), load_n(x + width + i, rest)) : gelu_tanh(v));
+    }
+}
+
+void activate(const ActivateArgs & args, Team & team) {
+    const int64_t rows = greater<int64_t>(1, 16384 / args.width), items = parts(args.rows, rows);
+    for (int64_t item; (item = team.claim()) < items && !team.stopped();) {
+        for (int64_t r = item * rows; r < lesser(args.rows, (item + 1) * rows); r++) {
+            const float * x = args.x + r * args.row_stride;
+            float * y = args.y + r * (args.beside_width + args.width);
+            if (args.beside) copy_floats(y, args.beside + r * args.beside_width, args.beside_width);
+            if (args.gated)
+                activate_row<true>(x, y + args.beside_width, args.width);
+            else
+                activate_row<false>(x, y + args.beside_width, args.width);
         }
     }
 }

@@ -40,10 +40,10 @@ constexpr double (*tile_peak_int8)(int64_t) = nullptr;
 }  // namespace
 }  // namespace imageforge::kernels
 
-#define IMAGEFORGE_KERNEL_TABLE(identifier, label)                                       \
-    namespace imageforge::kernels {                                                      \
-    extern const KernelTable identifier;                                                 \
-    const KernelTable identifier = {label,      linear,           conv2d,     attention, \
-                                    group_norm, group_statistics, layer_norm, geglu,     \
-                                    tile_peak,  tile_peak_int8};                         \
+#define IMAGEFORGE_KERNEL_TABLE(identifier, label)                                \
+    namespace imageforge::kernels {                                               \
+    extern const KernelTable identifier;                                          \
+    const KernelTable identifier = {                                              \
+        label,      linear, conv2d,   attention, group_norm,    group_statistics, \
+        layer_norm, geglu,  activate, tile_peak, tile_peak_int8};                 \
     }

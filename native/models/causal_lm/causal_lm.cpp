@@ -61,7 +61,7 @@ Mlp::Mlp(Weights w, const Settings & s)
       down(w / "down_proj", s.intermediate, s.width, false) {}
 
 Tensor Mlp::forward(const Ctx & ctx, Tensor x) const {
-    return down.forward(ctx, swiglu(ctx, gate.forward(ctx, x), up.forward(ctx, x)));
+    return down.forward(ctx, swiglu_of(ctx, gate.forward(ctx, x), up.forward(ctx, x)));
 }
 
 Layer::Layer(Weights w, const Settings & s)

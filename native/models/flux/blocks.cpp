@@ -98,8 +98,8 @@ Tensor SingleBlock::forward(const Ctx & ctx, Tensor x, const Conditions & c) con
     Tensor fused = in.forward(ctx, modulated_norm(ctx, x, m, norm_eps));
     Tensor attended = attend(ctx, split_qkv(ctx, fused, norm, width, heads), c.positions);
     Tensor h = slice_columns(ctx, fused, 3 * width, fused->ne[0] - 3 * width);
-    Tensor activated = gated_mlp ? swiglu(ctx, h) : gelu_tanh(ctx, h);
-    return add_gated(ctx, x, out.forward(ctx, ggml_concat(ctx.graph, attended, activated, 0)), m);
+    Tensor joint = gated_mlp ? swiglu(ctx, h, attended) : gelu_tanh(ctx, h, attended);
+    return add_gated(ctx, x, out.forward(ctx, joint), m);
 }
 
 }  // namespace imageforge::flux
