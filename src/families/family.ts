@@ -15,6 +15,8 @@ export interface FoundModel {
   denoiser: FoundNetwork;
   networks: FoundNetwork[];
   sources: Source[];
+  /** What its family needs beside the denoiser. */
+  parts: readonly PartNeed[];
   options: PlanOptions;
 }
 
@@ -105,18 +107,20 @@ export function findPart(model: FoundModel, need: PartNeed): FoundNetwork | unde
   return fitting.find((network) => network.source.part === 'model' && (!suits || suits(network)));
 }
 
-/** The same; MODEL_INCOMPLETE where there is none. */
+/** The same; MODEL_INCOMPLETE that names every missing part where there is none. */
 export function takePart(model: FoundModel, need: PartNeed): FoundNetwork {
   const network = findPart(model, need);
   if (network) return network;
-  throw incomplete(model, need, need.what);
+  const others = model.parts.filter((other) => other.part !== need.part && !findPart(model, other));
+  const missing = [need, ...others];
+  throw incomplete(model, missing, missing.map(({ what }) => what).join(', no '));
 }
 
-function incomplete({ denoiser }: FoundModel, need: PartNeed, what: string): ImageForgeError {
+function incomplete({ denoiser }: FoundModel, needs: readonly PartNeed[], what: string): ImageForgeError {
   const { label } = denoiser.source;
   return new ImageForgeError('MODEL_INCOMPLETE', `${label} has no ${what}`, {
-    hint: howToBring(need, denoiser),
-    details: { file: label, part: need.part },
+    hint: needs.map((need) => howToBring(need, denoiser)).join(' '),
+    details: { file: label, part: needs[0]!.part, parts: needs.map(({ part }) => part) },
   });
 }
 
@@ -197,7 +201,7 @@ function planTinyAutoencoder(
     const large = model.networks.find(({ kind, tensors }) => kind === 'autoencoder' && tensors.has(name));
     const view = tensors.get(name) ?? large?.tensors.get(name);
     if (!view)
-      throw incomplete(model, wish.need, `${name}, which ${source.label} needs from the large autoencoder`);
+      throw incomplete(model, [wish.need], `${name}, which ${source.label} needs from the large autoencoder`);
     all.set(name, view);
   }
   return planNetwork('tiny_autoencoder', { ...config, patchify: true }, all);

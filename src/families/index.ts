@@ -35,7 +35,9 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
       details: { file: label },
     });
   }
-  const model: FoundModel = { name: nameModel(denoiser.source), denoiser, networks, sources, options };
+  const { parts } = family;
+  const name = nameModel(denoiser.source);
+  const model: FoundModel = { name, denoiser, networks, sources, parts, options };
   refuseStrangeParts(family, model);
   return family.plan(model);
 }

@@ -70,8 +70,9 @@ export async function inspectFile(path: string): Promise<Inspection> {
   const denoiser = findDenoiser(networks);
   const family = denoiser && familyOf(denoiser);
   const name = nameModel(denoiser?.source ?? sources[0]!);
-  const model = denoiser && { name, denoiser, networks, sources, options: {} };
-  const missing = (model && family?.parts.filter((need) => !findPart(model, need))) ?? [];
+  const parts = family?.parts ?? [];
+  const model = denoiser && { name, denoiser, networks, sources, parts, options: {} };
+  const missing = model ? parts.filter((need) => !findPart(model, need)) : [];
   const plan =
     denoiser && missing.length === 0 ? await planModel({ model: path }).catch(toProblem) : undefined;
   const problem = plan instanceof ImageForgeError ? plan : undefined;

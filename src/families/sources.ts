@@ -114,6 +114,11 @@ export function nameModel(source: Source): string {
     const name = source.metadata.get(key);
     if (typeof name === 'string' && name.trim() !== '') return name.trim();
   }
-  const path = source.folder === undefined ? source.label : dirname(source.label);
+  return nameOnDisk(source);
+}
+
+/** Name of its file without ending, or of the folder that its network lies in. */
+export function nameOnDisk({ folder, label }: Source): string {
+  const path = folder === undefined ? label : dirname(label);
   return basename(path).replace(/(\.safetensors\.index\.json|\.safetensors|\.gguf)$/, '');
 }

@@ -1,7 +1,8 @@
 // Distilled models need other defaults than the model they were made from. Their tensors look the same, so that only
-// what the file says about itself tells them apart.
+// words tell them apart: what the file says about itself, and, since many say nothing, what it is called.
 import { ImageForgeError } from '../shared/errors.js';
 import type { FoundNetwork } from './find-networks.js';
+import { nameOnDisk } from './sources.js';
 
 export type Speed = 'full' | 'turbo' | 'lightning' | 'lcm';
 
@@ -25,14 +26,9 @@ export function speedOf({ source, tensors }: FoundNetwork): Speed {
       },
     );
   }
-  const words = titleKeys
-    .map((key) => metadata.get(key))
-    .filter((value) => typeof value === 'string')
-    .join(' ')
-    .toLowerCase();
-  if (/\blcm\b|latent.consistency/.test(words)) return 'lcm';
-  if (/lightning|hyper-?sd/.test(words)) return 'lightning';
-  if (/turbo/.test(words)) return 'turbo';
+  const said = titleKeys.map((key) => metadata.get(key)).filter((value) => typeof value === 'string');
+  const stated = readSpeed(said.join(' '));
+  if (stated) return stated;
   const scheduler = config?.scheduler as { _class_name?: unknown; timestep_spacing?: unknown } | undefined;
   if (scheduler?._class_name === 'LCMScheduler') return 'lcm';
   if (
@@ -40,5 +36,12 @@ export function speedOf({ source, tensors }: FoundNetwork): Speed {
     scheduler.timestep_spacing === 'trailing'
   )
     return 'turbo';
-  return 'full';
+  return readSpeed(nameOnDisk(source)) ?? 'full';
+}
+
+function readSpeed(text: string): Speed | undefined {
+  const words = text.toLowerCase().replace(/[\W_]+/g, ' ');
+  if (/\blcm\b|latent consistency/.test(words)) return 'lcm';
+  if (/lightning|hyper ?sd/.test(words)) return 'lightning';
+  return /turbo/.test(words) ? 'turbo' : undefined;
 }

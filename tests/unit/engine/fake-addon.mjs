@@ -1,5 +1,6 @@
 // The addon's interface without networks, so that the real client, host and pipeline run anywhere. Its behaviour is
-// in the URL it is imported by: ?step=MS, ?crash=STEP, ?hang=close, ?output=nan|flat, ?free=BYTES.
+// in the URL it is imported by: ?step=MS, ?crash=STEP, ?hang=close, ?output=nan|flat, ?free=BYTES, ?whole=CELLS that
+// are decoded at once.
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Behaviour of the engines made from now on. */
@@ -84,6 +85,8 @@ class Autoencoder extends Module {
     return { mean: { data, shape } };
   }
   async decode({ data, shape: [, rows, columns] }) {
+    if (rows * columns > Number(options.get('whole') ?? Infinity))
+      throw new NativeError('OUT_OF_MEMORY', `decode ${columns}x${rows} does not fit`);
     const [width, height] = [columns * 8, rows * 8];
     const flat = options.get('output') === 'flat';
     const rgb = Uint8Array.from({ length: width * height * 3 }, (_, i) =>

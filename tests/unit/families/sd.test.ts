@@ -1,5 +1,8 @@
 // Stable Diffusion models become plans: by their tensors, with the published configurations, or with an answer.
-import { expect, test } from 'vitest';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
 import { planModel } from '../../../src/families/index.js';
 import { goldenCase } from '../../golden.js';
 
@@ -34,7 +37,11 @@ test.skipIf(!inpaint.present)(`a UNet alone says which parts are missing ${inpai
   const error = { code: 'MODEL_INCOMPLETE' };
   await expect(planModel({ model })).rejects.toMatchObject({
     ...error,
-    hint: expect.stringContaining('--vae'),
+    message: expect.stringMatching(
+      / has no CLIP text encoder, no autoencoder$| has no autoencoder, no CLIP text encoder$/,
+    ),
+    hint: expect.stringMatching(/--vae.*--clip-l|--clip-l.*--vae/),
+    details: { parts: expect.arrayContaining(['vae', 'clip_l']) },
   });
   const vae = e2e.path('model.safetensors');
   await expect(planModel({ model, vae })).rejects.toMatchObject({
@@ -43,4 +50,19 @@ test.skipIf(!inpaint.present)(`a UNet alone says which parts are missing ${inpai
   });
   const plan = await planModel({ model, vae, clip_l: vae });
   expect(plan).toMatchObject({ family: 'sd1', inpaint: true, denoiser: { config: { inChannels: 9 } } });
+});
+
+const folder = mkdtempSync(join(tmpdir(), 'imageforge-names-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test.skipIf(!e2e.present).each([
+  ['sd_turbo_fp16', { steps: 2, guidance: 0, sampler: 'euler_a', schedule: 'trailing' }],
+  ['SomeLightning-4step', { steps: 4, guidance: 0, schedule: 'sgm_uniform' }],
+  ['Hyper-SD15', { steps: 4, guidance: 0, schedule: 'sgm_uniform' }],
+  ['dreamshaper_LCM_v7', { sampler: 'lcm', guidance: 1.5 }],
+  ['alcmene', { steps: 25, guidance: 7.5, sampler: 'dpmpp_2m' }],
+])(`%s has the defaults of its kind ${e2e.reason}`, async (name, defaults) => {
+  const model = join(folder, `${name}.safetensors`);
+  symlinkSync(e2e.path('model.safetensors'), model);
+  expect((await planModel({ model })).defaults).toMatchObject(defaults);
 });

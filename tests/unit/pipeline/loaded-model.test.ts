@@ -69,6 +69,24 @@ describe('with memory for one network', () => {
   });
 });
 
+describe('a latent that cannot be decoded whole', () => {
+  it('is decoded in tiles, and not drawn again', async () => {
+    const { model, run } = await open('free=1e12&whole=4096');
+    takeLog();
+    const steps: number[] = [];
+    const request = { prompt: 'a fox', width: 1024, height: 512, steps: 3, seed: 1 };
+    const { images } = await generate(model, resolveRequest(request, testModel, plan), {
+      onStep: (image) => steps.push(image),
+    });
+    expect(images[0]!.pixels).toMatchObject({ width: 1024, height: 512 });
+    expect(steps).toEqual([0, 0, 0]);
+    expect(takeLog().filter((entry) => entry === '+unet')).toHaveLength(1);
+    await expect(run('a fox', { width: 512, height: 512 })).resolves.toMatchObject({ images: [{ seed: 1 }] });
+    behave('free=1e12&whole=10');
+    await expect(run('a fox')).rejects.toMatchObject({ code: 'OUT_OF_MEMORY' });
+  });
+});
+
 describe('a forced mode', () => {
   it('holds for its run', async () => {
     const { run, messages } = await open('free=1e12');
