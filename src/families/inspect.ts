@@ -5,7 +5,7 @@ import { findVectors } from './embeddings.js';
 import { findPart, howToBring, type PartNeed } from './family.js';
 import { describeNetworks, type FoundNetwork, findNetworks, isLora } from './find-networks.js';
 import { families, familyOf, findDenoiser, planModel } from './index.js';
-import { nameKinds, pairKeys } from './lora-keys.js';
+import { guessBase, nameKinds, pairKeys } from './lora-keys.js';
 import type { NetworkKind } from './networks/layout.js';
 import { readRrdbNetConfig, scaleOf } from './networks/rrdbnet.js';
 import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
@@ -143,7 +143,8 @@ function describe(
       (a, b) => a - b,
     );
     const range = ranks.length > 1 ? `${ranks[0]} to ${ranks.at(-1)}` : String(ranks[0]);
-    return `LoRA of ${pairs.size} modules, rank ${range}`;
+    const base = guessBase(pairs);
+    return `LoRA of ${pairs.size} modules, rank ${range}${base ? `, for ${base}` : ''}`;
   }
   const kinds = nameKinds([...tensors.keys()]);
   if (networks.length === 0 && kinds.length > 0)

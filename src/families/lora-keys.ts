@@ -65,3 +65,20 @@ export function pairKeys(tensors: Tensors): { pairs: Map<string, LoraPair>; othe
 function plainModule(module: string): string {
   return module.replace(/\.processor\.to_out$/, '.to_out.0').replace(/\.processor\.(to_\w+)$/, '.$1');
 }
+
+/** Width of the text states that cross attention reads. */
+const textWidths: Record<number, string> = {
+  768: 'Stable Diffusion 1.x',
+  1024: 'Stable Diffusion 2.x',
+  2048: 'Stable Diffusion XL',
+};
+
+/** For people: what a LoRA was made for, as far as names and shapes tell. */
+export function guessBase(pairs: ReadonlyMap<string, LoraPair>): string | undefined {
+  for (const [module, { down }] of pairs) {
+    if (/(^|[._])(double_blocks|single_blocks|single_transformer_blocks)[._]/.test(module)) return 'FLUX';
+    const width = /attn2[._]to_[kv]$/.test(module) ? down?.shape[1] : undefined;
+    if (width !== undefined && textWidths[width]) return textWidths[width];
+  }
+  return undefined;
+}

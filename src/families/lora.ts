@@ -3,7 +3,7 @@
 import type { Lora, LoraUpdate } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { readFloats } from '../weights/read-floats.js';
-import { type LoraPair, nameKinds, pairKeys } from './lora-keys.js';
+import { guessBase, type LoraPair, nameKinds, pairKeys } from './lora-keys.js';
 import { type LoraTarget, listLoraTargets } from './lora-targets.js';
 import { openSources, type Source } from './sources.js';
 import { sliceRows, type TensorView, toWeights } from './tensors.js';
@@ -64,11 +64,12 @@ export async function resolveLora(path: string, plan: ModelPlan, strength: numbe
     matched++;
   }
   if (updates.size === 0) {
+    const base = guessBase(pairs);
     throw new ImageForgeError(
       'WEIGHTS_INVALID',
-      `${path}: none of its ${pairs.size} modules (${[...pairs.keys()][0]}, …) is part of this ${plan.family} model: it was made for another family`,
+      `${path}: none of its ${pairs.size} modules (${[...pairs.keys()][0]}, …) is part of this ${plan.family} model: it was made for another family${base ? ` (${base})` : ''}`,
       {
-        hint: 'Use a LoRA that was trained on this kind of model.',
+        hint: 'Use a LoRA that was trained on this kind of model; `imageforge models inspect FILE` tells what one is for.',
         details: { file: path, family: plan.family },
       },
     );

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { inspectFile } from '../../../src/families/inspect.js';
 import { goldenCase } from '../../golden.js';
-import { safetensors } from '../weights/make-files.js';
+import { safetensors, writeShapes } from '../weights/make-files.js';
 
 const e2e = goldenCase('e2e-sd1');
 
@@ -46,6 +46,20 @@ test.skipIf(!e2e.present)(`parts, and what they lack ${e2e.reason}`, async () =>
   expect(vae.summary).toBe('no denoiser; an autoencoder');
   const lora = await inspectFile(goldenCase('lora-sd1').path('kohya.safetensors'));
   expect(lora.summary).toBe('LoRA of 223 modules, rank 4');
+});
+
+test.each([
+  ['lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k', 768, ', for Stable Diffusion 1.x'],
+  ['unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_v', 1024, ', for Stable Diffusion 2.x'],
+  ['lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k', 2048, ', for Stable Diffusion XL'],
+  ['transformer.single_transformer_blocks.0.attn.to_k', 3072, ', for FLUX'],
+  ['lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_k', 1280, ''],
+])('%s tells what a LoRA is for', async (module, width, base) => {
+  const path = writeShapes({
+    [`${module}.lora_down.weight`]: [4, width],
+    [`${module}.lora_up.weight`]: [64, 4],
+  });
+  expect((await inspectFile(path)).summary).toBe(`LoRA of 1 modules, rank 4${base}`);
 });
 
 test('a 20 GB file takes well under a second', async () => {

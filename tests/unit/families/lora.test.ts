@@ -54,7 +54,8 @@ test.skipIf(!flux.present)(
 test.skipIf(!sd1.present)(`a LoRA of another family is refused ${sd1.reason}`, async () => {
   await expect(resolveLora(flux.path('peft.safetensors'), await planSd1(), 1)).rejects.toMatchObject({
     code: 'WEIGHTS_INVALID',
-    message: expect.stringContaining('another family'),
+    message: expect.stringContaining('another family (FLUX)'),
+    hint: expect.stringContaining('models inspect'),
   });
   const inpaint = goldenCase('unet-sd1-inpaint').path('model.safetensors');
   const vae = goldenCase('e2e-sd1').path('model.safetensors');
