@@ -8,6 +8,7 @@ import { Client, type Progress, StreamableHTTPClientTransport } from '@modelcont
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { writeControlNet } from '../control-file.js';
 import { openServer, type TestServer } from '../http/open-server.js';
 import { testModel } from '../test-model.js';
 
@@ -127,6 +128,27 @@ describe.each(ways)('over %s, era %s', (way, era) => {
     expect(later.facts).toMatchObject({ status: 'done', task: 'upscale', width: 400 });
     const { answer } = await call('upscale_image', { image, model: 'five' });
     expect(answer).toMatchObject({ isError: true });
+  });
+
+  it('follows the picture of a ControlNet', async () => {
+    const home = way === 'stdio' ? folder : server.folder;
+    mkdirSync(join(home, 'models', 'controlnet'), { recursive: true });
+    await writeControlNet(join(home, 'models', 'controlnet', 'edges.safetensors'), testModel);
+    const png = await sharp({ create: { width: 20, height: 10, channels: 3, background: '#a73' } })
+      .png()
+      .toBuffer();
+    // what was asked stands in the file, so that only pixels can be compared
+    const draw = async (fields: object) => {
+      const { answer } = await call('generate_image', { ...fox, ...fields });
+      const block = answer.content.find(({ type }) => type === 'image') as { data: string };
+      return (await sharp(Buffer.from(block.data, 'base64')).raw().toBuffer()).toString('base64');
+    };
+    const control = { control: 'edges', control_image: png.toString('base64') };
+    const [plain, steered] = [await draw({}), await draw(control)];
+    expect(steered).not.toBe(plain);
+    expect(await draw({ ...control, control_strength: 0 })).toBe(plain);
+    const { answer } = await call('generate_image', { ...fox, control: 'edges' });
+    expect(answer.isError).toBe(true);
   });
 
   it('generates, telling every step', async () => {

@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ImageForge, ImageForgeError, type Progress } from '../../src/index.js';
+import { ImageForge, ImageForgeError, type Progress, type TextToImageOptions } from '../../src/index.js';
+import { writeControlNet } from '../control-file.js';
+import { makeFolder } from '../folder.js';
 import { testModel } from '../test-model.js';
 
 const forge = new ImageForge({ model: testModel, device: 'cpu', threads: 2 });
@@ -46,6 +48,22 @@ describe('generate', () => {
     await image.save(file);
     expect(readFileSync(file)).toEqual(await image.toPNG());
     await expect(image.save('/nowhere/tree.png')).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+  });
+
+  it('follows the picture of a ControlNet', async () => {
+    const model = await writeControlNet(join(makeFolder(), 'edges.safetensors'), testModel);
+    const image = { rgb: picture, width: 128, height: 64 };
+    const draw = async (control?: TextToImageOptions['control']) =>
+      (await forge.generate({ ...small, ...(control && { control }) })).image.rgb;
+    const plain = await draw();
+    expect(await draw({ model, image })).not.toEqual(plain);
+    expect(await draw({ model, image, strength: 0 })).toEqual(plain);
+    await expect(draw({ model, image, start: 1 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(draw({ model, image: '/nowhere.png' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(draw({ model: 'nowhere', image })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('There is no ControlNet nowhere'),
+    });
   });
 
   it('is ended by its signal', async () => {

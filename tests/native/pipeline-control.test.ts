@@ -1,6 +1,7 @@
 // A ControlNet in the pipeline on real networks: which steps it steers, beside what else it works, what it costs.
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { convertModel } from '../../src/families/convert-model.js';
 import { planModel } from '../../src/families/index.js';
 import type { Engine, Pixels } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
@@ -13,6 +14,7 @@ import { makeFolder } from '../folder.js';
 import { goldenCase } from '../golden.js';
 
 const golden = goldenCase('e2e-sd1');
+const lora = goldenCase('lora-sd1');
 
 function draw(width: number, height: number, shift = 0): Pixels {
   const rgb = Uint8Array.from(
@@ -23,13 +25,14 @@ function draw(width: number, height: number, shift = 0): Pixels {
 }
 
 describe.skipIf(!golden.present)(`ControlNet in the pipeline ${golden.reason}`, () => {
+  const folder = makeFolder();
   let engine: Engine;
   let model: LoadedModel;
   let path: string;
 
   beforeAll(async () => {
     const files = { model: golden.path('model.safetensors') };
-    path = await writeControlNet(join(makeFolder(), 'control.safetensors'), files);
+    path = await writeControlNet(join(folder, 'control.safetensors'), files);
     engine = new (loadAddon().Engine)({ device: 'cpu', threads: 2 });
     model = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
   });
@@ -38,9 +41,13 @@ describe.skipIf(!golden.present)(`ControlNet in the pipeline ${golden.reason}`, 
     await engine?.close();
   });
 
-  async function run(control: Partial<Control> | undefined, change: Partial<GenerationOptions> = {}) {
+  async function run(
+    control: Partial<Control> | undefined,
+    change: Partial<GenerationOptions> = {},
+    drawn = model,
+  ) {
     const asked = { prompt: 'a fox', width: 128, height: 64, steps: 4, seed: 7, sampler: 'euler', ...change };
-    const request = resolveRequest(asked, model.files, model.plan);
+    const request = resolveRequest(asked, drawn.files, drawn.plan);
     const { hires } = request;
     const full: Control | undefined = control && {
       ...{ path, strength: 1, start: 0, end: 1 },
@@ -49,7 +56,7 @@ describe.skipIf(!golden.present)(`ControlNet in the pipeline ${golden.reason}`, 
       ...control,
     };
     const steps: Float32Array[] = [];
-    const { images } = await generate(model, full ? { ...request, control: full } : request, {
+    const { images } = await generate(drawn, full ? { ...request, control: full } : request, {
       onStep: (_, x) => steps.push(x.slice()),
     });
     return { pixels: images.map((image) => image.pixels), steps };
@@ -107,6 +114,19 @@ describe.skipIf(!golden.present)(`ControlNet in the pipeline ${golden.reason}`, 
     const other = await run({ hiresImage: draw(192, 96, 90) }, { hires });
     expect(other.steps.slice(0, 4)).toEqual(small.steps.slice(0, 4));
     expect(other.pixels).not.toEqual(small.pixels);
+  });
+
+  it.skipIf(!lora.present)('works beside a LoRA on a quantised UNet', async () => {
+    const files = { model: join(folder, 'q8.gguf') };
+    await convertModel({ input: golden.path('model.safetensors'), output: files.model, type: 'q8_0' });
+    const quantised = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
+    const loras = [{ path: lora.path('kohya.safetensors'), strength: 1 }];
+    const pictures = [];
+    for (const control of [undefined, {}])
+      for (const change of [{}, { loras }])
+        pictures.push((await run(control, change, quantised)).pixels[0]!.rgb.join());
+    expect(new Set(pictures).size).toBe(4);
+    await quantised.close();
   });
 
   it('gives the same however memory is used, and leaves none behind', async () => {
