@@ -6,7 +6,7 @@ import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { testModel } from '../test-model.js';
 import { fox, readEvents } from './open-server.js';
 
@@ -206,7 +206,7 @@ describe('SIGTERM in the middle of jobs', () => {
       expect(existsSync(job.result.output_path)).toBe(true);
     }
     expect((await get(`/jobs/${jobs[4]!.id}`)).status).toBe(404);
-    expect(listJobFiles(first.folder)).toEqual([]);
+    await vi.waitFor(() => expect(listJobFiles(first.folder)).toEqual([]));
   });
 
   it('keeps the result of one that ended meanwhile', async () => {
@@ -257,7 +257,8 @@ describe('kill -9 of the server', () => {
       expect(await (await fetch(`${second.url}/jobs/${id}`)).json()).toMatchObject({ id, status: 'done' });
     }
     expect((await fetch(`${second.url}/jobs/${jobs[2]!.id}`)).status).toBe(404);
-    expect(listJobFiles(first.folder)).toEqual([]);
+    // a file goes just after its job has ended
+    await vi.waitFor(() => expect(listJobFiles(first.folder)).toEqual([]));
   });
 
   it('leaves alone what a living server has', async () => {
@@ -285,7 +286,7 @@ describe('kill -9 of the server', () => {
     const events = await readEvents(await fetch(`${last.url}${job.events_url}`));
     expect(events.at(-1)).toMatchObject({ event: 'failed', data: { code: 'ENGINE_CRASHED' } });
     expect(events.at(-1)!.data.message).toContain('ended 3 times');
-    expect(listJobFiles(folder)).toEqual([]);
+    await vi.waitFor(() => expect(listJobFiles(folder)).toEqual([]));
   });
 });
 
