@@ -2,6 +2,7 @@
 import path from 'node:path';
 import type { CallToolResult } from '@modelcontextprotocol/server';
 import { z } from 'zod';
+import { imageResponseSchema, jobSchema, upscaleResponseSchema } from '../service/answers.js';
 import type { JobResult } from '../service/job-types.js';
 import type { Job } from '../service/jobs.js';
 import { makePreview, type Size } from '../service/pictures.js';
@@ -13,31 +14,24 @@ import { describeProgress } from './progress.js';
 /** As base64 it stays below 300 kB. */
 const PREVIEW = { side: 768, bytes: 225_000 };
 
+/** What chats have no use for, and what is there under another name. */
+const UNSAID = {
+  ok: true,
+  mime: true,
+  image_base64: true,
+  images: true,
+  guidance_scale: true,
+  generation_time_seconds: true,
+  timestamp: true,
+} as const;
+
 const optional = {
-  progress: z.object({ phase: z.string(), image: z.int(), step: z.int(), steps: z.int() }).nullable(),
-  position: z.int().nullable().describe('Place in the line, 1 = next'),
+  ...jobSchema.pick({ position: true, progress: true }).shape,
   message: z.string(),
-  task: z.enum(['text2img', 'img2img', 'inpaint', 'upscale']),
-  model: z.string(),
-  seed: z.int(),
-  steps: z.int(),
-  guidance: z.number(),
-  width: z.int(),
-  height: z.int(),
-  elapsed_s: z.number(),
-  prompt: z.string().describe('As the model saw it'),
-  negative_prompt: z.string(),
-  sampler: z.string(),
-  schedule: z.string(),
-  assisted: z.boolean(),
-  cached: z.boolean(),
-  output_path: z.string().nullable().describe('The full image on this machine'),
-  metadata_path: z.string().nullable(),
-  images: z.array(z.object({ seed: z.int(), output_path: z.string().nullable() })),
-  notes: z.array(z.string()),
-  scale: z.number().describe('Of an upscaled image over its source'),
-  source_width: z.int(),
-  source_height: z.int(),
+  ...imageResponseSchema.omit(UNSAID).shape,
+  ...upscaleResponseSchema.pick({ scale: true, source_width: true, source_height: true }).shape,
+  task: z.enum([...imageResponseSchema.shape.task.options, upscaleResponseSchema.shape.task.value]),
+  images: z.array(imageResponseSchema.shape.images.element.pick({ seed: true, output_path: true })),
 };
 
 /** One shape for a finished picture and for a job that still runs. */

@@ -1,6 +1,7 @@
 // The tools around the pictures: prompt assist, models, status, unload, timeout.
 import type { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
+import { modelSchema } from '../service/answers.js';
 import { describeStatus, statusSchema, timeoutSchema } from '../service/describe-status.js';
 import type { ImageService } from '../service/image-service.js';
 import { listModels } from '../service/model-list.js';
@@ -55,7 +56,7 @@ export function addStateTools(server: McpServer, service: ImageService): void {
       inputSchema: z.object({}),
       outputSchema: z.object({
         default_model: z.string(),
-        models: z.array(z.looseObject({ key: z.string(), available: z.boolean(), allowed: z.boolean() })),
+        models: z.array(z.object(modelSchema.shape)),
       }),
       annotations: READ,
     },

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { createApp } from '../../src/http/app.js';
-import { healthSchema, imageResponseSchema, jobSchema, modelsSchema } from '../../src/http/schemas.js';
+import { healthSchema, imageResponseSchema, jobSchema, modelsSchema } from '../../src/service/answers.js';
 import { statusSchema } from '../../src/service/describe-status.js';
 import { fox, openServer, type TestServer } from './open-server.js';
 

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Context } from 'hono';
+import { imageResponseSchema } from '../../service/answers.js';
 import { confinePath } from '../../service/paths.js';
 import type { Operation } from '../../service/requests.js';
 import { toResponse } from '../../service/results.js';
@@ -9,7 +10,6 @@ import { ImageForgeError } from '../../shared/errors.js';
 import { readJson } from '../body.js';
 import type { Doors } from '../context.js';
 import type { Routes } from '../routes.js';
-import { imageResponseSchema } from '../schemas.js';
 
 const OPERATIONS: { operation: Operation; name: string; summary: string }[] = [
   { operation: 'generate', name: 'GenerateRequest', summary: 'Text to image' },

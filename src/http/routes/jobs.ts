@@ -2,6 +2,7 @@
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
+import { jobSchema } from '../../service/answers.js';
 import { JOB_OPERATIONS, parseJob, toJobResponse } from '../../service/job-types.js';
 import type { Job, NumberedEvent } from '../../service/jobs.js';
 import { upscaleSchema } from '../../service/upscale.js';
@@ -9,7 +10,6 @@ import { readJson } from '../body.js';
 import type { Doors } from '../context.js';
 import { publish, refuseField } from '../errors.js';
 import type { Routes } from '../routes.js';
-import { jobSchema } from '../schemas.js';
 
 const HEARTBEAT_MS = 10_000;
 
@@ -36,8 +36,9 @@ export function addJobRoutes(routes: Routes, { service, jobs }: Doors): void {
       const { operation, ...fields } = await readJson(c);
       const request = parseJob(service, chooseOperation(operation, fields), { preview_every: 1, ...fields });
       const job = jobs.start(request);
+      const accepted = describeJob(job);
       await jobs.keep(job);
-      return c.json(describeJob(job), 202, { Location: `/jobs/${job.id}` });
+      return c.json(accepted, 202, { Location: `/jobs/${job.id}` });
     },
   );
   routes.add(

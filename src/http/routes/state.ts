@@ -1,6 +1,7 @@
 // What is there and how it is: health, models, status, metrics; and what changes it: unload, timeout.
 import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
+import { healthSchema, modelsSchema } from '../../service/answers.js';
 import {
   describeStatus,
   MAX_TIMEOUT_SECONDS,
@@ -14,7 +15,6 @@ import { readJson } from '../body.js';
 import type { Doors } from '../context.js';
 import { refuseField } from '../errors.js';
 import type { Routes } from '../routes.js';
-import { healthSchema, modelsSchema } from '../schemas.js';
 
 const HEALTH_WAIT_MS = 5;
 const statusAnswer = statusSchema.meta({ id: 'Status' });

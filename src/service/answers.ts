@@ -1,8 +1,9 @@
-// Answers of the routes, for the OpenAPI document; the compiler holds them against what is really answered.
+// The shapes of answers, for the OpenAPI document and the output schemas of MCP tools; the compiler holds them against what
+// is really answered.
 import { z } from 'zod';
-import type { ModelDescription } from '../service/model-list.js';
-import type { ImageResponse } from '../service/results.js';
-import type { UpscaleResponse } from '../service/upscale.js';
+import type { ModelDescription } from './model-list.js';
+import type { ImageResponse } from './results.js';
+import type { UpscaleResponse } from './upscale.js';
 
 /** Fails to compile when a schema and the type of its answer part. */
 type Matches<Type, Schema extends z.ZodType<Type>> = Schema;
@@ -76,7 +77,7 @@ export const healthSchema = z
   })
   .meta({ id: 'Health' });
 
-const modelSchema = z
+export const modelSchema = z
   .object({
     key: z.string().describe('What requests call it'),
     name: z.string(),
