@@ -232,7 +232,7 @@ describe('kill -9 of the server', () => {
       .png()
       .toBuffer();
     const bodies = [
-      { ...fox, steps: 4 },
+      { ...fox, steps: 200 },
       { prompt: 'winter', init_image: picture.toString('base64'), steps: 4, seed: 3 },
       { ...fox, seed: 4 },
     ];
