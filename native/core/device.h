@@ -47,6 +47,8 @@ public:
     Device(const Device &) = delete;
 
     bool is_cpu() const { return cpu_only_; }
+    /// See Ctx::direct_convolution.
+    bool convolves_directly() const { return cpu_only_ || info_.kind == "vulkan"; }
     int threads() const { return threads_; }
     const DeviceInfo & info() const { return info_; }
     ggml_backend_t backend() const { return backends_.front(); }

@@ -37,6 +37,8 @@ struct Ctx {
     ggml_context * graph;  // tensors and operations are added here
     bool cpu = true;       // runs on the CPU: native/kernels may be used instead of ggml's own operations
     bool flash_attention = true;
+    /// ggml convolves block by block there, without unrolling all patches: on CUDA and Metal that is slow.
+    bool direct_convolution = true;
     const kernels::Env * env = nullptr;  // holds the abort flag for native/kernels; outlives the graph
     const std::unordered_map<Tensor, std::vector<LoraUpdate>> * loras = nullptr;  // by weight tensor
     const SharedStatistics * statistics = nullptr;  // of group norms; nullptr: each has its own

@@ -35,6 +35,16 @@ struct FreeContext {
     void operator()(ggml_context * context) const { ggml_free(context); }
 };
 
+/// GPUs limit the bytes that an operation may address in one tensor; Vulkan's limit is at the least this.
+constexpr size_t surely_addressable = size_t{1} << 27;
+
+bool is_large(const ggml_tensor * node) {
+    if (ggml_nbytes(node) > surely_addressable) return true;
+    return std::any_of(std::begin(node->src), std::end(node->src), [](const ggml_tensor * source) {
+        return source && ggml_nbytes(source) > surely_addressable;
+    });
+}
+
 Shape shape_of(const ggml_tensor * tensor) {
     return Shape(tensor->ne, tensor->ne + std::max(1, ggml_n_dims(tensor)));
 }
@@ -47,6 +57,7 @@ struct Runner::Graph {
     ggml_cgraph * nodes = nullptr;
     std::map<std::string, Tensor> inputs, outputs;
     bool needs_cpu = false;  // the device lacks an operation
+    bool too_large = false;  // ... for tensors of such a size
     size_t bytes = 0;        // of the compute buffer, 0 before it is measured
 
     /// Forgets where its tensors lie, so that they can be laid out again.
@@ -158,6 +169,7 @@ std::unique_ptr<Runner::Graph> Runner::build_graph(const std::string & key, cons
     ctx.graph = graph->context.get();
     ctx.cpu = device_.is_cpu();
     ctx.flash_attention = flash_attention_;
+    ctx.direct_convolution = device_.convolves_directly();
     ctx.env = &device_.kernel_env();
     ctx.loras = &loras_;
     GraphBuilder builder(ctx);
@@ -167,8 +179,12 @@ std::unique_ptr<Runner::Graph> Runner::build_graph(const std::string & key, cons
     graph->nodes = ggml_new_graph_custom(graph->context.get(), max_nodes, false);
     for (const auto & input : graph->inputs) ggml_build_forward_expand(graph->nodes, input.second);
     for (const auto & output : graph->outputs) ggml_build_forward_expand(graph->nodes, output.second);
-    for (int i = 0; i < ggml_graph_n_nodes(graph->nodes) && !graph->needs_cpu; ++i)
-        graph->needs_cpu = !ggml_backend_supports_op(device_.backend(), ggml_graph_node(graph->nodes, i));
+    for (int i = 0; i < ggml_graph_n_nodes(graph->nodes); ++i) {
+        const ggml_tensor * node = ggml_graph_node(graph->nodes, i);
+        if (ggml_backend_supports_op(device_.backend(), node)) continue;
+        graph->needs_cpu = true;
+        graph->too_large = graph->too_large || is_large(node);
+    }
     return graph;
 }
 
@@ -205,6 +221,7 @@ void Runner::measure(Graph & graph) const {
 
 uint64_t Runner::measure(const std::string & key, const Build & build) {
     Graph & graph = find_or_build(key, build);
+    if (graph.too_large) return UINT64_MAX;
     // What the scheduler has split can't be measured like this any more, but a graph like it can.
     if (graph.needs_cpu && device_.active_ == &graph) {
         const auto copy = build_graph(key, build);

@@ -99,7 +99,8 @@ public:
     /// `key` must name everything that the graph depends on: "decode 64x64".
     /// Throws OUT_OF_MEMORY (before allocating, with figures), ABORTED, INTERNAL.
     Outputs run(const std::string & key, const Build & build, const Feeds & feeds);
-    /// Bytes of the compute buffer that the graph would take; nothing is allocated.
+    /// Bytes of the compute buffer that the graph would take; nothing is allocated. UINT64_MAX when a tensor
+    /// is larger than the device's operations take: the CPU would have to help out.
     uint64_t measure(const std::string & key, const Build & build);
     /// The same as run(), with the outputs kept on the device.
     DeviceTensors run_keep(const std::string & key, const Build & build, const Feeds & feeds);

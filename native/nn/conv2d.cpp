@@ -3,6 +3,7 @@
 #include "kernels/kernels.h"
 #include "nn/kernel_choice.h"
 #include "nn/ops.h"
+#include "nn/slices.h"
 
 namespace imageforge {
 
@@ -16,7 +17,32 @@ Conv2d::Conv2d(Weights w, int64_t in, int64_t out, Options options)
       bias(options.with_bias ? w.get("bias", {out}) : nullptr),
       options(options) {}
 
-/// ggml's own convolution: on the CPU block by block, elsewhere as one matrix product over unrolled patches.
+/// [kw, kh, in, out] in F32, whatever type and order the kernel is stored in.
+static Tensor plain_kernel(const Ctx & ctx, Tensor weight, int64_t side) {
+    ggml_context * g = ctx.graph;
+    const bool taps_first = ggml_is_quantized(weight->type);
+    weight = ggml_cast(g, weight, GGML_TYPE_F32);
+    if (!taps_first) return weight;
+    const int64_t in = weight->ne[0], out = weight->ne[2];
+    return ggml_reshape_4d(g, ggml_cont(g, ggml_permute(g, weight, 1, 0, 2, 3)), side, side, in, out);
+}
+
+/// One matrix product over unrolled patches. ggml_conv_2d rounds the patches to F16 and lets GPUs add up in
+/// F16, which can overflow where pictures are not normalised on their way (SDXL's autoencoder).
+static Tensor convolve_patches(const Ctx & ctx, Tensor weight, Tensor x, int stride, int pad) {
+    ggml_context * g = ctx.graph;
+    if (weight->type != GGML_TYPE_F32) weight = ggml_cast(g, weight, GGML_TYPE_F32);
+    Tensor patches = ggml_im2col(g, weight, x, stride, stride, pad, pad, 1, 1, true, GGML_TYPE_F32);
+    const int64_t width = patches->ne[1], height = patches->ne[2], count = patches->ne[3];
+    Tensor y = ggml_mul_mat(g, ggml_reshape_2d(g, patches, patches->ne[0], width * height * count),
+                            ggml_reshape_2d(g, weight, patches->ne[0], weight->ne[3]));
+    ggml_prec_set_acc(y, GGML_PREC_F32);
+    y = ggml_reshape_4d(g, y, width, height, count, weight->ne[3]);
+    return count == 1 ? ggml_reshape_4d(g, y, width, height, weight->ne[3], 1)
+                      : ggml_cont(g, ggml_permute(g, y, 0, 1, 3, 2));
+}
+
+/// ggml's own convolution.
 static Tensor convolve_with_ggml(const Ctx & ctx, Tensor weight, Tensor x, const Conv2d::Options & o) {
     ggml_context * g = ctx.graph;
     if (o.upsample2) x = upsample_nearest2(ctx, x);
@@ -25,17 +51,10 @@ static Tensor convolve_with_ggml(const Ctx & ctx, Tensor weight, Tensor x, const
         x = ggml_pad_ext(g, x, o.pad_before, o.pad_after, o.pad_before, o.pad_after, 0, 0, 0, 0);
         pad = 0;
     }
-    if (weight->type != GGML_TYPE_F16 && weight->type != GGML_TYPE_F32) {
-        const bool taps_first = ggml_is_quantized(weight->type);
-        weight = ggml_cast(g, weight, GGML_TYPE_F32);
-        if (taps_first) {
-            const int64_t in = weight->ne[0], out = weight->ne[2];
-            weight = ggml_reshape_4d(g, ggml_cont(g, ggml_permute(g, weight, 1, 0, 2, 3)), o.kernel, o.kernel,
-                                     in, out);
-        }
-    }
-    if (ctx.cpu) return ggml_conv_2d_direct(g, weight, x, o.stride, o.stride, pad, pad, 1, 1);
-    return ggml_conv_2d(g, weight, x, o.stride, o.stride, pad, pad, 1, 1);
+    if (weight->type != GGML_TYPE_F16 && weight->type != GGML_TYPE_F32)
+        weight = plain_kernel(ctx, weight, o.kernel);
+    if (!ctx.direct_convolution) return convolve_patches(ctx, weight, x, o.stride, pad);
+    return ggml_conv_2d_direct(g, weight, contiguous(ctx, x), o.stride, o.stride, pad, pad, 1, 1);
 }
 
 static Tensor convolve(const Ctx & ctx, Tensor weight, Tensor x, Tensor bias, const Conv2d::Options & o) {

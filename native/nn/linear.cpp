@@ -15,6 +15,8 @@ Tensor product(const Ctx & ctx, Tensor weight, Tensor x, Tensor bias) {
     // costs a buffer of the largest one in F32, and of the time less than the product's own reading.
     if (ctx.cpu && weight->type == GGML_TYPE_BF16) weight = ggml_cast(ctx.graph, weight, GGML_TYPE_F32);
     Tensor y = ggml_mul_mat(ctx.graph, weight, x);
+    // Else GPUs add up in F16, which costs digits and can overflow. BF16 is added up in F32.
+    if (weight->type != GGML_TYPE_BF16) ggml_prec_set_acc(y, GGML_PREC_F32);
     return bias ? ggml_add(ctx.graph, y, bias) : y;
 }
 

@@ -92,10 +92,12 @@ private:
     }
 
     static void tell(Runner & runner, const std::string & key, const Build & whole, const Tiles & tiles) {
-        log_line(LogLevel::Info,
-                 key + ": " + format_bytes(runner.measure(key, whole)) + " in one piece, of " +
-                     format_bytes(runner.device().autoencoder_budget()) + " that it may take; in " +
-                     std::to_string(tiles.count()) + " tiles of " + format_bytes(tiles.bytes));
+        const uint64_t bytes = runner.measure(key, whole);
+        const std::string needed = bytes == UINT64_MAX ? "too large a tensor" : format_bytes(bytes);
+        log_line(LogLevel::Info, key + ": " + needed + " in one piece, of " +
+                                     format_bytes(runner.device().autoencoder_budget()) +
+                                     " that it may take; in " + std::to_string(tiles.count()) + " tiles of " +
+                                     format_bytes(tiles.bytes));
     }
 
     TiledPart fine_encoder() const {
