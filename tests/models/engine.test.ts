@@ -3,9 +3,10 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { EngineClient } from '../../src/engine/client.js';
 import { planModel } from '../../src/families/index.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
+import { testDevice } from '../device.js';
 import { testModel } from '../test-model.js';
 
-const client = new EngineClient({ device: 'cpu', threads: 2 });
+const client = new EngineClient({ device: testDevice, threads: 2 });
 afterAll(() => client.close());
 
 async function createRequest(options: Partial<GenerationOptions> = {}) {
@@ -33,7 +34,7 @@ describe('the engine process', () => {
   });
 
   it('makes the same pixels in a thread', async () => {
-    await using thread = new EngineClient({ device: 'cpu', threads: 2, isolation: 'thread' });
+    await using thread = new EngineClient({ device: testDevice, threads: 2, isolation: 'thread' });
     const request = await createRequest({ steps: 1 });
     const { images } = await thread.run(request);
     expect(images).toEqual((await client.run(request)).images);

@@ -6,10 +6,11 @@ import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ImageForge, ImageForgeError, type Progress, type TextToImageOptions } from '../../src/index.js';
 import { writeControlNet } from '../control-file.js';
+import { testDevice } from '../device.js';
 import { makeFolder } from '../folder.js';
 import { testModel } from '../test-model.js';
 
-const forge = new ImageForge({ model: testModel, device: 'cpu', threads: 2 });
+const forge = new ImageForge({ model: testModel, device: testDevice, threads: 2 });
 afterAll(() => forge.close());
 const small = { prompt: 'a green tree', width: 64, height: 64, steps: 4, guidance: 3, seed: 5 };
 

@@ -3,9 +3,10 @@ import { afterAll, expect, it } from 'vitest';
 import { EngineClient } from '../../src/engine/client.js';
 import { planModel } from '../../src/families/index.js';
 import { resolveRequest } from '../../src/pipeline/resolve.js';
+import { testDevice } from '../device.js';
 import { testModel } from '../test-model.js';
 
-const client = new EngineClient({ device: 'cpu', threads: 2 });
+const client = new EngineClient({ device: testDevice, threads: 2 });
 afterAll(() => client.close());
 
 /** V8 compiles and sizes its heap during the first ones. */

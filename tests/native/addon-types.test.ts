@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Engine, Weights } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
+import { testDevice } from '../device.js';
 import { temporaryFolder, tinyClip, tokenRow, writeTinyClip } from './tiny-clip.js';
 
 const folder = temporaryFolder();
@@ -11,7 +12,7 @@ let engine: Engine;
 let plain: Weights;
 
 beforeAll(() => {
-  engine = new (loadAddon().Engine)({ device: 'cpu', threads: 2 });
+  engine = new (loadAddon().Engine)({ device: testDevice, threads: 2 });
   plain = writeTinyClip(folder.path);
 });
 afterAll(async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Engine, TensorEntry, Weights } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
+import { testDevice } from '../device.js';
 import { temporaryFolder, tinyClip, tokenRow, writeTinyClip } from './tiny-clip.js';
 
 const folder = temporaryFolder();
@@ -13,7 +14,7 @@ let weights: Weights;
 let expected: Float32Array;
 
 beforeAll(async () => {
-  engine = new (loadAddon().Engine)({ device: 'cpu', threads: 2 });
+  engine = new (loadAddon().Engine)({ device: testDevice, threads: 2 });
   weights = writeTinyClip(folder.path);
   expected = await encode(weights);
 });

@@ -10,6 +10,7 @@ import type { ModelFiles } from '../../src/families/types.js';
 import type { Tensor } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
 import type { UnetConfig } from '../../src/native/configs.js';
+import { testDevice } from '../device.js';
 import { goldenCase, goldenFolder } from '../golden.js';
 
 const { present, reason } = goldenCase('e2e-sd1');
@@ -31,7 +32,7 @@ function waves(...shape: number[]): Tensor {
 async function compute(files: ModelFiles): Promise<Float32Array[]> {
   const plan = await planModel(files);
   const results: Float32Array[] = [];
-  const engine = new (loadAddon().Engine)({ device: 'cpu', threads: 2 });
+  const engine = new (loadAddon().Engine)({ device: testDevice, threads: 2 });
   try {
     const tokens = Int32Array.from({ length: 77 }, (_, i) =>
       i === 0 ? 49406 : i < 9 ? 1000 + 37 * i : 49407,

@@ -7,6 +7,7 @@ import { convertModel } from '../../src/families/convert-model.js';
 import type { ConditioningInputs, Denoiser, Tensor } from '../../src/native/addon.js';
 import type { UnetConfig } from '../../src/native/configs.js';
 import { readTensorRule } from '../../src/weights/convert-rules.js';
+import { onCpu } from '../device.js';
 import {
   assertClose,
   element,
@@ -135,7 +136,7 @@ function splitChannels(tensor: GoldenTensor, first: number): [Tensor, Tensor | u
 
 const quantised = goldenCase('quant-unet-sd1');
 const full = goldenCase('unet-sd1');
-test.skipIf(!quantised.present || !full.present)(
+test.skipIf(!quantised.present || !full.present || !onCpu)(
   `kernels of 8 bits give what F32 operations give, within what 8-bit activations may cost ${full.reason}`,
   async () => {
     const folder = mkdtempSync(join(tmpdir(), 'imageforge-unet-'));

@@ -3,6 +3,7 @@ import { below, type Tensors, toWeights, viewTensors } from '../../src/families/
 import type { Engine, EngineOptions, Weights } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
 import { readWeightFile } from '../../src/weights/read-weight-file.js';
+import { onCpu, testDevice } from '../device.js';
 import type { Precision } from '../golden.js';
 
 export interface Operations {
@@ -13,15 +14,17 @@ export interface Operations {
   precision: Precision;
 }
 
-/** BF16 weights are widened before ggml's product: nothing is rounded on either set of operations. */
+/** BF16 weights are widened before ggml's product on the CPU: nothing is rounded on either set of operations. */
 export function precisionFor(type: 'F16' | 'BF16', { precision }: Operations): Precision {
-  return type === 'BF16' ? 'f32' : precision;
+  return type === 'BF16' && onCpu ? 'f32' : precision;
 }
 
-export const operations: Operations[] = [
-  { name: 'our kernels', kernels: 'on', precision: 'f32' },
-  { name: "ggml's operations", kernels: 'off', precision: 'f16_gemm' },
-];
+export const operations: Operations[] = onCpu
+  ? [
+      { name: 'our kernels', kernels: 'on', precision: 'f32' },
+      { name: "ggml's operations", kernels: 'off', precision: 'f16_gemm' },
+    ]
+  : [{ name: testDevice, kernels: 'on', precision: 'f16_gemm' }];
 
 /** An engine whose graphs are built while `run` runs. One thread: threads that wait for each other crawl on a busy machine. */
 export async function withEngine(
@@ -31,7 +34,7 @@ export async function withEngine(
 ): Promise<void> {
   const before = process.env.IMAGEFORGE_KERNELS;
   process.env.IMAGEFORGE_KERNELS = chosen.kernels;
-  const engine = new (loadAddon().Engine)({ device: 'cpu', threads: 1, ...options });
+  const engine = new (loadAddon().Engine)({ device: testDevice, threads: 1, ...options });
   try {
     await run(engine);
   } finally {

@@ -10,6 +10,7 @@ import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
 import type { Control } from '../../src/pipeline/types.js';
 import { writeControlNet } from '../control-file.js';
+import { testDevice } from '../device.js';
 import { makeFolder } from '../folder.js';
 import { goldenCase } from '../golden.js';
 
@@ -33,7 +34,7 @@ describe.skipIf(!golden.present)(`ControlNet in the pipeline ${golden.reason}`, 
   beforeAll(async () => {
     const files = { model: golden.path('model.safetensors') };
     path = await writeControlNet(join(folder, 'control.safetensors'), files);
-    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 2 });
+    engine = new (loadAddon().Engine)({ device: testDevice, threads: 2 });
     model = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
   });
   afterAll(async () => {

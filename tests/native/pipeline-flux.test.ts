@@ -13,6 +13,7 @@ import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
 import { flow } from '../../src/sampling/schedules.js';
 import { readWeightFile } from '../../src/weights/read-weight-file.js';
+import { testDevice } from '../device.js';
 import {
   assertClose,
   element,
@@ -44,7 +45,7 @@ describe.skipIf(!klein.present)(`e2e-flux2-klein ${klein.reason}`, () => {
   let plan: ModelPlan;
 
   beforeAll(async () => {
-    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 1 });
+    engine = new (loadAddon().Engine)({ device: testDevice, threads: 1 });
     plan = await planModel(files);
     expect(plan.textEncoders[0]!.rowLength).toBe(512);
     plan.textEncoders[0]!.rowLength = facts!.max_length;
@@ -137,7 +138,7 @@ describe.skipIf(!lora.present || !t5.present)(`FLUX.1 ${lora.reason}`, () => {
   let plan: ModelPlan;
 
   beforeAll(async () => {
-    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 1 });
+    engine = new (loadAddon().Engine)({ device: testDevice, threads: 1 });
     plan = await planFlux1();
   });
   afterAll(() => engine?.close());

@@ -12,6 +12,7 @@ import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { encodeMistralPrompt } from '../../src/text/flux-prompts.js';
 import { createTokenizer } from '../../src/text/load-tokenizer.js';
 import { readJsonTokenizer } from '../../src/text/read-json-tokenizer.js';
+import { testDevice } from '../device.js';
 import { goldenCase } from '../golden.js';
 
 const golden = goldenCase('flux2-text-mistral');
@@ -28,7 +29,7 @@ describe.skipIf(!golden.present)(`FLUX.2 dev ${golden.reason}`, () => {
     const table = tensors.get('model.embed_tokens.weight');
     writeSafetensors(llm, new Map([...tensors, ['model.embed_tokens.weight', stack([table, table])]]));
     copyFileSync(tekken, path.join(folder, 'tokenizer.json'));
-    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 1 });
+    engine = new (loadAddon().Engine)({ device: testDevice, threads: 1 });
   });
   afterAll(async () => {
     await engine?.close();

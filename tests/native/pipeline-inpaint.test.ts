@@ -7,6 +7,7 @@ import { generate } from '../../src/pipeline/generate.js';
 import { makeMaskChannels } from '../../src/pipeline/inpaint.js';
 import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
+import { testDevice } from '../device.js';
 import { goldenCase } from '../golden.js';
 
 const network = goldenCase('unet-sd1-inpaint');
@@ -26,7 +27,7 @@ describe.skipIf(!network.present || !parts.present)(`unet-sd1-inpaint ${network.
   beforeAll(async () => {
     const other = parts.path('model.safetensors');
     const files = { model: network.path('model.safetensors'), vae: other, clip_l: other };
-    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 2 });
+    engine = new (loadAddon().Engine)({ device: testDevice, threads: 2 });
     model = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
   });
   afterAll(async () => {

@@ -4,6 +4,7 @@ import { planModel } from '../../src/families/index.js';
 import type { Engine } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
 import { LoadedModel } from '../../src/pipeline/loaded-model.js';
+import { testDevice } from '../device.js';
 import { assertClose, element, goldenCase, toleranceOf } from '../golden.js';
 
 const golden = goldenCase('lora-sd1');
@@ -17,7 +18,7 @@ describe.skipIf(!golden.present || !base.present)(`lora-sd1 ${golden.reason}`, (
   beforeAll(async () => {
     const files = { model: base.path('model.safetensors') };
     const plan = await planModel(files, { textHeads: 2 });
-    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 2 });
+    engine = new (loadAddon().Engine)({ device: testDevice, threads: 2 });
     model = new LoadedModel(engine, files, plan, { log: (_, message) => warnings.push(message) });
   });
   afterAll(async () => {

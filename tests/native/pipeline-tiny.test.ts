@@ -17,6 +17,7 @@ import { loadAddon } from '../../src/native/binding.js';
 import { generate } from '../../src/pipeline/generate.js';
 import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
+import { testDevice } from '../device.js';
 import { assertClose, element, goldenCase, goldenFolder, toleranceOf } from '../golden.js';
 import { tinyAutoencoderShapes } from '../unit/weights/make-files.js';
 import { operations, withEngine } from './networks.js';
@@ -109,7 +110,7 @@ describe.skipIf(!golden.present)(`Stable Diffusion ${golden.reason}`, () => {
     });
     writeSafetensors(tae, new Map(tensors));
     const files = { model: golden.path('model.safetensors') };
-    engine = new (loadAddon().Engine)({ device: 'cpu', threads: 2 });
+    engine = new (loadAddon().Engine)({ device: testDevice, threads: 2 });
     model = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
   });
   afterAll(async () => {

@@ -1,0 +1,20 @@
+// The device that tests compute on: the CPU, or what IMAGEFORGE_TEST_DEVICE names by its id or its kind ("cuda").
+import { loadAddon } from '../src/native/binding.js';
+
+const wanted = process.env.IMAGEFORGE_TEST_DEVICE || 'cpu';
+
+function find(): string {
+  if (wanted === 'cpu') return wanted;
+  const devices = loadAddon().devices();
+  const found = devices.find(({ id }) => id === wanted) ?? devices.find(({ kind }) => kind === wanted);
+  if (!found)
+    throw new Error(
+      `IMAGEFORGE_TEST_DEVICE=${wanted}: found only ${devices.map(({ id }) => id).join(', ')}.`,
+    );
+  return found.id;
+}
+
+/** An id such as 'cpu' or 'vulkan0'. */
+export const testDevice = find();
+/** Tests of our CPU kernels and of weights that lie in mapped files run only there. */
+export const onCpu = testDevice === 'cpu';
