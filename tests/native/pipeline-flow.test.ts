@@ -1,0 +1,77 @@
+// Pictures as the beginning on a flow model (FLUX.2 klein): the noise of a flow schedule ends at 1, where nothing of the
+// picture is left, and each step below keeps its share of it.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { planModel } from '../../src/families/index.js';
+import type { Engine, Pixels } from '../../src/native/addon.js';
+import { loadAddon } from '../../src/native/binding.js';
+import { generate } from '../../src/pipeline/generate.js';
+import { LoadedModel } from '../../src/pipeline/loaded-model.js';
+import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
+import { testDevice } from '../device.js';
+import { goldenCase } from '../golden.js';
+
+const klein = goldenCase('e2e-flux2-klein');
+const [width, height] = [96, 64];
+
+describe.skipIf(!klein.present)(`pictures on a flow model ${klein.reason}`, () => {
+  let engine: Engine;
+  let model: LoadedModel;
+  const init: Pixels = {
+    rgb: Uint8Array.from({ length: width * height * 3 }, (_, i) => 128 + 100 * Math.sin(i / 50)),
+    width,
+    height,
+  };
+  const mask = Uint8Array.from({ length: width * height }, (_, i) => (i % width < 48 ? 255 : 0));
+
+  beforeAll(async () => {
+    const files = {
+      model: klein.path('../flux2-klein/model.safetensors'),
+      llm: klein.path('../flux2-text-qwen3/qwen3.safetensors'),
+      vae: klein.path('../vae-flux2/flux2-vae.safetensors'),
+    };
+    const plan = await planModel(files);
+    plan.textEncoders[0]!.rowLength = 32;
+    engine = new (loadAddon().Engine)({ device: testDevice, threads: 1 });
+    model = new LoadedModel(engine, files, plan);
+  });
+  afterAll(async () => {
+    await model?.close();
+    await engine?.close();
+  });
+
+  async function run(options: Partial<GenerationOptions>) {
+    const asked = { prompt: 'a fox', width, height, steps: 4, seed: 3, ...options };
+    let steps = 0;
+    const request = resolveRequest(asked, model.files, model.plan);
+    const { images } = await generate(model, request, { onStep: () => steps++ });
+    return { rgb: images[0]!.pixels.rgb, steps };
+  }
+
+  const distance = (a: Uint8Array, b: Uint8Array) =>
+    Math.sqrt(a.reduce((sum, v, i) => sum + (v - b[i]!) ** 2, 0) / a.length);
+
+  it('is a picture from text alone at strength 1', async () => {
+    const whole = await run({ init, strength: 1 });
+    expect(whole).toEqual(await run({}));
+    expect(whole.steps).toBe(4);
+  });
+
+  it('keeps more of the picture the lower the strength is, in as many steps less', async () => {
+    const autoencoder = await model.loadAutoencoder();
+    const { rgb: through } = await autoencoder.decode((await autoencoder.encode(init)).mean);
+    const runs = [];
+    for (const strength of [0.25, 0.5, 1]) runs.push(await run({ init, strength }));
+    expect(runs.map(({ steps }) => steps)).toEqual([1, 2, 4]);
+    const far = runs.map(({ rgb }) => distance(rgb, through));
+    expect(far[0]).toBeLessThan(far[1]!);
+    expect(far[1]).toBeLessThan(far[2]!);
+  });
+
+  it('repaints what the mask shows and keeps every other pixel', async () => {
+    const { rgb } = await run({ init, mask, strength: 1 });
+    const changed = (value: number) =>
+      rgb.filter((v, i) => mask[Math.floor(i / 3)] === value && v !== init.rgb[i]).length;
+    expect(changed(0)).toBe(0);
+    expect(changed(255)).toBeGreaterThan(48 * height);
+  });
+});
