@@ -2,13 +2,14 @@
 // picture is left, and each step below keeps its share of it.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { planModel } from '../../src/families/index.js';
-import type { Engine, Pixels } from '../../src/native/addon.js';
+import type { Engine } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
 import { generate } from '../../src/pipeline/generate.js';
 import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
 import { testDevice } from '../device.js';
 import { goldenCase } from '../golden.js';
+import { makeWave } from './wave.js';
 
 const klein = goldenCase('e2e-flux2-klein');
 const [width, height] = [96, 64];
@@ -16,12 +17,7 @@ const [width, height] = [96, 64];
 describe.skipIf(!klein.present)(`pictures on a flow model ${klein.reason}`, () => {
   let engine: Engine;
   let model: LoadedModel;
-  const init: Pixels = {
-    rgb: Uint8Array.from({ length: width * height * 3 }, (_, i) => 128 + 100 * Math.sin(i / 50)),
-    width,
-    height,
-  };
-  const mask = Uint8Array.from({ length: width * height }, (_, i) => (i % width < 48 ? 255 : 0));
+  const { init, mask } = makeWave(width, height);
 
   beforeAll(async () => {
     const files = {

@@ -1,7 +1,7 @@
 // Inpainting networks with mask channels, put together from two golden cases.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { planModel } from '../../src/families/index.js';
-import type { Engine, Pixels } from '../../src/native/addon.js';
+import type { Engine } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
 import { generate } from '../../src/pipeline/generate.js';
 import { makeMaskChannels } from '../../src/pipeline/inpaint.js';
@@ -9,6 +9,7 @@ import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
 import { testDevice } from '../device.js';
 import { goldenCase } from '../golden.js';
+import { makeWave } from './wave.js';
 
 const network = goldenCase('unet-sd1-inpaint');
 const parts = goldenCase('e2e-sd1');
@@ -17,12 +18,7 @@ const [width, height] = [128, 64];
 describe.skipIf(!network.present || !parts.present)(`unet-sd1-inpaint ${network.reason}`, () => {
   let engine: Engine;
   let model: LoadedModel;
-  const init: Pixels = {
-    rgb: Uint8Array.from({ length: width * height * 3 }, (_, i) => 128 + 100 * Math.sin(i / 50)),
-    width,
-    height,
-  };
-  const mask = Uint8Array.from({ length: width * height }, (_, i) => (i % width < 48 ? 255 : 0));
+  const { init, mask } = makeWave(width, height);
 
   beforeAll(async () => {
     const other = parts.path('model.safetensors');
