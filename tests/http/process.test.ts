@@ -237,7 +237,11 @@ describe('kill -9 of the server', () => {
       { ...fox, seed: 4 },
     ];
     const jobs: { id: string; events_url: string }[] = [];
-    for (const body of bodies) jobs.push(await (await first.post('/jobs', body)).json());
+    for (const body of bodies) {
+      jobs.push(await (await first.post('/jobs', body)).json());
+      // the long one first: requests join the line when their pictures and models have been read
+      while ((await first.status()).state !== 'busy') await sleep(20);
+    }
     expect(listJobFiles(first.folder)).toHaveLength(3);
     const seen = await readEvents(
       await fetch(`${first.url}${jobs[0]!.events_url}`),
