@@ -211,6 +211,23 @@ export const catalog: readonly CatalogEntry[] = [
     memory: '~10 GB (int8) / 13-16 GB (bf16)',
     quality: 'Frontier',
   },
+  {
+    key: 'flux2-klein-9b',
+    title: 'FLUX.2 klein 9B, Q4',
+    hubId: 'black-forest-labs/FLUX.2-klein-9B',
+    files: {
+      model: { repo: 'unsloth/FLUX.2-klein-9B-GGUF', path: 'flux-2-klein-9b-Q4_K_M.gguf' },
+      vae: FLUX2_VAE,
+      llm: { repo: 'unsloth/Qwen3-8B-GGUF', path: 'Qwen3-8B-Q4_K_M.gguf' },
+    },
+    loras: [],
+    operations: WITH_REFERENCES,
+    guard: { setting: 'allowKlein', reason: 'it needs 8 GB, and 12-13 GB with all its parts in memory' },
+    defaults: { steps: 4, guidance: 1, ...square(1024) },
+    distilled: true,
+    memory: '~8 GB (one part at a time) / 12-13 GB',
+    quality: 'Frontier',
+  },
 ];
 
 /** By key or by the id of its model card; letter case doesn't matter. */

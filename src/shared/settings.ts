@@ -106,7 +106,10 @@ export const settings = {
     names: ['ALLOW_FLUX'],
     about: 'Unlocks the guarded model flux-q4 (16-18 GB at its peak).',
   }),
-  allowKlein: flag({ names: ['ALLOW_KLEIN'], about: 'Unlocks the guarded model flux2-klein (10-16 GB).' }),
+  allowKlein: flag({
+    names: ['ALLOW_KLEIN'],
+    about: 'Unlocks the guarded models flux2-klein and flux2-klein-9b (8-16 GB).',
+  }),
   loraDir: folder(
     {
       names: ['LORA_DIR'],

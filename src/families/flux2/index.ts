@@ -19,22 +19,24 @@ import { type CausalLmFacts, countLayers, readCausalLm } from '../networks/causa
 import { isFlux2, readFluxConfig } from '../networks/flux.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 
-const modelOf = ({ tensors }: FoundNetwork) =>
-  tensors.has('guidance_in.in_layer.weight') ? 'flux2-dev' : 'flux2-klein';
+/** Width of the context of klein 9B: three states of Qwen3-8B. */
+const contextOf9B = 3 * 4096;
+/** The key of the catalogue whose parts fit this transformer. */
+function modelOf({ tensors }: FoundNetwork): string {
+  if (tensors.has('guidance_in.in_layer.weight')) return 'flux2-dev';
+  return tensors.get('txt_in.weight')?.shape[1] === contextOf9B ? 'flux2-klein-9b' : 'flux2-klein';
+}
 const autoencoder = autoencoderNeed(
   'Name the FLUX.2 autoencoder (flux2-vae.safetensors) with --vae FILE.',
   modelOf,
 );
-/** Width of the context of klein 9B: three states of Qwen3-8B, which the catalogue doesn't have. */
-const contextOf9B = 3 * 4096;
 const languageModel: PartNeed = {
   part: 'llm',
   kinds: ['causal_lm'],
   what: 'language model',
   bring:
     'Name the language model with --llm FILE: Qwen3-4B or -8B for klein 4B or 9B, Mistral Small 3.2 for dev.',
-  pulledWith: (denoiser) =>
-    denoiser.tensors.get('txt_in.weight')?.shape[1] === contextOf9B ? undefined : modelOf(denoiser),
+  pulledWith: modelOf,
 };
 
 const size = { width: 1024, height: 1024, sampler: 'euler', schedule: 'flow' };

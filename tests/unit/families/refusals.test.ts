@@ -168,14 +168,18 @@ test.skipIf(!present)(`text encoders of the wrong size ${reason}`, async () => {
   });
 });
 
-test.skipIf(!present)(`klein 9B, whose language model no key of the catalogue brings ${reason}`, async () => {
+test.skipIf(!present)(`klein 9B, which needs a larger language model than 4B, ${reason}`, async () => {
   const shapes = await readShapes(klein);
   const model = writeShapes({ ...shapes, 'txt_in.weight': [shapes['txt_in.weight']![0]!, 3 * 4096] });
   const vae = goldenCase('vae-flux2').path('flux2-vae.safetensors');
   await expect(planModel({ model, vae })).rejects.toMatchObject({
     code: 'MODEL_INCOMPLETE',
-    hint: expect.stringMatching(/Qwen3-4B or -8B.*for dev\.$/),
+    details: { part: 'llm' },
+    hint: expect.stringMatching(
+      /Qwen3-4B or -8B.*`imageforge models pull flux2-klein-9b --part llm` fetches it/,
+    ),
   });
+  expect(findEntry('flux2-klein-9b')?.files.llm?.path).toMatch(/Qwen3-8B/);
 });
 
 test.skipIf(!present)(`prediction and heads can be forced ${reason}`, async () => {

@@ -38,6 +38,7 @@ describe('catalog', () => {
       'flux1-dev',
       'flux2-dev',
       'flux2-klein',
+      'flux2-klein-9b',
     ]);
     const table = Object.fromEntries(
       catalog.map(({ key, defaults }) => [key, [defaults.steps, defaults.guidance, defaults.width]]),
@@ -53,6 +54,7 @@ describe('catalog', () => {
       'flux1-dev': [40, 7.5, 1024],
       'flux2-dev': [50, 7.5, 1024],
       'flux2-klein': [4, 1, 1024],
+      'flux2-klein-9b': [4, 1, 1024],
     });
   });
 
