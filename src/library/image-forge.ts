@@ -9,9 +9,10 @@ import type { PipelineRequest, Progress } from '../pipeline/types.js';
 import { POCKET } from '../registry/catalog.js';
 import { resolveEmbeddings } from '../registry/embeddings.js';
 import { resolveLoras } from '../registry/loras.js';
+import { resolveNamed } from '../registry/named-files.js';
 import { resolveModel } from '../registry/resolve-model.js';
 import { chooseTinyAutoencoder } from '../registry/tiny-autoencoders.js';
-import { resolveUpscaler } from '../registry/upscalers.js';
+import { upscalers } from '../registry/upscalers.js';
 import { addControl, openControl } from '../service/control.js';
 import { parseFields } from '../service/fields.js';
 import { resizePicture } from '../service/pictures.js';
@@ -112,7 +113,7 @@ export class ImageForge implements AsyncDisposable {
   /** Makes a picture larger; needs no model. Waits for the runs before it. Errors as of {@link generate}. */
   async upscale({ image, model, onProgress, signal, ...options }: UpscaleOptions): Promise<Picture> {
     const { scale, tile } = parseFields(upscaleSchema, { ...options, model });
-    const file = resolveUpscaler(model, readConfig());
+    const file = resolveNamed(upscalers, model, readConfig());
     const source = await readWhole(image, 'image');
     const { image: larger } = await this.#engine.upscale(
       { model: file, image: source, ...(tile && { tile }) },
@@ -161,7 +162,7 @@ export class ImageForge implements AsyncDisposable {
       const { prompt, loras: tagged } = takeLoraTags(options.prompt);
       const wanted = [...model.loras, ...(options.loras ?? []), ...tagged];
       const loras = wanted.length > 0 ? resolveLoras(wanted, readConfig()) : [];
-      const upscaler = options.upscaler && resolveUpscaler(options.upscaler, readConfig());
+      const upscaler = options.upscaler && resolveNamed(upscalers, options.upscaler, readConfig());
       if (upscaler) await planUpscaler(upscaler);
       const control = wished && (await openWished(wished, model.plan));
       const prompts = [prompt, options.negativePrompt ?? ''];

@@ -1,6 +1,5 @@
 // Tiny autoencoders on this disk: the one that belongs to a model is found by its name, as upscalers are, and any file
 // can be named.
-import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import {
   nameTinyAutoencoder,
@@ -12,14 +11,16 @@ import type { ModelPlan } from '../families/types.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { locateHubFile, type ModelFolders } from './locate.js';
-import { findNamed, isFile } from './named-files.js';
+import { listFolder, type NamedFolders, type NamedKind, resolveNamed } from './named-files.js';
 
-type Folders = Pick<Config, 'modelDir'>;
-
-/** Where tiny autoencoders are looked for, before the model folder itself; ComfyUI's name for it. */
-export function tinyAutoencoderFolder({ modelDir }: Folders): string {
-  return path.join(modelDir, 'vae_approx');
-}
+export const tinyAutoencoders: NamedKind = {
+  what: 'tiny autoencoder',
+  field: 'tae',
+  example: 'taesd_decoder.safetensors',
+  // ComfyUI's name for the folder
+  folders: ({ modelDir }) => [path.join(modelDir, 'vae_approx'), modelDir],
+  endings: ['.safetensors'],
+};
 
 /** What a request says about it. */
 export interface TinyWish {
@@ -48,7 +49,7 @@ export async function chooseTinyAutoencoder(
 ): Promise<ChosenTiny | undefined> {
   const name = nameTinyAutoencoder(plan);
   if (tae !== undefined) {
-    const file = resolveTinyAutoencoder(tae, config);
+    const file = resolveNamed(tinyAutoencoders, tae, config);
     const tiny = await planTinyAutoencoder(file, plan);
     const other = tiny.called !== undefined && tiny.called !== name;
     const doubt = `${file} is called ${tiny.called}, which is not made for this model: its colours may be wrong.`;
@@ -64,7 +65,7 @@ export async function chooseTinyAutoencoder(
     hint:
       name === undefined
         ? 'Name one that was made for it with --tae FILE.'
-        : `Put ${name}_decoder.safetensors (madebyollin/${name} on the Hugging Face hub) into ${tinyAutoencoderFolder(config)}, or name it with --tae FILE.`,
+        : `Put ${name}_decoder.safetensors (madebyollin/${name} on the Hugging Face hub) into ${tinyAutoencoders.folders(config)[0]}, or name it with --tae FILE.`,
     details: { field: 'fast_decode' },
   });
 }
@@ -73,9 +74,10 @@ export async function chooseTinyAutoencoder(
  * Files that may hold the tiny autoencoder of this name ('taesd'), the likeliest first: those of the folders that are
  * called so, then what the Hugging Face caches have of its repository. An encoder's file decodes nothing.
  */
-export function findTinyAutoencoders(name: string, folders: ModelFolders): string[] {
-  const own = [tinyAutoencoderFolder(folders), folders.modelDir].flatMap((folder) =>
-    listWeights(folder)
+export function findTinyAutoencoders(name: string, folders: ModelFolders & NamedFolders): string[] {
+  const own = tinyAutoencoders.folders(folders).flatMap((folder) =>
+    listFolder(folder)
+      .filter((file) => /\.(safetensors|gguf)$/.test(file))
       .filter((file) => readTinyName(file) === name && !/encoder/i.test(file.replace(/autoencoder/i, '')))
       .map((file) => path.join(folder, file)),
   );
@@ -84,42 +86,4 @@ export function findTinyAutoencoders(name: string, folders: ModelFolders): strin
     // the model folder is searched for its base name too, which says nothing
     .filter((file) => file.includes(name));
   return [...new Set([...own, ...published])];
-}
-
-/** A file inside of the folders; names don't lead out of them. */
-export function findTinyFile(name: string, folders: Folders): string | undefined {
-  return findNamed(name, [tinyAutoencoderFolder(folders), folders.modelDir]);
-}
-
-/** @throws ImageForgeError NOT_FOUND that names the folder. */
-export function resolveTinyAutoencoder(
-  name: string,
-  config: Pick<Config, 'modelDir' | 'workingDir'>,
-): string {
-  const direct = path.resolve(config.workingDir, name);
-  const file = isFile(direct) ? direct : findTinyFile(name, config);
-  if (file !== undefined) return file;
-  throw missingTinyAutoencoder(name, config);
-}
-
-export function missingTinyAutoencoder(name: string, config: Folders): ImageForgeError {
-  const folder = tinyAutoencoderFolder(config);
-  return new ImageForgeError(
-    'NOT_FOUND',
-    `There is no tiny autoencoder ${name}, neither as a file nor in ${folder}.`,
-    {
-      hint: `Name a file such as taesd_decoder.safetensors, or put it into ${folder}.`,
-      details: { tae: name, folder },
-    },
-  );
-}
-
-function listWeights(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-      .filter((file) => /\.(safetensors|gguf)$/.test(file))
-      .sort();
-  } catch {
-    return [];
-  }
 }

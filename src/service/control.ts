@@ -3,7 +3,8 @@ import { type ControlNetPlan, planControlNet } from '../families/control-net.js'
 import type { ModelPlan } from '../families/types.js';
 import { resolveControl } from '../pipeline/resolve.js';
 import type { Control, PipelineRequest } from '../pipeline/types.js';
-import { resolveControlNet } from '../registry/control-nets.js';
+import { controlNets } from '../registry/control-nets.js';
+import { resolveNamed } from '../registry/named-files.js';
 import type { Config } from '../shared/config.js';
 import { decodePicture, measurePicture } from './pictures.js';
 
@@ -28,9 +29,9 @@ export async function openControl(
   { model, ...wish }: ControlWish,
   { read, label }: { read: () => Promise<Uint8Array>; label: string },
   plan: ModelPlan,
-  config: Pick<Config, 'modelDir' | 'workingDir'>,
+  config: Config,
 ): Promise<OpenControl> {
-  const settings = { path: resolveControlNet(model, config), ...resolveControl(wish) };
+  const settings = { path: resolveNamed(controlNets, model, config), ...resolveControl(wish) };
   const found = await planControlNet(settings.path, plan);
   const picture = await read();
   await measurePicture(picture, label);

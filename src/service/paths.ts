@@ -1,6 +1,7 @@
 // Clients of the servers may name files only inside the allowed folders; links are followed before the check.
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
+import { findNamed, missingNamed, type NamedKind } from '../registry/named-files.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 
@@ -21,6 +22,21 @@ export function confinePath(
     });
   }
   return file;
+}
+
+/**
+ * The file that a client names: names of the folders for its kind are free, paths must lie in `folders`.
+ * @throws ImageForgeError NOT_FOUND for a name that nothing has, FORBIDDEN.
+ */
+export function confineNamed(
+  kind: NamedKind,
+  name: string,
+  folders: readonly string[],
+  config: Config,
+): string {
+  const found = findNamed(kind, name, config);
+  if (found === undefined && !/[\\/]/.test(name)) throw missingNamed(kind, name, config);
+  return found ?? confinePath(name, folders, config);
 }
 
 function isInside(file: string, folder: string): boolean {

@@ -7,23 +7,19 @@ import type { Pixels } from '../native/addon.js';
 import { finalSize, requireReferences, resolveRequest } from '../pipeline/resolve.js';
 import type { PipelineRequest } from '../pipeline/types.js';
 import { POCKET } from '../registry/catalog.js';
-import { findControlNet, missingControlNet } from '../registry/control-nets.js';
+import { controlNets } from '../registry/control-nets.js';
 import { findEmbedding, resolveEmbeddings } from '../registry/embeddings.js';
-import { findLora, missingLora, resolveLoras } from '../registry/loras.js';
+import { loras as loraKind, resolveLoras } from '../registry/loras.js';
+import type { NamedKind } from '../registry/named-files.js';
 import { type ResolvedModel, resolveModel } from '../registry/resolve-model.js';
-import {
-  chooseTinyAutoencoder,
-  findTinyFile,
-  missingTinyAutoencoder,
-} from '../registry/tiny-autoencoders.js';
-import { resolveUpscaler } from '../registry/upscalers.js';
+import { chooseTinyAutoencoder, tinyAutoencoders } from '../registry/tiny-autoencoders.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { listWeightFiles } from './cache.js';
 import { addControl, openControl } from './control.js';
 import { requireMemory } from './estimate.js';
 import type { PictureSource } from './fields.js';
-import { confinePath } from './paths.js';
+import { confineNamed, confinePath } from './paths.js';
 import {
   decodeMask,
   decodePicture,
@@ -34,7 +30,7 @@ import {
 } from './pictures.js';
 import type { ImageRequest } from './requests.js';
 import { fitSize, type SizeBounds } from './sizes.js';
-import { confineUpscaler } from './upscale.js';
+import { locateUpscaler } from './upscale.js';
 
 export interface PreparedRequest {
   request: PipelineRequest;
@@ -181,7 +177,7 @@ async function findRequestUpscaler(
   { config, confine }: PrepareContext,
 ): Promise<{ file: string; scale: number } | undefined> {
   if (upscaler === undefined) return undefined;
-  const file = confine ? confineUpscaler(upscaler, config) : resolveUpscaler(upscaler, config);
+  const file = locateUpscaler(upscaler, config, confine);
   const { scale } = await planUpscaler(file);
   return { file, scale };
 }
@@ -218,21 +214,7 @@ function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
     name === config.model ||
     (!/[\\/]/.test(name) && !/\.(gguf|safetensors|ckpt|pt|pth|bin|json)$/i.test(name));
   const model = (name: string) => (isKey(name) ? name : confinePath(name, models, config));
-  const lora = (name: string) => {
-    const found = findLora(name, config);
-    if (found === undefined && !/[\\/]/.test(name)) throw missingLora(name, config);
-    return found ?? confinePath(name, models, config);
-  };
-  const tae = (name: string | undefined) => {
-    if (name === undefined || findTinyFile(name, config)) return name;
-    if (!/[\\/]/.test(name)) throw missingTinyAutoencoder(name, config);
-    return confinePath(name, models, config);
-  };
-  const controlNet = (name: string) => {
-    const found = findControlNet(name, config);
-    if (found === undefined && !/[\\/]/.test(name)) throw missingControlNet(name, config);
-    return found ?? confinePath(name, models, config);
-  };
+  const named = (kind: NamedKind, name: string) => confineNamed(kind, name, models, config);
   const embedding = (name: string) => findEmbedding(name, config)?.file ?? confinePath(name, models, config);
   return {
     ...asked,
@@ -240,14 +222,14 @@ function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
     parts: Object.fromEntries(
       Object.entries(asked.parts).map(([part, name]) => [part, confinePath(name, models, config)]),
     ),
-    loras: asked.loras.map(({ path, strength }) => ({ path: lora(path), strength })),
-    tae: tae(asked.tae),
+    loras: asked.loras.map(({ path, strength }) => ({ path: named(loraKind, path), strength })),
+    tae: asked.tae === undefined ? undefined : named(tinyAutoencoders, asked.tae),
     embeddings: asked.embeddings.map(embedding),
     init: picture(asked.init),
     mask: picture(asked.mask),
     control: asked.control && {
       ...asked.control,
-      model: controlNet(asked.control.model),
+      model: named(controlNets, asked.control.model),
       image: picture(asked.control.image)!,
     },
     references: asked.references?.map((source) => picture(source)!),

@@ -5,13 +5,14 @@ import type { EngineClient } from '../engine/client.js';
 import { planUpscaler } from '../families/upscaler.js';
 import type { Pixels } from '../native/addon.js';
 import type { Progress } from '../pipeline/types.js';
-import { findUpscaler, resolveUpscaler } from '../registry/upscalers.js';
+import { resolveNamed } from '../registry/named-files.js';
+import { upscalers } from '../registry/upscalers.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { readVersion } from '../shared/version.js';
 import { type PictureSource, parseFields, readSourceField } from './fields.js';
 import { formatLocalTime, formatUtcTime } from './metadata.js';
-import { confinePath } from './paths.js';
+import { confineNamed, confinePath } from './paths.js';
 import {
   decodePicture,
   encodePng,
@@ -113,7 +114,7 @@ export async function prepareUpscale(
   config: Config,
   confine: boolean,
 ): Promise<PreparedUpscale> {
-  const file = confine ? confineUpscaler(model, config) : resolveUpscaler(model, config);
+  const file = locateUpscaler(model, config, confine);
   const source =
     confine && 'path' in image
       ? { path: confinePath(image.path, [config.outputDir, ...config.allowedPaths], config) }
@@ -138,11 +139,11 @@ export async function prepareUpscale(
   return { pixels, file, name: plan.name, size, scale, tile, parameters: readParameters(bytes) };
 }
 
-/** Names of the upscaler's folder are free; paths must lie where clients may name models. */
-export function confineUpscaler(name: string, config: Config): string {
-  const found = findUpscaler(name, config);
-  if (found !== undefined || !/[\\/]/.test(name)) return found ?? resolveUpscaler(name, config);
-  return resolveUpscaler(confinePath(name, [config.modelDir, ...config.allowedPaths], config), config);
+/** A client's paths (`confine`) must lie where it may name models. */
+export function locateUpscaler(name: string, config: Config, confine: boolean): string {
+  const allowed = [config.modelDir, ...config.allowedPaths];
+  const place = confine ? confineNamed(upscalers, name, allowed, config) : name;
+  return resolveNamed(upscalers, place, config);
 }
 
 export async function runUpscale(

@@ -2,7 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { findLora, listLoras, resolveLoras } from '../../../src/registry/loras.js';
+import { listLoras, loras, resolveLoras } from '../../../src/registry/loras.js';
+import { findNamed } from '../../../src/registry/named-files.js';
 import { readConfig } from '../../../src/shared/config.js';
 import { makeFolder } from '../../folder.js';
 
@@ -22,12 +23,12 @@ const read = (env: Record<string, string> = {}) =>
   readConfig({ directory: folder, env: { IMAGEFORGE_MODEL_DIR: at('models'), ...env } });
 
 it('finds names in LORA_DIR, then in the model folder, with or without their ending', () => {
-  expect(findLora('ink', read())).toBe(at('models/loras/ink.safetensors'));
-  expect(findLora('ink.safetensors', read({ LORA_DIR: 'own' }))).toBe(at('own/ink.safetensors'));
-  expect(findLora('film/old', read())).toBe(at('models/loras/film/old.safetensors'));
-  expect(findLora('lcm', read())).toBe(at('models/lcm.safetensors'));
+  expect(findNamed(loras, 'ink', read())).toBe(at('models/loras/ink.safetensors'));
+  expect(findNamed(loras, 'ink.safetensors', read({ LORA_DIR: 'own' }))).toBe(at('own/ink.safetensors'));
+  expect(findNamed(loras, 'film/old', read())).toBe(at('models/loras/film/old.safetensors'));
+  expect(findNamed(loras, 'lcm', read())).toBe(at('models/lcm.safetensors'));
   for (const name of ['../here', at('here.safetensors'), 'film/../../../here', 'film', 'none'])
-    expect(findLora(name, read()), name).toBeUndefined();
+    expect(findNamed(loras, name, read()), name).toBeUndefined();
   expect(listLoras(read({ LORA_DIR: 'own' })).map(({ file }) => file)).toEqual([at('own/ink.safetensors')]);
 });
 

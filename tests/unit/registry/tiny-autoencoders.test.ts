@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { planModel } from '../../../src/families/index.js';
+import { resolveNamed } from '../../../src/registry/named-files.js';
 import {
   chooseTinyAutoencoder,
   findTinyAutoencoders,
-  resolveTinyAutoencoder,
+  tinyAutoencoders,
 } from '../../../src/registry/tiny-autoencoders.js';
 import { readConfig } from '../../../src/shared/config.js';
 import { testModel } from '../../test-model.js';
@@ -86,9 +87,9 @@ describe('named', () => {
   it('is a file, or a name in the folders', async () => {
     const decoder = put('models/vae_approx/taesd_decoder.safetensors');
     const here = put('here/any.safetensors');
-    expect(resolveTinyAutoencoder('taesd_decoder', read())).toBe(decoder);
-    expect(resolveTinyAutoencoder('here/any.safetensors', read())).toBe(here);
-    expect(() => resolveTinyAutoencoder('none', read())).toThrow(
+    expect(resolveNamed(tinyAutoencoders, 'taesd_decoder', read())).toBe(decoder);
+    expect(resolveNamed(tinyAutoencoders, 'here/any.safetensors', read())).toBe(here);
+    expect(() => resolveNamed(tinyAutoencoders, 'none', read())).toThrow(
       expect.objectContaining({
         code: 'NOT_FOUND',
         message: expect.stringContaining(at('models/vae_approx')),
