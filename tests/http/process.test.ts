@@ -127,6 +127,12 @@ describe('the API key', () => {
   });
 });
 
+/** A PNG in base64. */
+async function drawPicture(): Promise<string> {
+  const create = { width: 64, height: 64, channels: 3, background: '#a03040' } as const;
+  return (await sharp({ create }).png().toBuffer()).toString('base64');
+}
+
 describe('SIGTERM', () => {
   it('lets a short job end, and leaves no process behind', async () => {
     const { child, exited, post, status } = await start('step=100');
@@ -170,14 +176,12 @@ describe('SIGTERM in the middle of jobs', () => {
     const upscaler = join(first.folder, 'models', 'upscalers', 'four.safetensors');
     mkdirSync(dirname(upscaler), { recursive: true });
     copyFileSync(join(import.meta.dirname, '../fixtures/upscaler/x4.safetensors'), upscaler);
-    const picture = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#a03040' } })
-      .png()
-      .toBuffer();
+    const picture = await drawPicture();
     const bodies = [
       { ...fox, steps: 200 },
-      { prompt: 'winter', init_image: picture.toString('base64'), steps: 4, seed: 3 },
+      { prompt: 'winter', init_image: picture, steps: 4, seed: 3 },
       { ...fox, seed: 2, batch: 2 },
-      { operation: 'upscale', image: picture.toString('base64'), model: 'four' },
+      { operation: 'upscale', image: picture, model: 'four' },
       { ...fox, seed: 4 },
     ];
     const jobs: { id: string; events_url: string }[] = [];
@@ -228,12 +232,10 @@ describe('SIGTERM in the middle of jobs', () => {
 describe('kill -9 of the server', () => {
   it('loses no job: the next start goes on with them', async () => {
     const first = await start('step=1000');
-    const picture = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#a03040' } })
-      .png()
-      .toBuffer();
+    const picture = await drawPicture();
     const bodies = [
       { ...fox, steps: 200 },
-      { prompt: 'winter', init_image: picture.toString('base64'), steps: 4, seed: 3 },
+      { prompt: 'winter', init_image: picture, steps: 4, seed: 3 },
       { ...fox, seed: 4 },
     ];
     const jobs: { id: string; events_url: string }[] = [];
