@@ -11,6 +11,7 @@ const columns = [
   ['text s', (r) => format(r.textSeconds)],
   ['step s', (r) => format(r.stepSeconds)],
   ['decode s', (r) => format(r.decodeSeconds)],
+  ['peak of text MiB', (r) => mebibytes(r.textPeakBytes)],
   ['peak while sampling MiB', (r) => mebibytes(r.samplingPeakBytes)],
   ['peak MiB', (r) => mebibytes(r.peakBytes)],
 ];

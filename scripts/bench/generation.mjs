@@ -9,7 +9,9 @@ import { resolveRequest } from '../../dist/pipeline/resolve.js';
 /** @typedef {{ name: string, model: import('../../dist/families/types.js').ModelFiles, size: number, steps: number, guidance: number, batch?: number }} Row */
 
 export function openClient({ device, threads }) {
-  return new EngineClient({ device, threads });
+  // the networks say how they are kept in memory, and why
+  const onLog = (_level, message) => process.stderr.write(`${message}\n`);
+  return new EngineClient({ device, threads, onLog });
 }
 
 /** @param {Row} row */
@@ -37,11 +39,15 @@ export async function measureGeneration(row, options) {
   const client = openClient(options);
   const begin = performance.now();
   const stepEnds = [];
+  let textPeak = null;
   let samplingPeak = null;
   try {
     const result = await client.run(request, {
       onProgress: ({ phase }) => {
-        if (phase === 'denoise') stepEnds.push(performance.now());
+        if (phase === 'denoise') {
+          stepEnds.push(performance.now());
+          textPeak ??= readPeak(client.pid);
+        }
         if (phase === 'decode') samplingPeak ??= readPeak(client.pid);
       },
     });
@@ -56,6 +62,7 @@ export async function measureGeneration(row, options) {
       // the first step also reads the mapped weights for the first time
       stepSeconds: median(stepEnds.slice(1).map((end, i) => (end - stepEnds[i]) / 1000)),
       decodeSeconds: result.seconds.decode,
+      textPeakBytes: await textPeak,
       samplingPeakBytes: await samplingPeak,
       peakBytes,
       wallSeconds: wall,

@@ -4,6 +4,7 @@
 //   npm run bench -- --models sdxl --types q8_0 --sizes 1024 --steps 2   SDXL, 3.9 GB of random weights
 //   npm run bench -- --models schnell,klein-4b --types q4_0 --steps 1    FLUX and its text encoders, 14.5 GB of them
 //   npm run bench -- --models schnell-cut  FLUX.1 cut to 2 double and 4 single blocks
+//   npm run bench -- --models schnell --steps 1 --memory-limit 4096      a model larger than the memory it may have, in MiB
 //   npm run bench -- --models sd15 --types q8_0 --sizes 256 --steps 3 --threads 2 --json result.json
 //   npm run bench -- --profile             seconds and GFLOP/s by kind of operation, against the machine's limits
 //   npm run bench -- --scaling             cost against steps, pictures, size and threads; memory over 50 generations
@@ -14,6 +15,7 @@ import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { limitMemory } from './limit.mjs';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const { values } = parseArgs({
@@ -27,6 +29,7 @@ const { values } = parseArgs({
     threads: { type: 'string' },
     device: { type: 'string', default: 'cpu' },
     'memory-mode': { type: 'string', default: 'auto' },
+    'memory-limit': { type: 'string' },
     python: { type: 'string', default: process.env.PYTHON ?? 'python3' },
     json: { type: 'string' },
   },
@@ -42,6 +45,8 @@ const options = {
   memoryMode: values['memory-mode'],
   python: values.python === 'none' ? null : values.python,
 };
+
+if (values['memory-limit'] !== undefined) limitMemory(Number(values['memory-limit']));
 
 const tsc = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
 if (spawnSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit' }).status !== 0) process.exit(1);
