@@ -117,6 +117,18 @@ export function nameModel(source: Source): string {
   return nameOnDisk(source);
 }
 
+/** True where the file says so of itself or is called so: models of equal tensors differ in nothing else. */
+export function isCalled(source: Source, pattern: RegExp): boolean {
+  const { metadata, config } = source;
+  const words = [
+    nameOnDisk(source),
+    metadata.get('general.name'),
+    metadata.get('modelspec.title'),
+    config?._name_or_path,
+  ];
+  return words.some((word) => typeof word === 'string' && pattern.test(word));
+}
+
 /** Name of its file without ending, or of the folder that its network lies in. */
 export function nameOnDisk({ folder, label }: Source): string {
   const path = folder === undefined ? label : dirname(label);

@@ -18,6 +18,7 @@ import type { FoundNetwork } from '../find-networks.js';
 import { readClip } from '../networks/clip.js';
 import { readFluxConfig } from '../networks/flux.js';
 import { readT5Config } from '../networks/t5.js';
+import { isCalled, type Source } from '../sources.js';
 import type { Defaults, ModelPlan, ReferenceRule, TextEncoderPlan } from '../types.js';
 
 const pulledWith = ({ tensors }: FoundNetwork) =>
@@ -47,6 +48,8 @@ const schnellRowLength = 256;
 const size = { width: 1024, height: 1024, sampler: 'euler', schedule: 'flow' };
 const schnellDefaults: Defaults = { steps: 4, guidance: 1, ...size };
 const devDefaults: Defaults = { steps: 40, guidance: 7.5, ...size };
+/** As its authors' card and diffusers have it. */
+const kontextDefaults: Defaults = { steps: 28, guidance: 2.5, ...size };
 
 /** Kontext has dev's tensors, so dev takes a reference too, and makes little of it. */
 const kontext: ReferenceRule = { most: 1, area: 2 ** 20, sizes: kontextSizes() };
@@ -100,9 +103,14 @@ async function planFlux(model: FoundModel): Promise<ModelPlan> {
     textEncoders: [planClip(model, config), planT5(model, config)],
     denoiser: planNetwork('flux', config, tensors),
     autoencoder: autoencoderPlan,
-    defaults: readDefaults(source, config.guidance ? devDefaults : schnellDefaults),
+    defaults: readDefaults(source, chooseDefaults(source, config)),
     ...(config.guidance && { references: kontext }),
   };
+}
+
+function chooseDefaults(source: Source, { guidance }: FluxConfig): Defaults {
+  if (!guidance) return schnellDefaults;
+  return isCalled(source, /kontext/i) ? kontextDefaults : devDefaults;
 }
 
 /** Fill, Canny and Depth take a second picture as channels, which no pipeline gives them. */

@@ -17,6 +17,7 @@ import {
 import type { FoundNetwork } from '../find-networks.js';
 import { type CausalLmFacts, countLayers, readCausalLm } from '../networks/causal-lm.js';
 import { isFlux2, readFluxConfig } from '../networks/flux.js';
+import { isCalled, type Source } from '../sources.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 
 /** Width of the context of klein 9B: three states of Qwen3-8B. */
@@ -73,19 +74,15 @@ async function planFlux2(model: FoundModel): Promise<ModelPlan> {
     textEncoders: [planLanguageModel(model, config)],
     denoiser: planNetwork('flux', config, tensors),
     autoencoder: autoencoderPlan,
-    defaults: readDefaults(source, chooseDefaults(model, config)),
+    defaults: readDefaults(source, chooseDefaults(source, config)),
     references: { most: 10, area: 2 ** 20 },
   };
 }
 
 /** The distilled klein and its base have the same tensors; only the file's name and its own words tell. */
-function chooseDefaults({ name, denoiser }: FoundModel, { guidance }: FluxConfig): Defaults {
+function chooseDefaults(source: Source, { guidance }: FluxConfig): Defaults {
   if (guidance) return devDefaults;
-  const { metadata, config } = denoiser.source;
-  const words = [name, metadata.get('general.name'), metadata.get('modelspec.title'), config?._name_or_path];
-  return words.some((word) => typeof word === 'string' && /(?<![a-z])base(?![a-z])/i.test(word))
-    ? kleinBaseDefaults
-    : kleinDefaults;
+  return isCalled(source, /(?<![a-z])base(?![a-z])/i) ? kleinBaseDefaults : kleinDefaults;
 }
 
 function planLanguageModel(model: FoundModel, { contextWidth }: FluxConfig): TextEncoderPlan {
