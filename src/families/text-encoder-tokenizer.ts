@@ -1,5 +1,6 @@
 // The tokenizer that a text encoder's file brings or has beside it, read once for as long as its plan lives.
-import { loadTokenizer } from '../text/load-tokenizer.js';
+import type { CausalLmConfig } from '../native/configs.js';
+import { loadTokenizer, type WantedTokenizer } from '../text/load-tokenizer.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { readWeightFile } from '../weights/read-weight-file.js';
 import type { TextEncoderPlan } from './types.js';
@@ -10,8 +11,15 @@ const tokenizers = new WeakMap<TextEncoderPlan, Promise<Tokenizer>>();
 export function tokenizerOf(plan: TextEncoderPlan): Promise<Tokenizer> {
   const known = tokenizers.get(plan);
   if (known) return known;
-  const loading = readWeightFile(plan.weights.files[0]!).then(loadTokenizer);
+  const loading = readWeightFile(plan.weights.files[0]!).then((file) => loadTokenizer(file, wantedBy(plan)));
   tokenizers.set(plan, loading);
   loading.catch(() => tokenizers.delete(plan));
   return loading;
+}
+
+function wantedBy({ kind, config }: TextEncoderPlan): WantedTokenizer {
+  if (kind === 't5') return { what: 'T5', published: "tokenizer_2/tokenizer.json of FLUX.1's repository" };
+  return (config as CausalLmConfig).qkNorm
+    ? { what: 'Qwen3', published: "the tokenizer.json of Qwen3's repository" }
+    : { what: 'Mistral', published: 'the tekken.json of Mistral Small 3.2' };
 }

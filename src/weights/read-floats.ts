@@ -1,8 +1,7 @@
-// Reads the values of a small tensor: a scale, an alpha, a norm's bias. Networks' weights are the native code's to read.
-import { open } from 'node:fs/promises';
+// Reads the values of small tensors: scales, alphas, a norm's bias. Networks' weights are the native code's to read.
 import { ImageForgeError } from '../shared/errors.js';
-import { unreadable } from './byte-reader.js';
 import { invalid } from './check-tensors.js';
+import { type Place, readBytes } from './read-bytes.js';
 
 const maxBytes = 1 << 20;
 
@@ -15,32 +14,16 @@ const decoders: Record<string, { bytes: number; read: (data: Buffer, at: number)
   i32: { bytes: 4, read: (data, at) => data.readInt32LE(at) },
 };
 
-export async function readFloats(place: {
-  path: string;
-  offset: number;
-  bytes: number;
-  type: string;
-}): Promise<Float64Array> {
-  const { path, offset, bytes, type } = place;
+export async function readFloats(place: Place & { type: string }): Promise<Float64Array> {
+  const { path, bytes, type } = place;
   const decoder = decoders[type];
   if (!decoder)
     throw new ImageForgeError('UNSUPPORTED', `${path}: values of the type ${type} can't be read here`);
   if (bytes > maxBytes)
     throw invalid(path, `a tensor of ${bytes} bytes stands where a few values were expected`);
-  const data = Buffer.alloc(bytes);
-  try {
-    const file = await open(path, 'r');
-    try {
-      const { bytesRead } = await file.read(data, 0, bytes, offset);
-      if (bytesRead !== bytes) throw invalid(path, 'the file is shorter than its header says');
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    throw error instanceof ImageForgeError ? error : unreadable(path, error);
-  }
+  const [data] = await readBytes([place]);
   return Float64Array.from({ length: bytes / decoder.bytes }, (_, i) =>
-    decoder.read(data, i * decoder.bytes),
+    decoder.read(data!, i * decoder.bytes),
   );
 }
 

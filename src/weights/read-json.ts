@@ -2,17 +2,22 @@
 import { readFileSync, statSync } from 'node:fs';
 import { invalid } from './check-tensors.js';
 
-const maxBytes = 1 << 26;
+export const maxJsonBytes = 1 << 26;
 
 /** The object in `path`; undefined when there is no such file. */
 export function readJson(path: string): Record<string, unknown> | undefined {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (!stats?.isFile()) return undefined;
-  if (stats.size > maxBytes)
+  if (stats.size > maxJsonBytes)
     throw invalid(path, `${stats.size} bytes are too many for a JSON file of a model`);
+  return parseJson(readFileSync(path, 'utf8'), path);
+}
+
+/** The object that `text` spells; `path` names it in the error. */
+export function parseJson(text: string, path: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
+    value = JSON.parse(text);
   } catch (error) {
     throw invalid(path, `this is not valid JSON: ${(error as Error).message}`);
   }

@@ -15,9 +15,10 @@ import {
   takePart,
 } from '../family.js';
 import type { FoundNetwork } from '../find-networks.js';
-import { type CausalLmFacts, countLayers, readCausalLm } from '../networks/causal-lm.js';
+import { type CausalLmFacts, countLayers, hasQkNorm, readCausalLm } from '../networks/causal-lm.js';
 import { isFlux2, readFluxConfig } from '../networks/flux.js';
 import { isCalled, type Source } from '../sources.js';
+import type { Tensors } from '../tensors.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 
 /** Width of the context of klein 9B: three states of Qwen3-8B. */
@@ -88,9 +89,8 @@ function chooseDefaults(source: Source, { guidance }: FluxConfig): Defaults {
 function planLanguageModel(model: FoundModel, { contextWidth }: FluxConfig): TextEncoderPlan {
   const network = takePart(model, languageModel);
   const { label } = network.source;
-  const quarter = Math.max(1, Math.floor(countLayers(network.tensors) / 4));
-  const layers = [quarter, 2 * quarter, 3 * quarter];
-  const { config, tensors } = readCausalLm(network.tensors, label, 3 * quarter, readFacts(network));
+  const layers = chooseLayers(network.tensors);
+  const { config, tensors } = readCausalLm(network.tensors, label, layers.at(-1)!, readFacts(network));
   if (config.width * layers.length !== contextWidth) {
     throw new ImageForgeError(
       'WEIGHTS_INVALID',
@@ -104,9 +104,21 @@ function planLanguageModel(model: FoundModel, { contextWidth }: FluxConfig): Tex
   return { part: 'llm', layers, rowLength: fluxRowLength, ...planNetwork('causal_lm', config, tensors) };
 }
 
+/** Blocks of the published models: Qwen3 4B and 8B, Mistral Small. */
+const publishedDepth = { qwen: 36, mistral: 40 };
+
+/** States at a quarter, the half and three quarters of the depth. Files may end there: ComfyUI's Mistral has 30 of 40. */
+function chooseLayers(tensors: Tensors): number[] {
+  const found = countLayers(tensors);
+  const published = hasQkNorm(tensors) ? publishedDepth.qwen : publishedDepth.mistral;
+  const depth = found < published && found >= (3 * published) / 4 ? published : found;
+  const quarter = Math.max(1, Math.floor(depth / 4));
+  return [quarter, 2 * quarter, 3 * quarter];
+}
+
 /** Constants of the published models, unless the file (GGUF metadata, config.json beside it) has its own. */
 function readFacts({ source, layout, tensors }: FoundNetwork): CausalLmFacts {
-  const qwen = tensors.has('layers.0.self_attn.q_norm.weight');
+  const qwen = hasQkNorm(tensors);
   const { metadata } = source;
   const architecture = metadata.get('general.architecture');
   const read = (key: string, inConfig: string): number | undefined => {

@@ -71,7 +71,7 @@ export function readCausalLm(
       return layer === undefined ? name === 'embed_tokens.weight' : Number(layer) < used;
     }),
   );
-  const qkNorm = tensors.has('layers.0.self_attn.q_norm.weight');
+  const qkNorm = hasQkNorm(tensors);
   const queries = sizeOf(tensors, 'layers.0.self_attn.q_proj.weight', 0, where);
   const keys = sizeOf(tensors, 'layers.0.self_attn.k_proj.weight', 0, where);
   // published heads have 128 values; narrower networks (in tests) have one key head
@@ -93,6 +93,11 @@ export function readCausalLm(
     ropeInterleaved,
   };
   return { config, tensors };
+}
+
+/** Qwen3 has them, Mistral hasn't. */
+export function hasQkNorm(tensors: Tensors): boolean {
+  return tensors.has('layers.0.self_attn.q_norm.weight');
 }
 
 export function countLayers(tensors: Tensors): number {

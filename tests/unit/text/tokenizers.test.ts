@@ -1,14 +1,16 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { encodeMistralPrompt, encodeQwenPrompt, encodeT5Prompt } from '../../../src/text/flux-prompts.js';
 import { createTokenizer, loadTokenizer } from '../../../src/text/load-tokenizer.js';
 import { readJsonTokenizer } from '../../../src/text/read-json-tokenizer.js';
+import { readTekken } from '../../../src/text/read-tekken.js';
 import type { Tokenizer } from '../../../src/text/tokenizer.js';
 import { readWeightFile } from '../../../src/weights/read-weight-file.js';
 import type { MetadataValue } from '../../../src/weights/types.js';
 import { type GoldenCase, goldenCase } from '../../golden.js';
+import { safetensors, writeTemporary } from '../weights/make-files.js';
 
 interface GoldenPrompt {
   prompt: string;
@@ -20,7 +22,7 @@ interface GoldenPrompt {
 async function tokenizersOf(golden: GoldenCase, gguf: string): Promise<[string, Tokenizer][]> {
   const json = golden.path('tokenizer.json');
   return [
-    ['GGUF', loadTokenizer(await readWeightFile(golden.path(gguf)))],
+    ['GGUF', await loadTokenizer(await readWeightFile(golden.path(gguf)), { what: '', published: '' })],
     ['tokenizer.json', createTokenizer(readJsonTokenizer(golden.json('tokenizer.json'), json), json)],
   ];
 }
@@ -66,17 +68,27 @@ describe.skipIf(!qwen.present)(`Qwen against the reference ids ${qwen.reason}`, 
   });
 });
 
-// Made by tests/fixtures/tekken/make.py: Mistral's form with a small vocabulary.
-const fixture = (name: string) => join(import.meta.dirname, '../../fixtures/tekken', name);
-const tekkenJson = JSON.parse(readFileSync(fixture('tokenizer.json'), 'utf8'));
-const tekkenCases: { text: string; ids: number[] }[] = JSON.parse(
-  readFileSync(fixture('prompts.json'), 'utf8'),
-);
+// Made by tests/fixtures/tokenizers/make.py: Mistral's form with a small vocabulary, and ids of texts that are hard to cut.
+const fixture = (name: string) => join(import.meta.dirname, '../../fixtures/tokenizers', name);
+const readFixture = (name: string) => JSON.parse(readFileSync(fixture(name), 'utf8'));
+const tekkenJson = readFixture('tekken.json');
+const convertedJson = readFixture('tekken.tokenizer.json');
+const hardTexts: ({ text: string } & Record<'t5' | 'qwen' | 'tekken', number[]>)[] =
+  readFixture('hard-texts.json');
+const tekkenIds = (text: string) => hardTexts.find((hard) => hard.text === text)!.tekken;
+
+function expectIds(tokenizer: Tokenizer, kind: 't5' | 'qwen' | 'tekken'): void {
+  const found = hardTexts.map(({ text }) => [text, ...tokenizer.encode(text)]);
+  expect(found).toEqual(hardTexts.map(({ text, [kind]: ids }) => [text, ...ids]));
+}
 
 /** The same tokenizer as llama.cpp's converter writes it. */
 function tekkenMetadata(): Map<string, MetadataValue> {
-  const { vocab, merges } = tekkenJson.model as { vocab: Record<string, number>; merges: [string, string][] };
-  const special = new Set(tekkenJson.added_tokens.map(({ id }: { id: number }) => id));
+  const { vocab, merges } = convertedJson.model as {
+    vocab: Record<string, number>;
+    merges: [string, string][];
+  };
+  const special = new Set(convertedJson.added_tokens.map(({ id }: { id: number }) => id));
   const tokens = Object.entries(vocab).sort(([, a], [, b]) => a - b);
   return new Map<string, MetadataValue>([
     ['tokenizer.ggml.model', 'gpt2'],
@@ -87,14 +99,27 @@ function tekkenMetadata(): Map<string, MetadataValue> {
   ]);
 }
 
+const mistral = { what: 'Mistral', published: 'its tekken.json' };
+const noTensors = { tensors: new Map() };
+const text = Buffer.from(JSON.stringify(tekkenJson));
+const asTensor = writeTemporary(
+  safetensors({ tekken_model: { dtype: 'U8', shape: [text.length], data_offsets: [0, text.length] } }, text),
+  'safetensors',
+);
+
 describe.each([
-  ['tokenizer.json', createTokenizer(readJsonTokenizer(tekkenJson, 'tokenizer.json'), 'tokenizer.json')],
-  ['GGUF metadata', loadTokenizer({ path: 'mistral.gguf', metadata: tekkenMetadata() })],
+  ['tokenizer.json', createTokenizer(readJsonTokenizer(convertedJson, 'tokenizer.json'), 'tokenizer.json')],
+  ['tekken.json', createTokenizer(readTekken(tekkenJson, 'tekken.json'), 'tekken.json')],
+  ["ComfyUI's tensor", await loadTokenizer(await readWeightFile(asTensor), mistral)],
+  [
+    'GGUF metadata',
+    await loadTokenizer({ path: 'mistral.gguf', metadata: tekkenMetadata(), ...noTensors }, mistral),
+  ],
 ])('tekken from %s', (_, tokenizer) => {
-  it.each(tekkenCases)('$text', ({ text, ids }) => expect(tokenizer.encode(text)).toEqual(ids));
+  it('cuts hard texts as the reference', () => expectIds(tokenizer, 'tekken'));
 
   it('pads the template on the left and reads its special tokens', () => {
-    const { ids, mask } = encodeMistralPrompt(tokenizer, 'a [IMG]cat', 512);
+    const { ids, mask } = encodeMistralPrompt(tokenizer, 'a [IMG]photo of a cat', 512);
     const begin = mask.indexOf(1);
     expect(new Set(ids.slice(0, begin))).toEqual(new Set([tokenizer.idOf('<pad>')]));
     expect([...ids.slice(begin, begin + 2)]).toEqual([
@@ -102,8 +127,18 @@ describe.each([
       tokenizer.idOf('[SYSTEM_PROMPT]'),
     ]);
     const instruction = ids.slice(ids.indexOf(tokenizer.idOf('[INST]')!) + 1, -1);
-    expect([...instruction]).toEqual(tokenizer.encode('a cat'));
+    expect([...instruction]).toEqual(tekkenIds('a photo of a cat'));
     expect(ids.at(-1)).toBe(tokenizer.idOf('[/INST]'));
+  });
+});
+
+describe('texts that are hard to cut', () => {
+  it.skipIf(!t5.present).each(t5Tokenizers)(`T5 from %s ${t5.reason}`, (_, tokenizer) => {
+    expectIds(tokenizer, 't5');
+  });
+
+  it.skipIf(!qwen.present).each(qwenTokenizers)(`Qwen from %s ${qwen.reason}`, (_, tokenizer) => {
+    expectIds(tokenizer, 'qwen');
   });
 });
 
@@ -121,10 +156,10 @@ describe('a tokenizer that cannot be used', () => {
     ['with types for other tokens', withChanged('token_type', [1]), 'WEIGHTS_INVALID', 'token_type'],
     ['with numbers for tokens', withChanged('tokens', [1, 2]), 'WEIGHTS_INVALID', 'tokens'],
     ['that is not there', new Map<string, MetadataValue>(), 'MODEL_INCOMPLETE', 'brings no tokenizer'],
-  ] as const)('%s is refused as %s', (_, metadata, code, message) => {
-    expect(() => loadTokenizer({ path: join(folder, 'model.gguf'), metadata })).toThrow(
-      expect.objectContaining({ code, message: expect.stringContaining(message) }),
-    );
+  ] as const)('%s is refused as %s', async (_, metadata, code, message) => {
+    await expect(
+      loadTokenizer({ path: join(folder, 'model.gguf'), metadata, ...noTensors }, mistral),
+    ).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
   });
 
   it.each([
@@ -149,9 +184,51 @@ describe('a tokenizer that cannot be used', () => {
     );
   });
 
-  it('is looked for beside the weights', () => {
-    writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(tekkenJson));
-    const tokenizer = loadTokenizer({ path: join(folder, 'llm.safetensors'), metadata: new Map() });
-    expect(tokenizer.encode('a photo of a cat')).toEqual(tekkenCases[2]!.ids);
+  it.each([
+    ['no vocabulary', { config: tekkenJson.config }],
+    ['no special tokens', { ...tekkenJson, special_tokens: [] }],
+    ['a special token outside', { ...tekkenJson, special_tokens: [{ rank: 99, token_str: '<s>' }] }],
+    ['no bytes', { ...tekkenJson, vocab: tekkenJson.vocab.slice(1) }],
+    ['an empty token', { ...tekkenJson, vocab: [...tekkenJson.vocab.slice(0, 300), { token_bytes: '' }] }],
+    ['bytes that are none', { ...tekkenJson, vocab: [{ token_bytes: '*' }] }],
+  ])('tekken.json with %s', (_, json) => {
+    expect(() => createTokenizer(readTekken(json, 'tekken.json'), 'tekken.json')).toThrow(
+      expect.objectContaining({ code: 'WEIGHTS_INVALID' }),
+    );
+  });
+
+  it('tekken.json that splits words in another way', () => {
+    const json = { ...tekkenJson, config: { ...tekkenJson.config, pattern: '.' } };
+    expect(() => readTekken(json, 'x')).toThrow(expect.objectContaining({ code: 'UNSUPPORTED' }));
+  });
+
+  it('a tekken_model that is no text', async () => {
+    const header = { tekken_model: { dtype: 'F16', shape: [2], data_offsets: [0, 4] } };
+    const file = await readWeightFile(writeTemporary(safetensors(header, Buffer.alloc(4)), 'safetensors'));
+    await expect(loadTokenizer(file, mistral)).rejects.toMatchObject({
+      code: 'WEIGHTS_INVALID',
+      message: expect.stringContaining('tekken_model is f16'),
+    });
+  });
+
+  it.each([
+    ['tokenizer.json', convertedJson],
+    ['llm.tokenizer.json', convertedJson],
+    ['tekken.json', tekkenJson],
+  ])('is looked for beside the weights: %s', async (name, json) => {
+    const beside = join(folder, name.replaceAll('.', '-'));
+    mkdirSync(beside);
+    writeFileSync(join(beside, name), JSON.stringify(json));
+    const weights = { path: join(beside, 'llm.safetensors'), metadata: new Map(), ...noTensors };
+    const tokenizer = await loadTokenizer(weights, mistral);
+    expect(tokenizer.encode('a photo of a cat')).toEqual(tekkenIds('a photo of a cat'));
+  });
+
+  it('names where to get one and where to put it', async () => {
+    const weights = { path: join(folder, 'llm.safetensors'), metadata: new Map(), ...noTensors };
+    await expect(loadTokenizer(weights, mistral)).rejects.toMatchObject({
+      message: expect.stringContaining('no tokenizer for Mistral'),
+      hint: expect.stringMatching(/^Put its tekken\.json into .*llm\.tokenizer\.json/),
+    });
   });
 });
