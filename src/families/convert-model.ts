@@ -44,7 +44,7 @@ export async function convertModel({ input, ...options }: ConvertModelOptions): 
   return convertWeights({
     ...options,
     type,
-    tensors: listTensors(source!),
+    tensors: [...source!.tensors].map(([name, view]) => ({ name, ...view })),
     metadata: describe(source!, networks, type),
   });
 }
@@ -53,25 +53,12 @@ function requireModel({ label, tensors }: Source, networks: readonly FoundNetwor
   const refuse = (what: string, hint: string) =>
     new ImageForgeError('UNSUPPORTED', `${label} is ${what}`, { hint, details: { file: label } });
   if (isLora(tensors)) throw refuse('a LoRA', 'LoRAs are used as they are: --lora FILE.');
-  for (const name of tensors.keys())
-    if (/\.quant_state\.|\.(absmax|qweight|qzeros)$/.test(name))
-      throw refuse(
-        `quantised in another tool's form (${name})`,
-        'Convert the original F16, BF16 or F32 file.',
-      );
   if (networks.length > 0) return;
   const foreign = findForeign(tensors);
   throw refuse(
     foreign ?? 'no model that is known',
     'Stable Diffusion 1.x, 2.x, XL, FLUX.1, FLUX.2 and their parts are converted.',
   );
-}
-
-/** Without the marks and the activations' scales of FP8 files, which say nothing about the result. */
-function listTensors({ tensors }: Source) {
-  return [...tensors]
-    .filter(([name]) => !/(^|\.)(scaled_fp8|scale_input|input_scale)$/.test(name))
-    .map(([name, view]) => ({ name, ...view }));
 }
 
 /** llama.cpp's numbers of file types, which other tools show. */
@@ -97,7 +84,7 @@ const fileTypes: Record<string, number> = {
 const longestText = 4096;
 /** Keys of the source that aren't true of the result. */
 const ownKeys =
-  /^(general\.(alignment|file_type|quantization_version)|comfy\.gguf\.orig_shape\..*|imageforge\.(source\..*|kernel_order)|split\..*|format)$/;
+  /^(general\.(alignment|file_type|quantization_version)|comfy\.gguf\.orig_shape\..*|imageforge\.(source\..*|kernel_order)|split\..*|format|_quantization_metadata)$/;
 
 function describe(source: Source, networks: readonly FoundNetwork[], type: string): Map<string, GgufValue> {
   const denoiser = findDenoiser(networks);

@@ -44,7 +44,7 @@ async function openFile(part: Part, path: string): Promise<Source> {
 async function toSource(part: Part, label: string, files: WeightFile[]): Promise<Source> {
   const tensors = new Map<string, TensorView>();
   for (const file of files) for (const [name, view] of viewTensors(file)) tensors.set(name, view);
-  await applyScales(tensors);
+  await applyScales(tensors, files);
   return { part, label, files, tensors, metadata: files[0]?.metadata ?? new Map() };
 }
 

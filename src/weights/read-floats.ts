@@ -15,16 +15,23 @@ const decoders: Record<string, { bytes: number; read: (data: Buffer, at: number)
 };
 
 export async function readFloats(place: Place & { type: string }): Promise<Float64Array> {
-  const { path, bytes, type } = place;
-  const decoder = decoders[type];
-  if (!decoder)
-    throw new ImageForgeError('UNSUPPORTED', `${path}: values of the type ${type} can't be read here`);
+  const { path, bytes } = place;
   if (bytes > maxBytes)
     throw invalid(path, `a tensor of ${bytes} bytes stands where a few values were expected`);
   const [data] = await readBytes([place]);
-  return Float64Array.from({ length: bytes / decoder.bytes }, (_, i) =>
-    decoder.read(data!, i * decoder.bytes),
-  );
+  return decodeValues(place, data!);
+}
+
+/** @throws ImageForgeError UNSUPPORTED for types of other values */
+export function decodeValues(
+  { path, type }: Pick<Place, 'path'> & { type: string },
+  data: Buffer,
+): Float64Array {
+  const decoder = decoders[type];
+  if (!decoder)
+    throw new ImageForgeError('UNSUPPORTED', `${path}: values of the type ${type} can't be read here`);
+  const length = data.length / decoder.bytes;
+  return Float64Array.from({ length }, (_, i) => decoder.read(data, i * decoder.bytes));
 }
 
 export function halfToNumber(bits: number): number {

@@ -9,14 +9,14 @@ import { planModel } from '../../src/families/index.js';
 import type { ModelFiles } from '../../src/families/types.js';
 import type { Tensor } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
-import type { UnetConfig } from '../../src/native/configs.js';
+import type { FluxConfig, UnetConfig } from '../../src/native/configs.js';
 import { testDevice } from '../device.js';
 import { goldenCase, goldenFolder } from '../golden.js';
 
 const { present, reason } = goldenCase('e2e-sd1');
 const out = mkdtempSync(join(tmpdir(), 'imageforge-native-layouts-'));
 afterAll(() => rmSync(out, { recursive: true }));
-const chosen = ['sd1', 'sd2', 'sdxl'];
+const chosen = ['sd1', 'sd2', 'sdxl', 'flux', 'flux2', 'flux2-dev'];
 const models: Record<string, Record<string, ModelFiles>> = present
   ? makeLayouts(goldenFolder, out, chosen)
   : {};
@@ -28,33 +28,39 @@ function waves(...shape: number[]): Tensor {
   };
 }
 
+function tokensFor(kind: string): Int32Array {
+  if (kind === 'clip')
+    return Int32Array.from({ length: 77 }, (_, i) => (i === 0 ? 49406 : i < 9 ? 1000 + 37 * i : 49407));
+  return Int32Array.from({ length: 24 }, (_, i) => 3 + 11 * i);
+}
+
 /** Text states and pooled vectors, the prediction for a fixed latent under a fixed context, and its decoded picture. */
 async function compute(files: ModelFiles): Promise<Float32Array[]> {
   const plan = await planModel(files);
   const results: Float32Array[] = [];
   const engine = new (loadAddon().Engine)({ device: testDevice, threads: 2 });
   try {
-    const tokens = Int32Array.from({ length: 77 }, (_, i) =>
-      i === 0 ? 49406 : i < 9 ? 1000 + 37 * i : 49407,
-    );
     for (const { kind, config, weights, layers } of plan.textEncoders) {
       const encoder = await engine.loadTextEncoder(kind, config, weights);
-      const { hidden, pooled } = await encoder.encode(tokens, { layers });
-      results.push(hidden[0]!.data);
+      const options = { layers, ...(kind === 'causal_lm' && { norm: false }) };
+      const { hidden, pooled } = await encoder.encode(tokensFor(kind), options);
+      results.push(...hidden.map(({ data }) => data));
       // SD 2.x's last block, which pooling runs through, is not in every layout
-      if (pooled && plan.family === 'sdxl') results.push(pooled.data);
+      if (pooled && plan.family !== 'sd2') results.push(pooled.data);
     }
     const { kind, config, weights } = plan.denoiser;
-    const { contextWidth, vectorWidth } = config as UnetConfig;
+    const { contextWidth, vectorWidth } = config as UnetConfig | FluxConfig;
     const denoiser = await engine.loadDenoiser(kind, config, weights);
     const conditioning = await denoiser.condition({
-      context: waves(77, contextWidth),
+      context: waves(kind === 'flux' ? 20 : 77, contextWidth),
       ...(vectorWidth > 0 && { vector: waves(vectorWidth) }),
+      ...((config as FluxConfig).guidance && { guidance: 3.5 }),
     });
-    const [predicted] = await denoiser.predict(waves(4, 16, 16), 500, [conditioning]);
+    const latent = waves(plan.latent.channels, 128 / plan.latent.factor, 96 / plan.latent.factor);
+    const [predicted] = await denoiser.predict(latent, kind === 'flux' ? 0.5 : 500, [conditioning]);
     const { autoencoder } = plan;
     const decoder = await engine.loadAutoencoder(autoencoder.kind, autoencoder.config, autoencoder.weights);
-    results.push(predicted!.data, (await decoder.decodeFloat(waves(4, 16, 16))).data);
+    results.push(predicted!.data, (await decoder.decodeFloat(latent)).data);
   } finally {
     await engine.close();
   }
@@ -70,20 +76,20 @@ function relativeDifference(found: Float32Array, expected: Float32Array): number
   return found.length === expected.length ? Math.sqrt(difference / size) : Infinity;
 }
 
-/** Layouts whose weights are rounded: what they are compared with, and how far they may be off. */
-const rounded: Record<string, [reference: string, limit: number]> = {
-  fp8: ['fp8-values', 2e-3],
-  'fp8-scaled': ['ldm', 0.2],
-  'fp8-values': ['ldm', 0.2],
-  bf16: ['ldm', 0.05],
-};
+/** How far layouts may be off whose weights are rounded, or whose products round what goes into them. */
+function limitOf(layout: string): number {
+  if (layout === 'bf16') return 0.05;
+  if (layout.endsWith('-values')) return 0.3;
+  return layout.endsWith('-q8') ? 0.02 : 2e-3;
+}
 
 describe.skipIf(!present).each(chosen)(`%s ${reason}`, (model) => {
-  const layouts = Object.keys(models[model] ?? {}).filter((layout) => layout !== 'ldm');
-  test.each(layouts)('ldm and %s', async (layout) => {
-    const [reference, limit] = rounded[layout] ?? ['ldm', 2e-3];
-    const expected = await compute(models[model]![reference]!);
-    const found = await compute(models[model]![layout]!);
+  const [first, ...others] = Object.keys(models[model] ?? {});
+  test.each(others)(`${first} and %s`, async (layout) => {
+    const layouts = models[model]!;
+    const expected = await compute(layouts[`${layout}-values`] ?? layouts[first!]!);
+    const found = await compute(layouts[layout]!);
+    const limit = limitOf(layout);
     for (const [i, values] of found.entries()) {
       expect(values.every(Number.isFinite)).toBe(true);
       expect(relativeDifference(values, expected[i]!)).toBeLessThan(limit);

@@ -1,0 +1,188 @@
+// FP8 files: every published way to say what their bytes stand for, and what is refused of them.
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+// @ts-expect-error plain JavaScript
+import { toBytes } from '../../../scripts/fixtures/fp8.mjs';
+// @ts-expect-error plain JavaScript
+import { encode, writeSafetensors } from '../../../scripts/fixtures/tensors.mjs';
+import { openSources } from '../../../src/families/sources.js';
+import { makeFolder } from '../../folder.js';
+
+interface Stored {
+  dtype: string;
+  shape: number[];
+  data: Buffer;
+}
+type Table = Record<string, Stored>;
+
+const folder = makeFolder('fp8');
+let files = 0;
+
+async function open(tensors: Table, metadata: Record<string, string> = { format: 'pt' }) {
+  const path = join(folder, `${files++}.safetensors`);
+  writeSafetensors(path, new Map(Object.entries(tensors)), metadata);
+  const [source] = await openSources({ model: path });
+  return source!.tensors;
+}
+
+const floats = (values: number[], shape: number[], dtype = 'F32'): Stored =>
+  encode(Float32Array.from(values), shape, dtype);
+const bytes = (dtype: string, ...shape: number[]): Stored => ({
+  dtype,
+  shape,
+  data: Buffer.alloc(
+    shape.reduce((a, b) => a * b, 1),
+    0x38,
+  ),
+});
+const fp8 = bytes('F8_E4M3', 4, 8);
+const note = (format: string) => toBytes(JSON.stringify({ format }));
+const scale = floats([0.5], []);
+const mark: Stored = { dtype: 'F8_E4M3', shape: [0], data: Buffer.alloc(0) };
+const header = (format: string) => ({
+  _quantization_metadata: JSON.stringify({ format_version: '1.0', layers: { 'blocks.0.a': { format } } }),
+});
+
+describe('the scale of a matrix', () => {
+  test.each<[string, Table, Record<string, string>?]>([
+    ['with a mark', { scaled_fp8: mark, 'blocks.0.a.scale_weight': scale, 'blocks.0.a.scale_input': scale }],
+    [
+      'with a mark of two values, below a prefix',
+      { 'blocks.scaled_fp8': bytes('F8_E4M3', 2), 'blocks.0.a.scale_weight': scale },
+    ],
+    [
+      'with a note',
+      {
+        'blocks.0.a.weight_scale': scale,
+        'blocks.0.a.input_scale': floats([1], []),
+        'blocks.0.a.comfy_quant': note('float8_e4m3fn'),
+      },
+    ],
+    ['with a note in the header', { 'blocks.0.a.weight_scale': scale }, header('float8_e4m3fn')],
+    ['alone', { 'blocks.0.a.weight_scale': scale }],
+    ['of the shape [1]', { 'blocks.0.a.weight_scale': floats([0.5], [1]) }],
+    ['of the shape [1, 1]', { 'blocks.0.a.weight_scale': floats([0.5], [1, 1]) }],
+    ['in F16', { 'blocks.0.a.scale_weight': floats([0.5], [], 'F16') }],
+    ['in BF16', { 'blocks.0.a.weight_scale': floats([0.5], [1], 'BF16') }],
+  ])('%s', async (_, beside, metadata) => {
+    const tensors = await open({ 'blocks.0.a.weight': fp8, ...beside }, metadata);
+    expect([...tensors.keys()]).toEqual(['blocks.0.a.weight']);
+    expect(tensors.get('blocks.0.a.weight')).toMatchObject({ type: 'f8_e4m3', scale: 0.5 });
+  });
+
+  test('is of no use to what is not FP8, and plain FP8 has none', async () => {
+    const tensors = await open({
+      'blocks.0.a.weight': fp8,
+      'blocks.0.norm.scale': bytes('F8_E4M3', 8),
+      'blocks.0.b.weight': floats([1, 2], [1, 2], 'BF16'),
+      'blocks.0.b.comfy_quant': note('float8_e4m3fn'),
+      'gone.weight_scale': scale,
+    });
+    expect([...tensors.keys()]).toEqual(['blocks.0.a.weight', 'blocks.0.norm.scale', 'blocks.0.b.weight']);
+    expect([...tensors.values()].every((view) => view.scale === undefined)).toBe(true);
+  });
+
+  test('and its note make floats of plain bytes', async () => {
+    const tensors = await open({
+      'blocks.0.a.weight': bytes('U8', 4, 8),
+      'blocks.0.a.weight_scale': scale,
+      'blocks.0.a.comfy_quant': toBytes(`${JSON.stringify({ format: 'float8_e5m2' })}\0\0`),
+    });
+    expect(tensors.get('blocks.0.a.weight')).toMatchObject({ type: 'f8_e5m2', scale: 0.5 });
+  });
+});
+
+describe('a damaged file', () => {
+  const two = { 'blocks.0.a.weight': fp8, 'blocks.1.a.weight': fp8 };
+  test.each<[string, Table, RegExp]>([
+    ['a mark and no scale', { ...two, scaled_fp8: mark }, /blocks\.0\.a\.weight has no scale/],
+    [
+      'a block without its scale',
+      { ...two, scaled_fp8: mark, 'blocks.0.a.scale_weight': scale },
+      /blocks\.1\.a\.weight has no scale/,
+    ],
+    [
+      'the same without a mark',
+      { ...two, 'blocks.0.a.weight_scale': scale },
+      /blocks\.1\.a\.weight has no scale/,
+    ],
+    [
+      'a note and no scale',
+      { 'blocks.0.a.weight': fp8, 'blocks.0.a.comfy_quant': note('float8_e4m3fn') },
+      /blocks\.0\.a\.weight has no scale/,
+    ],
+    ['NaN', { ...two, 'blocks.0.a.scale_weight': floats([Number.NaN], []) }, /scale_weight is NaN/],
+    ['infinity', { ...two, 'blocks.0.a.weight_scale': floats([Infinity], [1]) }, /weight_scale is Infinity/],
+    ['an empty scale', { ...two, 'blocks.0.a.weight_scale': floats([], [0]) }, /f32 of the shape \[0\]/],
+    [
+      'a scale of three',
+      { ...two, 'blocks.0.a.weight_scale': floats([1, 1, 1], [3]) },
+      /shape \[3\]; one number/,
+    ],
+    ['a scale in bytes', { ...two, 'blocks.0.a.weight_scale': bytes('U8', 1) }, /u8 of the shape \[1\]/],
+    [
+      'a note that is none',
+      { ...two, 'blocks.0.a.comfy_quant': toBytes('{"format": ') },
+      /comfy_quant: this is not valid JSON/,
+    ],
+    [
+      'a note in floats',
+      { ...two, 'blocks.0.a.comfy_quant': floats([1], []) },
+      /comfy_quant is f32 of 4 bytes/,
+    ],
+  ])('%s', async (_, tensors, message) => {
+    await expect(open(tensors)).rejects.toMatchObject({
+      code: 'WEIGHTS_INVALID',
+      message: expect.stringMatching(message),
+    });
+  });
+});
+
+describe('quantised in another way', () => {
+  const plain = { 'blocks.0.a.weight': fp8 };
+  const int8 = { 'blocks.0.a.weight': bytes('I8', 4, 8) };
+  const packed = { 'blocks.0.a.weight': bytes('U8', 4, 4) };
+  const ones = (...shape: number[]) => floats(new Array(shape.reduce((a, b) => a * b, 1)).fill(1), shape);
+  test.each<[string, Table, RegExp, Record<string, string>?]>([
+    ['rows', { ...plain, 'blocks.0.a.weight_scale': ones(4, 1) }, /every row of a matrix \(blocks\.0\.a/],
+    ['rows in one dimension', { ...plain, 'blocks.0.a.scale_weight': ones(4) }, /every row/],
+    ['blocks', { ...plain, 'blocks.0.a.weight_scale': ones(2, 2) }, /every block of a matrix/],
+    ['blocks of rows', { ...plain, 'blocks.0.a.scale_weight': ones(4, 2, 1) }, /every block/],
+    ['blocks, as language models', { ...plain, 'blocks.0.a.weight_scale_inv': ones(1, 1) }, /every block/],
+    ['MXFP8', { ...plain, 'blocks.0.a.weight_scale': bytes('U8', 4, 2) }, /every block/],
+    [
+      'MXFP8 with a note',
+      { ...plain, 'blocks.0.a.weight_scale': bytes('U8', 4, 2), 'blocks.0.a.comfy_quant': note('mxfp8') },
+      /quantised as mxfp8/,
+    ],
+    [
+      'NVFP4',
+      {
+        ...packed,
+        'blocks.0.a.weight_scale': bytes('F8_E4M3', 4, 1),
+        'blocks.0.a.comfy_quant': note('nvfp4'),
+      },
+      /quantised as nvfp4/,
+    ],
+    [
+      'NVFP4 without a note',
+      { ...packed, 'blocks.0.a.weight_scale': bytes('F8_E4M3', 4, 1), 'blocks.0.a.weight_scale_2': scale },
+      /as NVFP4/,
+    ],
+    ['INT8 with a note', { ...int8, 'blocks.0.a.comfy_quant': note('int8_tensorwise') }, /int8_tensorwise/],
+    ['INT8 with a note in the header', { ...int8 }, /int8_blockwise/, header('int8_blockwise')],
+    ['INT8', { ...int8, 'blocks.0.a.weight_scale': scale }, /as INT8/],
+    ['bytes', { ...packed, 'blocks.0.a.weight_scale': scale }, /4-bit values in bytes/],
+    ['bitsandbytes', { ...packed, 'blocks.0.a.weight.absmax': ones(1) }, /bitsandbytes/],
+    ['Nunchaku', { 'blocks.0.qweight': bytes('I8', 4, 4), 'blocks.0.wscales': ones(1) }, /Nunchaku/],
+    ['GPTQ', { 'blocks.0.a.qweight': bytes('I8', 4, 4), 'blocks.0.a.qzeros': bytes('I8', 4) }, /GPTQ or AWQ/],
+    ['quanto', { 'blocks.0.a.weight._data': fp8, 'blocks.0.a.weight._scale': scale }, /quanto/],
+    ['smoothed', { ...plain, 'blocks.0.a.pre_quant_scale': ones(8) }, /scales for the inputs/],
+  ])('%s', async (_, tensors, message, metadata) => {
+    await expect(open(tensors, metadata)).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringMatching(message),
+      hint: expect.stringContaining('GGUF, F16, BF16, or FP8'),
+    });
+  });
+});
