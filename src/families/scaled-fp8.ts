@@ -116,7 +116,8 @@ function refuseOddScale(name: string, scale: TensorView, matrixName: string, mat
   if (count === 1 && /^(f64|f32|f16|bf16)$/.test(scale.type)) return;
   const [rows = 1, columns = 1] = matrix.shape;
   const [down = 0, across = 1] = scale.shape;
-  if (count === rows && down === rows) throw otherForm(scale, name, 'as FP8 with a scale for every row of a matrix');
+  if (count === rows && down === rows)
+    throw otherForm(scale, name, 'as FP8 with a scale for every row of a matrix');
   if (count !== 1 && scale.shape.length > 1 && down > 0 && down <= rows && across <= columns)
     throw otherForm(scale, name, 'as FP8 with a scale for every block of a matrix');
   const expected = 'one number in F32, F16 or BF16 was expected';

@@ -1,8 +1,10 @@
 // FLUX.2 dev's prompts: Mistral's own template and tokenizer (tekken), padded on the left, states of three layers.
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+// @ts-expect-error plain JavaScript
+import { toBytes } from '../../scripts/fixtures/fp8.mjs';
 // @ts-expect-error plain JavaScript
 import { readSafetensors, stack, writeSafetensors } from '../../scripts/fixtures/tensors.mjs';
 import { planModel } from '../../src/families/index.js';
@@ -11,12 +13,12 @@ import { loadAddon } from '../../src/native/binding.js';
 import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { encodeMistralPrompt } from '../../src/text/flux-prompts.js';
 import { createTokenizer } from '../../src/text/load-tokenizer.js';
-import { readJsonTokenizer } from '../../src/text/read-json-tokenizer.js';
+import { readTekken } from '../../src/text/read-tekken.js';
 import { testDevice } from '../device.js';
 import { goldenCase } from '../golden.js';
 
 const golden = goldenCase('flux2-text-mistral');
-const tekken = path.resolve(import.meta.dirname, '../fixtures/tekken/tokenizer.json');
+const tekken = path.resolve(import.meta.dirname, '../fixtures/tokenizers/tekken.json');
 
 describe.skipIf(!golden.present)(`FLUX.2 dev ${golden.reason}`, () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'imageforge-mistral-'));
@@ -24,11 +26,11 @@ describe.skipIf(!golden.present)(`FLUX.2 dev ${golden.reason}`, () => {
   let engine: Engine;
 
   beforeAll(() => {
-    // the golden case has 300 tokens, the tokenizer 600
+    // the golden case has 300 tokens, the tokenizer some thousand, which the file brings as ComfyUI's does
     const tensors = readSafetensors(golden.path('mistral.safetensors'));
     const table = tensors.get('model.embed_tokens.weight');
-    writeSafetensors(llm, new Map([...tensors, ['model.embed_tokens.weight', stack([table, table])]]));
-    copyFileSync(tekken, path.join(folder, 'tokenizer.json'));
+    tensors.set('model.embed_tokens.weight', stack([table, table, table, table]));
+    writeSafetensors(llm, new Map([...tensors, ['tekken_model', toBytes(readFileSync(tekken))]]));
     engine = new (loadAddon().Engine)({ device: testDevice, threads: 1 });
   });
   afterAll(async () => {
@@ -50,10 +52,8 @@ describe.skipIf(!golden.present)(`FLUX.2 dev ${golden.reason}`, () => {
     await model.close();
     expect([positive.guidance, negative, positive.context.shape]).toEqual([4, undefined, [512, 192]]);
 
-    const tokenizer = createTokenizer(
-      readJsonTokenizer(JSON.parse(readFileSync(tekken, 'utf8')), tekken),
-      tekken,
-    );
+    const json = JSON.parse(readFileSync(tekken, 'utf8'));
+    const tokenizer = createTokenizer(readTekken(json, tekken), tekken);
     const { ids, mask } = encodeMistralPrompt(tokenizer, prompt);
     expect([mask[0], mask.at(-1)]).toEqual([0, 1]);
     const { kind, config, weights } = plan.textEncoders[0]!;
