@@ -11,6 +11,7 @@ import { readRrdbNetConfig, scaleOf } from './networks/rrdbnet.js';
 import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
 import { nameModel, openSources, type Source } from './sources.js';
 import type { Tensors } from './tensors.js';
+import { requireTokenizers } from './text-encoder-tokenizer.js';
 import { readWords } from './tiny-autoencoder.js';
 import type { ModelPlan } from './types.js';
 
@@ -73,8 +74,7 @@ export async function inspectFile(path: string): Promise<Inspection> {
   const parts = family?.parts ?? [];
   const model = denoiser && { name, denoiser, networks, sources, parts, options: {} };
   const missing = model ? parts.filter((need) => !findPart(model, need)) : [];
-  const plan =
-    denoiser && missing.length === 0 ? await planModel({ model: path }).catch(toProblem) : undefined;
+  const plan = denoiser && missing.length === 0 ? await planWhole(path).catch(toProblem) : undefined;
   const problem = plan instanceof ImageForgeError ? plan : undefined;
   const sizes = networks.map(({ tensors }) => summarise(tensors).bytes);
   return {
@@ -94,6 +94,12 @@ export async function inspectFile(path: string): Promise<Inspection> {
     memory: { weights: sizes.reduce((sum, bytes) => sum + bytes, 0), largest: Math.max(0, ...sizes) },
     ...(plan && !problem && { plan: plan as ModelPlan }),
   };
+}
+
+async function planWhole(path: string): Promise<ModelPlan> {
+  const plan = await planModel({ model: path });
+  await requireTokenizers(plan);
+  return plan;
 }
 
 function toProblem(error: unknown): ImageForgeError {

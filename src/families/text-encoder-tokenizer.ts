@@ -1,9 +1,9 @@
 // The tokenizer that a text encoder's file brings or has beside it, read once for as long as its plan lives.
 import type { CausalLmConfig } from '../native/configs.js';
-import { loadTokenizer, type WantedTokenizer } from '../text/load-tokenizer.js';
+import { findTokenizer, loadTokenizer, type WantedTokenizer } from '../text/load-tokenizer.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { readWeightFile } from '../weights/read-weight-file.js';
-import type { TextEncoderPlan } from './types.js';
+import type { ModelPlan, TextEncoderPlan } from './types.js';
 
 const tokenizers = new WeakMap<TextEncoderPlan, Promise<Tokenizer>>();
 
@@ -15,6 +15,12 @@ export function tokenizerOf(plan: TextEncoderPlan): Promise<Tokenizer> {
   tokenizers.set(plan, loading);
   loading.catch(() => tokenizers.delete(plan));
   return loading;
+}
+
+/** @throws MODEL_INCOMPLETE where a text encoder that needs one brings no tokenizer; nothing is read of it */
+export async function requireTokenizers({ textEncoders }: ModelPlan): Promise<void> {
+  for (const plan of textEncoders)
+    if (plan.kind !== 'clip') findTokenizer(await readWeightFile(plan.weights.files[0]!), wantedBy(plan));
 }
 
 function wantedBy({ kind, config }: TextEncoderPlan): WantedTokenizer {

@@ -8,6 +8,7 @@ import {
   findRuntime,
   type PromptRequest,
 } from '../families/runtime.js';
+import { requireTokenizers } from '../families/text-encoder-tokenizer.js';
 import { planTinyAutoencoder } from '../families/tiny-autoencoder.js';
 import type { ModelFiles, ModelPlan, NetworkPlan } from '../families/types.js';
 import type { Autoencoder, ControlNet, Denoiser, Engine, Module, TextEncoder } from '../native/addon.js';
@@ -154,6 +155,7 @@ export class LoadedModel {
 
   async #encode(request: PromptRequest, signal: AbortSignal | undefined): Promise<EncodedPrompts> {
     const learned = await readVectors(request.embeddings ?? [], this.plan);
+    await requireTokenizers(this.plan);
     return this.runtime.encodePrompts(await this.#loadTextEncoders(signal), this.plan, request, learned);
   }
 

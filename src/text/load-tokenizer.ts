@@ -1,5 +1,6 @@
 // Finds the tokenizer of a text encoder: in the file that brings the weights (GGUF's metadata, or the tensor that
 // ComfyUI's file of Mistral has), else in a tokenizer.json or tekken.json beside it.
+import { statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { ImageForgeError } from '../shared/errors.js';
 import { invalid } from '../weights/check-tensors.js';
@@ -7,7 +8,7 @@ import { readBytes } from '../weights/read-bytes.js';
 import { maxJsonBytes, parseJson, readJson } from '../weights/read-json.js';
 import type { WeightFile } from '../weights/types.js';
 import { ByteBpeTokenizer } from './byte-bpe-tokenizer.js';
-import { readGgufTokenizer } from './read-gguf-tokenizer.js';
+import { hasGgufTokenizer, readGgufTokenizer } from './read-gguf-tokenizer.js';
 import { readJsonTokenizer } from './read-json-tokenizer.js';
 import { readTekken } from './read-tekken.js';
 import type { ByteBpeData, Tokenizer, UnigramData } from './tokenizer.js';
@@ -21,23 +22,31 @@ export interface WantedTokenizer {
   published: string;
 }
 
+type TextEncoderFile = Pick<WeightFile, 'path' | 'metadata' | 'tensors'>;
+
 /** @throws MODEL_INCOMPLETE where no tokenizer is found, WEIGHTS_INVALID, UNSUPPORTED */
-export async function loadTokenizer(
-  weights: Pick<WeightFile, 'path' | 'metadata' | 'tensors'>,
+export async function loadTokenizer(weights: TextEncoderFile, wanted: WantedTokenizer): Promise<Tokenizer> {
+  const place = findTokenizer(weights, wanted);
+  const inside = readGgufTokenizer(weights.metadata, place) ?? (await readTekkenTensor(weights));
+  if (inside) return createTokenizer(inside, place);
+  const json = readJson(place) ?? {};
+  return createTokenizer('config' in json ? readTekken(json, place) : readJsonTokenizer(json, place), place);
+}
+
+/**
+ * The path of the file that has the tokenizer, without reading it.
+ * @throws MODEL_INCOMPLETE where there is none
+ */
+export function findTokenizer(
+  { path, metadata, tensors }: TextEncoderFile,
   { what, published }: WantedTokenizer,
-): Promise<Tokenizer> {
-  const { path } = weights;
-  const inside = readGgufTokenizer(weights.metadata, path) ?? (await readTekkenTensor(weights));
-  if (inside) return createTokenizer(inside, path);
+): string {
+  if (hasGgufTokenizer(metadata) || tensors.has(tekkenTensor)) return path;
   const own = `${basename(path).replace(/\.[^.]*$/, '')}.tokenizer.json`;
-  for (const place of placesBeside(path, own)) {
-    const json = readJson(place);
-    if (json)
-      return createTokenizer(
-        'config' in json ? readTekken(json, place) : readJsonTokenizer(json, place),
-        place,
-      );
-  }
+  const beside = placesBeside(path, own).find((place) =>
+    statSync(place, { throwIfNoEntry: false })?.isFile(),
+  );
+  if (beside !== undefined) return beside;
   throw new ImageForgeError(
     'MODEL_INCOMPLETE',
     `${path} brings no tokenizer for ${what}, and none lies beside it.`,
@@ -49,11 +58,13 @@ export async function loadTokenizer(
 }
 
 /** ComfyUI's file of Mistral has its tekken.json as a tensor of bytes. */
+const tekkenTensor = 'tekken_model';
+
 async function readTekkenTensor({
   path,
   tensors,
 }: Pick<WeightFile, 'path' | 'tensors'>): Promise<ByteBpeData | undefined> {
-  const tensor = tensors.get('tekken_model');
+  const tensor = tensors.get(tekkenTensor);
   if (!tensor) return undefined;
   const { type, offset, bytes } = tensor;
   if (!/^[ui]8$/.test(type) || bytes > maxJsonBytes)

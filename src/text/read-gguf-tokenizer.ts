@@ -14,13 +14,17 @@ type Metadata = ReadonlyMap<string, MetadataValue>;
 
 /** Undefined where the file has no tokenizer. @throws UNSUPPORTED, WEIGHTS_INVALID */
 export function readGgufTokenizer(metadata: Metadata, file: string): UnigramData | ByteBpeData | undefined {
+  if (!hasGgufTokenizer(metadata)) return undefined;
   const model = metadata.get('tokenizer.ggml.model');
-  if (model === undefined || !metadata.has('tokenizer.ggml.tokens')) return undefined;
   if (model === 't5') return readUnigram(metadata, file);
   if (model === 'gpt2') return readByteBpe(metadata, file);
   throw new ImageForgeError('UNSUPPORTED', `${file}: its tokenizer is of the kind "${String(model)}".`, {
     hint: 'Text encoders of FLUX bring "t5" or "gpt2"; use the file published for image generation.',
   });
+}
+
+export function hasGgufTokenizer(metadata: Metadata): boolean {
+  return metadata.has('tokenizer.ggml.model') && metadata.has('tokenizer.ggml.tokens');
 }
 
 function readUnigram(metadata: Metadata, file: string): UnigramData {

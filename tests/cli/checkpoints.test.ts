@@ -50,6 +50,8 @@ describe.skipIf(!schnell.present)(`FLUX.1 in one file ${schnell.reason}`, () => 
     const { code, stderr } = await runCli(['generate', 'a fox', ...quick, '-m', lonely], { folder });
     expect(code).not.toBe(0);
     expect(stderr).toMatch(/flux1-fp8\.safetensors brings no tokenizer for T5/);
+    const inspected = await runCli(['models', 'inspect', lonely], { folder });
+    expect(inspected.stdout).toMatch(/brings no tokenizer for T5/);
     expect(stderr).toMatch(/tokenizer_2\/tokenizer\.json of FLUX\.1.*flux1-fp8\.tokenizer\.json/);
   }, 60_000);
 });
