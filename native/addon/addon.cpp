@@ -150,13 +150,6 @@ private:
         const Napi::Object options = read_object(value, "options");
         const Napi::Value stream = options.Get("stream"), keep = options.Get("keep");
         if (stream.IsUndefined() || !read_flag(stream, "options.stream")) return {};
-        // On the CPU weights lie in mapped files, whose pages come and go.
-        if (!state_->device.is_cpu())
-            fail(ErrorCode::Unsupported,
-                 "Weights can't be streamed to the device %s; use the memory mode full or offload, or the "
-                 "device "
-                 "cpu.",
-                 state_->device.info().id.c_str());
         Streaming streaming;
         if (!keep.IsUndefined()) streaming.keep = read_number(keep, "options.keep");
         if (!(streaming.keep >= 0 && streaming.keep <= 1))

@@ -59,7 +59,7 @@ Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, co
             state->store = std::make_unique<WeightStore>(engine->device, std::move(*rows));
             state->network = Made<Network>::make(kind, config, state->store->root());
             config.check_all_read(kind);
-            state->store->load();
+            state->store->load(streaming ? std::optional(streaming->keep) : std::nullopt);
             state->runner = std::make_unique<Runner>(engine->device, engine->flash_attention);
             if (streaming) {
                 state->runner->stream_from(*state->store, *streaming);

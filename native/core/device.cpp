@@ -187,6 +187,23 @@ void Device::refuse_memory(uint64_t bytes, const std::string & purpose) const {
          purpose.c_str(), format_bytes(bytes).c_str(), format_bytes(memory_free()).c_str());
 }
 
+std::shared_ptr<ggml_backend_buffer> Device::allocate(uint64_t bytes, const std::string & purpose) const {
+    require_memory(bytes, purpose);
+    const ggml_backend_buffer_t buffer = ggml_backend_buft_alloc_buffer(buffer_type(), bytes);
+    if (!buffer) refuse_memory(bytes, purpose);
+    ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    return hold(buffer);
+}
+
+std::shared_ptr<ggml_backend_buffer> Device::hold(ggml_backend_buffer_t buffer) const {
+    const size_t size = ggml_backend_buffer_get_size(buffer);
+    *kept_bytes_ += size;
+    return {buffer, [counter = kept_bytes_, size](ggml_backend_buffer_t held) {
+                *counter -= size;
+                ggml_backend_buffer_free(held);
+            }};
+}
+
 uint64_t Device::autoencoder_budget() const {
     // On the CPU enough for 512 x 512 in one piece; a GPU's memory serves nothing else meanwhile.
     const uint64_t usual = cpu_only_ ? uint64_t{640} << 20 : UINT64_MAX;

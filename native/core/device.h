@@ -63,7 +63,11 @@ public:
     [[noreturn]] void refuse_memory(uint64_t bytes, const std::string & purpose) const;
     /// Bytes of the compute buffer that an autoencoder may take, from its limit and the memory at hand.
     uint64_t autoencoder_budget() const;
-    /// Bytes of the compute buffers and of the tensors kept between graphs.
+    /// Memory for weights that come and go; the same errors.
+    std::shared_ptr<ggml_backend_buffer> allocate(uint64_t bytes, const std::string & purpose) const;
+    /// Takes a buffer over, which counts as one of the device's until nobody holds it.
+    std::shared_ptr<ggml_backend_buffer> hold(ggml_backend_buffer_t buffer) const;
+    /// Bytes of the compute buffers, of the tensors kept between graphs and of what allocate() gave.
     uint64_t compute_bytes() const { return buffer_bytes_.load() + kept_bytes_->load(); }
 
     /// Gives the compute buffers back; the next graph allocates them again.
@@ -85,7 +89,7 @@ private:
     ggml_gallocr_t allocator_ = nullptr;    // the compute buffer, for graphs that the device can run alone
     ggml_backend_sched_t scheduler_ = nullptr;           // for graphs of which the CPU runs a part
     std::atomic<uint64_t> buffer_bytes_{0};              // of both; may be asked for while a graph runs
-    std::shared_ptr<std::atomic<uint64_t>> kept_bytes_;  // of all DeviceTensors
+    std::shared_ptr<std::atomic<uint64_t>> kept_bytes_;  // of what hold() has taken
     void * active_ = nullptr;  // the Runner::Graph that the compute buffer is laid out for
     int threads_ = 1;
     uint64_t autoencoder_bytes_ = 0;

@@ -108,13 +108,7 @@ DeviceTensors Runner::allocate_kept(const std::map<std::string, Kept> & wanted) 
     device_.require_memory(bytes, "a conditioning");
     ggml_backend_buffer * buffer = ggml_backend_alloc_ctx_tensors_from_buft(kept.context_.get(), type);
     if (!buffer) device_.refuse_memory(bytes, "a conditioning");
-    const auto counter = device_.kept_bytes_;
-    const size_t size = ggml_backend_buffer_get_size(buffer);
-    *counter += size;
-    kept.buffer_.reset(buffer, [counter, size](ggml_backend_buffer * b) {
-        *counter -= size;
-        ggml_backend_buffer_free(b);
-    });
+    kept.buffer_ = device_.hold(buffer);
     return kept;
 }
 
@@ -222,14 +216,15 @@ void Runner::measure(Graph & graph) const {
 uint64_t Runner::measure(const std::string & key, const Build & build) {
     Graph & graph = find_or_build(key, build);
     if (graph.too_large) return UINT64_MAX;
+    const uint64_t weights = stream_ ? stream_->missing(graph.nodes) : 0;
     // What the scheduler has split can't be measured like this any more, but a graph like it can.
     if (graph.needs_cpu && device_.active_ == &graph) {
         const auto copy = build_graph(key, build);
         measure(*copy);
-        return copy->bytes;
+        return copy->bytes + weights;
     }
     measure(graph);
-    return graph.bytes;
+    return graph.bytes + weights;
 }
 
 /// Places the graph's tensors in the compute buffer. Measures first: an allocation that can't succeed isn't
@@ -264,6 +259,8 @@ void Runner::place_with_scheduler(Graph & graph, const Build & build, const std:
     if (!device_.scheduler_)
         device_.scheduler_ = ggml_backend_sched_new(
             backends.data(), nullptr, static_cast<int>(backends.size()), max_nodes, false, false);
+    // Where the weights lie decides what computes with them, and the pieces belong together.
+    if (stream_) stream_->bring_all(graph.nodes, "the weights of " + purpose);
     // Splitting rewrites a graph: one is built to be measured and thrown away.
     const auto measured = build_graph(graph.key, build);
     std::vector<size_t> bytes(backends.size());
@@ -324,15 +321,19 @@ Runner::Graph & Runner::compute(const std::string & key, const Build & build, co
         Graph & graph = find_or_build(key, build);
         place(graph, build);
         fill(graph, feeds);
+        const ggml_backend_t backend = device_.backend();
+        const auto compute_nodes = [&](ggml_cgraph * nodes) {
+            return profile_ ? compute_profiled(backend, nodes, *profile_)
+                            : ggml_backend_graph_compute_async(backend, nodes);
+        };
         ggml_status status;
-        if (profile_ && !graph.needs_cpu)
-            status = compute_profiled(device_.backend(), graph.nodes, *profile_);
-        else if (graph.needs_cpu)
+        if (graph.needs_cpu)
             status = ggml_backend_sched_graph_compute(device_.scheduler_, graph.nodes);
-        else if (streamed_)
-            status = compute_streamed(device_.backend(), graph.nodes, *streamed_, streaming_);
+        else if (stream_)
+            status = stream_->compute(graph.nodes, compute_nodes, "the weights of computing \"" + key + "\"");
         else
-            status = ggml_backend_graph_compute(device_.backend(), graph.nodes);
+            status = compute_nodes(graph.nodes);
+        ggml_backend_synchronize(backend);
         check_abort();
         if (status == GGML_STATUS_ALLOC_FAILED)
             fail(ErrorCode::OutOfMemory, "The device ran out of memory while computing \"%s\".", key.c_str());

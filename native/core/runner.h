@@ -99,8 +99,9 @@ public:
     /// `key` must name everything that the graph depends on: "decode 64x64".
     /// Throws OUT_OF_MEMORY (before allocating, with figures), ABORTED, INTERNAL.
     Outputs run(const std::string & key, const Build & build, const Feeds & feeds);
-    /// Bytes of the compute buffer that the graph would take; nothing is allocated. UINT64_MAX when a tensor
-    /// is larger than the device's operations take: the CPU would have to help out.
+    /// Bytes of the compute buffer that the graph would take, and of memory for streamed weights that isn't
+    /// there yet; nothing is allocated. UINT64_MAX when a tensor is larger than the device's operations take:
+    /// the CPU would have to help out.
     uint64_t measure(const std::string & key, const Build & build);
     /// The same as run(), with the outputs kept on the device.
     DeviceTensors run_keep(const std::string & key, const Build & build, const Feeds & feeds);
@@ -111,11 +112,10 @@ public:
     void set_loras(std::unordered_map<Tensor, std::vector<LoraUpdate>> loras);
     uint64_t lora_generation() const { return lora_generation_; }
 
-    /// From now on graphs bring the mapped weights of `store` in and give them back in stretches (CPU only,
-    /// see stream.h). The store outlives this.
+    /// From now on graphs bring the weights of `store` in and give them back in stretches, see stream.h. The
+    /// store outlives this.
     void stream_from(const WeightStore & store, const Streaming & streaming) {
-        streamed_ = &store;
-        streaming_ = streaming;
+        stream_ = std::make_unique<WeightStream>(device_, store, streaming);
     }
 
     /// Times every operation of the following runs (slower: each waits for the last) until stopped.
@@ -149,8 +149,7 @@ private:
     std::unordered_map<Tensor, std::vector<LoraUpdate>> loras_;
     uint64_t lora_generation_ = 0;
     std::unique_ptr<Profile> profile_;
-    const WeightStore * streamed_ = nullptr;
-    Streaming streaming_;
+    std::unique_ptr<WeightStream> stream_;
 };
 
 }  // namespace imageforge

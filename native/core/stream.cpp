@@ -1,127 +1,163 @@
 #include "core/stream.h"
 
-#include <algorithm>
-#include <memory>
-#include <vector>
+#include <ggml-alloc.h>
 
-#include "core/error.h"
+#include <algorithm>
 
 namespace imageforge {
 
 namespace {
 
-struct Stretch {
-    int begin = 0, end = 0;  // nodes of the graph
-    uint64_t bytes = 0;      // of its weights
-    bool stays = false;
-    bool wanted = false;  // it has been read ahead
-    std::vector<const ggml_tensor *> weights;
-    /// Tables of which a few rows are read: no reason to read them ahead.
-    std::vector<const ggml_tensor *> tables;
-};
-
-const ggml_tensor * root_of(const ggml_tensor * tensor) {
-    while (tensor->view_src) tensor = tensor->view_src;
-    return tensor;
-}
-
-bool contains(const std::vector<const ggml_tensor *> & list, const ggml_tensor * tensor) {
-    return std::find(list.begin(), list.end(), tensor) != list.end();
-}
-
-/// Mapped weights of one node that aren't in the stretch yet. They stay together, however large they are: all
-/// of them are read when the node computes.
-std::vector<const ggml_tensor *> new_weights(const ggml_tensor * node, const WeightStore & store,
-                                             Stretch & stretch) {
-    std::vector<const ggml_tensor *> found;
-    for (const ggml_tensor * source : node->src) {
-        if (!source) continue;
-        const ggml_tensor * weight = root_of(source);
-        if (!weight->data || !store.is_mapped(weight)) continue;
-        if (node->op == GGML_OP_GET_ROWS)
-            stretch.tables.push_back(weight);
-        else if (!contains(stretch.weights, weight) && !contains(found, weight))
-            found.push_back(weight);
-    }
-    return found;
-}
-
-uint64_t bytes_of(const std::vector<const ggml_tensor *> & tensors) {
-    uint64_t bytes = 0;
-    for (const ggml_tensor * tensor : tensors) bytes += ggml_nbytes(tensor);
-    return bytes;
-}
-
-std::vector<Stretch> cut(ggml_cgraph * graph, const WeightStore & store, uint64_t most) {
-    std::vector<Stretch> stretches(1);
-    for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
-        const ggml_tensor * node = ggml_graph_node(graph, i);
-        auto weights = new_weights(node, store, stretches.back());
-        const uint64_t before = stretches.back().bytes;
-        if (!weights.empty() && before > 0 && before + bytes_of(weights) > most) {
-            stretches.emplace_back();
-            stretches.back().begin = i;
-            weights = new_weights(node, store, stretches.back());
-        }
-        Stretch & last = stretches.back();
-        last.weights.insert(last.weights.end(), weights.begin(), weights.end());
-        last.bytes += bytes_of(weights);
-        last.end = i + 1;
-    }
-    return stretches;
-}
-
 /// Spread evenly: while those that stay compute, the next one that doesn't is read. The same in every graph
 /// of a network, since its weights come in the same order.
-void choose_staying(std::vector<Stretch> & stretches, double share) {
-    double room = 0;
-    for (Stretch & stretch : stretches) {
-        const double bytes = static_cast<double>(stretch.bytes);
-        room += share * bytes;
-        stretch.stays = bytes <= room;
-        if (stretch.stays) room -= bytes;
+std::vector<bool> choose_staying(const std::vector<Stretch> & stretches, double share) {
+    std::vector<bool> stays;
+    EvenShare kept(share);
+    for (const Stretch & stretch : stretches) {
+        uint64_t bytes = 0;
+        for (const ggml_tensor * weight : stretch.mapped) bytes += ggml_nbytes(weight);
+        stays.push_back(kept.takes(bytes));
     }
+    return stays;
 }
 
-void prefetch(Stretch & stretch, const WeightStore & store) {
-    if (stretch.wanted) return;
-    for (const ggml_tensor * weight : stretch.weights) store.prefetch(weight);
-    stretch.wanted = true;
-}
-
-ggml_status compute_part(ggml_backend_t backend, ggml_cgraph * graph, const Stretch & stretch) {
-    const size_t count = static_cast<size_t>(stretch.end - stretch.begin);
-    if (count == 0) return GGML_STATUS_SUCCESS;
-    ggml_init_params params = {};
-    params.mem_size = ggml_graph_overhead_custom(count, false) + 1024;
-    params.no_alloc = true;
-    const std::unique_ptr<ggml_context, void (*)(ggml_context *)> context(ggml_init(params), ggml_free);
-    if (!context) return GGML_STATUS_ALLOC_FAILED;
-    ggml_cgraph * part = ggml_new_graph_custom(context.get(), count, false);
-    for (int i = stretch.begin; i < stretch.end; ++i) ggml_graph_add_node(part, ggml_graph_node(graph, i));
-    return ggml_backend_graph_compute(backend, part);
-}
+/// Waits at the end of a scope for what the device computes, whatever happens meanwhile.
+struct Completion {
+    ggml_backend_t backend;
+    ~Completion() { ggml_backend_synchronize(backend); }
+};
 
 }  // namespace
 
-ggml_status compute_streamed(ggml_backend_t backend, ggml_cgraph * graph, const WeightStore & store,
-                             const Streaming & streaming) {
-    std::vector<Stretch> stretches = cut(graph, store, streaming.most);
-    choose_staying(stretches, streaming.keep);
+// ---- one slot
+
+void Slot::resize(std::shared_ptr<ggml_backend_buffer> buffer) {
+    fill({});
+    buffer_ = std::move(buffer);
+}
+
+void Slot::fill(const std::vector<Tensor> & weights) {
+    for (const Tensor guest : guests_)
+        if (holds(guest)) store_.send_back(guest);  // else it is in the other slot by now
+    guests_ = weights;
+    if (weights.empty()) return;
+    for (const Tensor weight : weights) store_.prefetch(weight);
+    ggml_tallocr place = ggml_tallocr_new(buffer_.get());
+    for (const Tensor weight : weights) {
+        store_.bring(weight, place);
+        store_.give_back(weight);
+    }
+}
+
+// ---- both
+
+WeightStream::WeightStream(Device & device, const WeightStore & store, const Streaming & streaming)
+    : device_(device), store_(store), streaming_(streaming), slots_{Slot(store), Slot(store)} {}
+
+ggml_status WeightStream::compute(ggml_cgraph * graph, const Compute & compute, const std::string & purpose) {
+    const std::vector<Stretch> stretches = cut(graph, store_, streaming_.most);
+    const std::vector<bool> stays = choose_staying(stretches, streaming_.keep);
+    std::vector<bool> wanted(stretches.size());
+    const auto prefetch = [&](size_t i) {
+        if (i >= stretches.size() || wanted[i]) return;
+        for (const Tensor weight : stretches[i].mapped) store_.prefetch(weight);
+        wanted[i] = true;
+    };
+
+    reserve(sizes_of(stretches), purpose);
+    bring(stretches[0], slots_[0], graph);
     for (size_t i = 0; i < stretches.size(); ++i) {
+        if (device_.abort_flag()) return GGML_STATUS_ABORTED;
         // The next one, and the next that doesn't stay: those between are in memory after the first run.
         size_t next = i + 1;
-        if (next < stretches.size()) prefetch(stretches[next], store);
-        while (next < stretches.size() && stretches[next].stays) ++next;
-        if (next < stretches.size()) prefetch(stretches[next], store);
-        const ggml_status status = compute_part(backend, graph, stretches[i]);
-        if (status != GGML_STATUS_SUCCESS) return status;
-        for (const ggml_tensor * table : stretches[i].tables) store.give_back(table);
-        if (stretches[i].stays) continue;
-        for (const ggml_tensor * weight : stretches[i].weights)
-            streaming.keep > 0 ? store.drop(weight) : store.give_back(weight);
+        prefetch(next);
+        while (next < stretches.size() && stays[next]) ++next;
+        prefetch(next);
+
+        for (const Tensor node : stretches[i].lookups) look_up(node);
+        {
+            const Part part(graph, stretches[i]);
+            const Completion completion{device_.backend()};
+            const ggml_status status = compute(part.graph());
+            if (status != GGML_STATUS_SUCCESS) return status;
+            if (i + 1 < stretches.size()) bring(stretches[i + 1], slots_[(i + 1) % 2], graph);
+        }
+        dismiss(stretches[i], stays[i]);
     }
     return GGML_STATUS_SUCCESS;
+}
+
+void WeightStream::bring_all(ggml_cgraph * graph, const std::string & purpose) {
+    const std::vector<Tensor> weights = streamed_weights(graph, store_);
+    reserve({bytes_of(weights), 0}, purpose);
+    slots_[0].fill(weights);
+}
+
+uint64_t WeightStream::missing(ggml_cgraph * graph) const {
+    const Sizes sizes = sizes_of(cut(graph, store_, streaming_.most));
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < slots_.size(); ++i) bytes += sizes[i] - std::min(sizes[i], slots_[i].size());
+    return bytes;
+}
+
+/// Bytes of device memory, with what it adds for its own needs.
+uint64_t WeightStream::bytes_of(const std::vector<Tensor> & weights) const {
+    const ggml_backend_buffer_type_t type = device_.buffer_type();
+    const uint64_t alignment = ggml_backend_buft_get_alignment(type);
+    uint64_t bytes = 0;
+    for (const Tensor weight : weights)
+        bytes += GGML_PAD(ggml_backend_buft_get_alloc_size(type, weight), alignment);
+    return bytes;
+}
+
+WeightStream::Sizes WeightStream::sizes_of(const std::vector<Stretch> & stretches) const {
+    Sizes sizes = {};
+    for (size_t i = 0; i < stretches.size(); ++i)
+        sizes[i % 2] = std::max(sizes[i % 2], bytes_of(stretches[i].streamed));
+    return sizes;
+}
+
+void WeightStream::reserve(const Sizes & sizes, const std::string & purpose) {
+    uint64_t wanted = 0;
+    for (size_t i = 0; i < slots_.size(); ++i) {
+        // A slot that was filled with a whole graph's weights goes as well.
+        if (slots_[i].size() >= sizes[i] && slots_[i].size() <= sizes[i] + streaming_.most) continue;
+        slots_[i].resize(nullptr);
+        wanted += sizes[i];
+    }
+    if (wanted > 0) device_.require_memory(wanted, purpose);
+    for (size_t i = 0; i < slots_.size(); ++i)
+        if (slots_[i].size() < sizes[i]) slots_[i].resize(device_.allocate(sizes[i], purpose));
+}
+
+void WeightStream::bring(const Stretch & stretch, Slot & slot, ggml_cgraph * graph) {
+    slot.fill(stretch.streamed);
+    for (int i = stretch.begin; i < stretch.end; ++i)
+        for (Tensor source : ggml_graph_node(graph, i)->src)
+            if (source && source->view_src && slot.holds(source->view_src)) {
+                source->buffer = nullptr;
+                ggml_backend_view_init(source);
+            }
+}
+
+void WeightStream::look_up(Tensor node) const {
+    const Tensor table = node->src[0], numbers = node->src[1];
+    std::vector<int32_t> rows(static_cast<size_t>(ggml_nelements(numbers)));
+    ggml_backend_tensor_get(numbers, rows.data(), 0, ggml_nbytes(numbers));
+    size_t done = 0;
+    for (const int32_t row : rows) {
+        const std::vector<uint8_t> values = store_.read_row(table, row);
+        ggml_backend_tensor_set(node, values.data(), done, values.size());
+        done += values.size();
+    }
+    store_.give_back(table);
+}
+
+void WeightStream::dismiss(const Stretch & stretch, bool stays) const {
+    for (const Tensor table : stretch.tables) store_.give_back(table);
+    if (stays) return;
+    for (const Tensor weight : stretch.mapped)
+        streaming_.keep > 0 ? store_.drop(weight) : store_.give_back(weight);
 }
 
 }  // namespace imageforge

@@ -5,14 +5,12 @@
 #include <ggml-backend.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <unordered_map>
 
 #include "core/device.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
-#include "core/storage_type.h"
+#include "core/stored_tensor.h"
 
 namespace imageforge {
 
@@ -26,22 +24,6 @@ namespace {
 
 constexpr size_t max_tensors = 1 << 20;
 
-struct Piece {
-    uint32_t file;
-    uint64_t offset;
-    uint64_t bytes;
-    float scale;
-};
-
-struct Row {
-    StorageType storage;
-    Shape shape;                // of the whole tensor
-    std::vector<Piece> pieces;  // its bytes, one place behind the other
-    bool composed;
-    bool taps_first;
-    Tensor declared = nullptr;
-};
-
 /// Shapes that differ in dimensions of 1 only describe the same bytes: a 1x1 convolution is a linear layer.
 Shape without_ones(const Shape & shape) {
     Shape result;
@@ -49,89 +31,11 @@ Shape without_ones(const Shape & shape) {
     return result;
 }
 
-/// The shape as it lies in the file.
-Shape stored_shape(const TensorEntry & entry) {
-    if (!entry.taps_first) return entry.shape;
-    int64_t taps;
-    if (entry.shape.size() != 4 || __builtin_mul_overflow(entry.shape[0], entry.shape[1], &taps))
-        fail(ErrorCode::WeightsInvalid,
-             "Tensor \"%.200s\" with the shape %s can't be a convolution's kernel.", entry.name.c_str(),
-             to_string(entry.shape).c_str());
-    return {entry.shape[2], taps, entry.shape[3]};
-}
-
-/// The row's size in bytes; every product is checked before it is taken.
-uint64_t checked_bytes(const TensorEntry & entry, const StorageType & storage) {
-    const char * name = entry.name.c_str();
-    if (entry.shape.size() > GGML_MAX_DIMS)
-        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has %zu dimensions, at most %d are possible.",
-             name, entry.shape.size(), GGML_MAX_DIMS);
-    uint64_t values = 1;
-    for (const int64_t n : entry.shape) {
-        if (n <= 0)
-            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has a dimension of %lld in %s.", name,
-                 static_cast<long long>(n), to_string(entry.shape).c_str());
-        if (__builtin_mul_overflow(values, static_cast<uint64_t>(n), &values) || values > INT64_MAX / 16)
-            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large: %s.", name,
-                 to_string(entry.shape).c_str());
-    }
-    const uint64_t row = entry.shape.empty() ? 1 : static_cast<uint64_t>(stored_shape(entry).front());
-    if (row % storage.block_values != 0)
-        fail(ErrorCode::WeightsInvalid,
-             "Tensor \"%.200s\" of type %s has rows of %llu values, which are not whole blocks of %llu.",
-             name, entry.type.c_str(), static_cast<unsigned long long>(row),
-             static_cast<unsigned long long>(storage.block_values));
-    uint64_t bytes;
-    if (__builtin_mul_overflow(values / storage.block_values, storage.block_bytes, &bytes))
-        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large: %s.", name,
-             to_string(entry.shape).c_str());
-    return bytes;
-}
-
-/// Adds the rows of `next` behind those of `whole`; a part that doesn't follow or doesn't fit is refused.
-void append_rows(Row & whole, const Row & next, const TensorEntry & entry) {
-    Shape expected = next.shape;
-    if (!expected.empty() && !whole.shape.empty()) expected.back() = whole.shape.back();
-    if (expected.empty() || expected != whole.shape || entry.first_row != whole.shape.back() ||
-        next.storage.type != whole.storage.type || next.storage.conversion != whole.storage.conversion)
-        fail(ErrorCode::WeightsInvalid,
-             "Tensor \"%.200s\": the part %s of type %s at row %lld doesn't continue %s.", entry.name.c_str(),
-             to_string(next.shape).c_str(), entry.type.c_str(), static_cast<long long>(entry.first_row),
-             to_string(whole.shape).c_str());
-    if (__builtin_add_overflow(whole.shape.back(), next.shape.back(), &whole.shape.back()))
-        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is too large.", entry.name.c_str());
-    whole.pieces.push_back(next.pieces.front());
-}
-
-/// Multiplies `count` values of a floating-point type in place.
-void apply_scale(ggml_type type, void * values, uint64_t count, float scale) {
-    for (uint64_t i = 0; i < count; ++i) {
-        switch (type) {
-            case GGML_TYPE_F16: {
-                ggml_fp16_t & value = static_cast<ggml_fp16_t *>(values)[i];
-                value = ggml_fp32_to_fp16(ggml_fp16_to_fp32(value) * scale);
-                break;
-            }
-            case GGML_TYPE_BF16: {
-                ggml_bf16_t & value = static_cast<ggml_bf16_t *>(values)[i];
-                value = ggml_fp32_to_bf16(ggml_bf16_to_fp32(value) * scale);
-                break;
-            }
-            default:
-                static_cast<float *>(values)[i] *= scale;
-        }
-    }
-}
-
-/// What a processor needs to read the type where it lies.
-uint64_t alignment_of(ggml_type type) {
-    switch (type) {
-        case GGML_TYPE_F16:
-        case GGML_TYPE_BF16:
-            return 2;
-        default:
-            return 4;  // F32, and the scales inside of quantised blocks
-    }
+/// Where a streamed tensor points while it isn't brought: data that is set means to ggml that it needs no
+/// place, and no buffer that nothing can be done with it.
+void send_to_file(const StoredTensor & row) {
+    row.declared->buffer = nullptr;
+    row.declared->data = const_cast<uint8_t *>(row.pieces.front().data());
 }
 
 struct FreeContext {
@@ -148,7 +52,8 @@ struct WeightStore::Impl {
 
     Device & device;
     std::vector<std::unique_ptr<MappedFile>> files;
-    std::unordered_map<std::string, Row> rows;
+    std::unordered_map<std::string, StoredTensor> rows;
+    std::unordered_map<const ggml_tensor *, StoredTensor *> declared;
     std::unique_ptr<ggml_context, FreeContext> context;
     // Buffers over the mapped files come before our own, and both go before the files.
     std::vector<std::unique_ptr<ggml_backend_buffer, FreeBuffer>> buffers;
@@ -156,11 +61,10 @@ struct WeightStore::Impl {
     bool loaded = false;
 
     Tensor declare(const std::string & name, const Shape & shape);
-    bool usable_in_place(const Row & row) const;
     void place_mapped();
+    void leave_in_files(double keep);
     void place_rest();
-    void upload(const Row & row) const;
-    const MappedFile * file_of(const ggml_tensor * tensor) const;
+    bool resides(const ggml_tensor * tensor, Residence residence) const;
     void advise(const ggml_tensor * tensor, PageAdvice advice) const;
 };
 
@@ -174,35 +78,14 @@ WeightStore::WeightStore(Device & device, WeightTable table) : impl_(std::make_u
         if (entry.file >= impl_->files.size())
             fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is said to lie in file %u of %zu.", name,
                  entry.file, impl_->files.size());
-        const StorageType storage = storage_type(entry.type, entry.name);
-        const uint64_t bytes = checked_bytes(entry, storage);
-        const MappedFile & file = *impl_->files[entry.file];
-        uint64_t end;
-        if (__builtin_add_overflow(entry.offset, bytes, &end) || end > file.size())
-            fail(ErrorCode::WeightsInvalid,
-                 "Tensor \"%.200s\" of %llu bytes at offset %llu lies outside of %s, which has %llu bytes. "
-                 "The file is damaged or was not downloaded completely.",
-                 name, static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(entry.offset),
-                 file.path().c_str(), static_cast<unsigned long long>(file.size()));
-        if (entry.scale != 1 && (!std::isfinite(entry.scale) || storage.block_values > 1))
-            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" of type %s has the scale %g.", name,
-                 entry.type.c_str(), static_cast<double>(entry.scale));
-        if (entry.taps_first && storage.block_values == 1)
-            fail(ErrorCode::WeightsInvalid,
-                 "Tensor \"%.200s\" of type %s is said to have its taps first; only quantised kernels have.",
-                 name, entry.type.c_str());
-        const Row row = {storage,
-                         stored_shape(entry),
-                         {{entry.file, entry.offset, bytes, entry.scale}},
-                         entry.first_row >= 0,
-                         entry.taps_first};
+        const StoredTensor row(entry, *impl_->files[entry.file]);
         const auto [place, is_new] = impl_->rows.emplace(entry.name, row);
         if (is_new && entry.first_row <= 0) continue;
         if (is_new || !row.composed || !place->second.composed)
             fail(ErrorCode::WeightsInvalid,
                  "Tensor \"%.200s\" is in the table twice, or begins with its row %lld.", name,
                  static_cast<long long>(entry.first_row));
-        append_rows(place->second, row, entry);
+        place->second.append(row, entry);
     }
     ggml_init_params params = {};
     params.mem_size = (table.tensors.size() + 1) * ggml_tensor_overhead();
@@ -216,7 +99,7 @@ WeightStore::~WeightStore() = default;
 Tensor WeightStore::Impl::declare(const std::string & name, const Shape & shape) {
     const auto found = rows.find(name);
     if (found == rows.end()) return nullptr;
-    Row & row = found->second;
+    StoredTensor & row = found->second;
     if (without_ones(row.shape) != without_ones(shape))
         fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has the shape %s, the network needs %s.",
              name.c_str(), to_string(row.shape).c_str(), to_string(shape).c_str());
@@ -233,32 +116,40 @@ Tensor WeightStore::Impl::declare(const std::string & name, const Shape & shape)
     const ggml_type type = shape.size() <= 1 ? GGML_TYPE_F32 : row.storage.type;
     row.declared = ggml_new_tensor(context.get(), type, static_cast<int>(shape.size()), shape.data());
     ggml_set_name(row.declared, name.c_str());
+    declared[row.declared] = &row;
     return row.declared;
 }
 
-bool WeightStore::Impl::usable_in_place(const Row & row) const {
-    const Piece & first = row.pieces.front();
-    return device.is_cpu() && row.pieces.size() == 1 && first.scale == 1 &&
-           row.storage.conversion == Conversion::None && row.declared->type == row.storage.type &&
-           first.offset % alignment_of(row.storage.type) == 0;
+void WeightStore::Impl::place_mapped() {
+    if (!device.is_cpu()) return;
+    const ggml_backend_dev_t dev = ggml_backend_get_device(device.backend());
+    std::unordered_map<const MappedFile *, ggml_backend_buffer_t> over;
+    for (auto & [tensor, row] : declared) {
+        if (!row->usable_in_place()) continue;
+        const Piece & place = row->pieces.front();
+        const uint64_t size = place.file->size();
+        ggml_backend_buffer_t & buffer = over[place.file];
+        if (!buffer) {
+            uint8_t * data = const_cast<uint8_t *>(place.file->data());
+            buffer = ggml_backend_dev_buffer_from_host_ptr(dev, data, size, size);
+            if (!buffer) fail(ErrorCode::Internal, "The CPU backend doesn't take mapped files.");
+            ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+            buffers.emplace_back(buffer);
+        }
+        ggml_backend_tensor_alloc(buffer, row->declared, const_cast<uint8_t *>(place.data()));
+        row->residence = Residence::Mapped;
+        mapped += place.bytes;
+    }
 }
 
-void WeightStore::Impl::place_mapped() {
-    const ggml_backend_dev_t dev = ggml_backend_get_device(device.backend());
-    std::vector<ggml_backend_buffer_t> over(files.size(), nullptr);
-    for (auto & [name, row] : rows) {
-        if (!row.declared || !usable_in_place(row)) continue;
-        const Piece & place = row.pieces.front();
-        const MappedFile & file = *files[place.file];
-        uint8_t * data = const_cast<uint8_t *>(file.data());
-        if (!over[place.file]) {
-            over[place.file] = ggml_backend_dev_buffer_from_host_ptr(dev, data, file.size(), file.size());
-            if (!over[place.file]) fail(ErrorCode::Internal, "The CPU backend doesn't take mapped files.");
-            ggml_backend_buffer_set_usage(over[place.file], GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-            buffers.emplace_back(over[place.file]);
-        }
-        ggml_backend_tensor_alloc(over[place.file], row.declared, data + place.offset);
-        mapped += place.bytes;
+/// Of the matrices that would take memory of their own. Vectors are small, and every graph needs them.
+void WeightStore::Impl::leave_in_files(double keep) {
+    EvenShare kept(keep);
+    for (Tensor t = ggml_get_first_tensor(context.get()); t; t = ggml_get_next_tensor(context.get(), t)) {
+        StoredTensor & row = *declared.at(t);
+        if (row.residence != Residence::Own || ggml_n_dims(t) < 2 || kept.takes(ggml_nbytes(t))) continue;
+        row.residence = Residence::Streamed;
+        send_to_file(row);
     }
 }
 
@@ -274,49 +165,17 @@ void WeightStore::Impl::place_rest() {
     buffers.emplace_back(buffer);
 }
 
-/// Copies a row to its own buffer, through F32 where only the type changes (a bias in F16).
-void WeightStore::Impl::upload(const Row & row) const {
-    const Tensor tensor = row.declared;
-    const StorageType & storage = row.storage;
-    uint64_t done = 0;
-    for (const Piece & piece : row.pieces) {
-        const uint8_t * data = files[piece.file]->data() + piece.offset;
-        if (storage.conversion == Conversion::None && tensor->type == storage.type && piece.scale == 1) {
-            ggml_backend_tensor_set(tensor, data, done, piece.bytes);
-            done += piece.bytes;
-            continue;
-        }
-        const uint64_t count = piece.bytes / storage.block_bytes * storage.block_values;
-        std::vector<uint8_t> values;
-        if (storage.conversion == Conversion::None) {
-            values.assign(data, data + piece.bytes);  // aligned now
-        } else {
-            values.resize(count * ggml_type_size(storage.type));
-            convert(storage.conversion, data, values.data(), count);
-        }
-        if (piece.scale != 1) apply_scale(storage.type, values.data(), count, piece.scale);
-        if (tensor->type != storage.type) {
-            std::vector<uint8_t> floats(count * sizeof(float));
-            ggml_get_type_traits(storage.type)
-                ->to_float(values.data(), reinterpret_cast<float *>(floats.data()),
-                           static_cast<int64_t>(count));
-            values.swap(floats);
-        }
-        ggml_backend_tensor_set(tensor, values.data(), done, values.size());
-        done += values.size();
-    }
-}
-
-void WeightStore::load() {
+void WeightStore::load(std::optional<double> keep) {
     Impl & store = *impl_;
     if (store.loaded) fail(ErrorCode::Internal, "The weights are loaded already.");
     check_files();
     store.loaded = true;
     store.place_mapped();
+    if (keep) store.leave_in_files(*keep);
     store.place_rest();
-    for (const auto & [name, row] : store.rows) {
+    for (const auto & [tensor, row] : store.declared) {
         if (store.device.abort_flag()) fail(ErrorCode::Aborted, "Aborted while loading weights.");
-        if (row.declared && !store.file_of(row.declared)) store.upload(row);
+        if (row->residence == Residence::Own) row->upload();
     }
 }
 
@@ -324,22 +183,37 @@ void WeightStore::check_files() const {
     for (const auto & file : impl_->files) file->check_unchanged();
 }
 
-/// The file that the tensor's bytes lie in, or nullptr.
-const MappedFile * WeightStore::Impl::file_of(const ggml_tensor * tensor) const {
-    const uint8_t * data = static_cast<const uint8_t *>(tensor->data);
-    for (const auto & file : files)
-        if (data >= file->data() && data < file->data() + file->size()) return file.get();
-    return nullptr;
+bool WeightStore::Impl::resides(const ggml_tensor * tensor, Residence residence) const {
+    const auto found = declared.find(tensor);
+    return found != declared.end() && found->second->residence == residence;
+}
+
+bool WeightStore::is_mapped(const ggml_tensor * tensor) const {
+    return impl_->resides(tensor, Residence::Mapped);
+}
+
+bool WeightStore::is_streamed(const ggml_tensor * tensor) const {
+    return impl_->resides(tensor, Residence::Streamed);
+}
+
+void WeightStore::bring(Tensor tensor, ggml_tallocr & place) const {
+    tensor->buffer = nullptr;
+    tensor->data = nullptr;
+    ggml_tallocr_alloc(&place, tensor);
+    impl_->declared.at(tensor)->upload();
+}
+
+void WeightStore::send_back(Tensor tensor) const { send_to_file(*impl_->declared.at(tensor)); }
+
+std::vector<uint8_t> WeightStore::read_row(const ggml_tensor * table, int64_t row) const {
+    return impl_->declared.at(table)->read_row(row);
 }
 
 void WeightStore::Impl::advise(const ggml_tensor * tensor, PageAdvice advice) const {
-    const MappedFile * file = file_of(tensor);
-    if (!file) return;
-    const uint64_t offset = static_cast<uint64_t>(static_cast<const uint8_t *>(tensor->data) - file->data());
-    file->advise(offset, ggml_nbytes(tensor), advice);
+    const auto found = declared.find(tensor);
+    if (found == declared.end() || found->second->residence == Residence::Own) return;
+    for (const Piece & piece : found->second->pieces) piece.file->advise(piece.offset, piece.bytes, advice);
 }
-
-bool WeightStore::is_mapped(const ggml_tensor * tensor) const { return impl_->file_of(tensor) != nullptr; }
 
 void WeightStore::prefetch(const ggml_tensor * tensor) const { impl_->advise(tensor, PageAdvice::WillNeed); }
 

@@ -2,10 +2,12 @@
 // tensors that a network declares from it. Every offset, size, type and shape is checked against the mapped
 // file before use.
 #pragma once
+#include <ggml-alloc.h>
 #include <ggml.h>
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +40,21 @@ struct WeightTable {
 
 class Device;
 class WeightStore;
+
+/// Takes a share of a sequence of things, spread evenly over it.
+class EvenShare {
+public:
+    explicit EvenShare(double share) : share_(share) {}
+    bool takes(uint64_t bytes) {
+        room_ += share_ * static_cast<double>(bytes);
+        if (static_cast<double>(bytes) > room_) return false;
+        room_ -= static_cast<double>(bytes);
+        return true;
+    }
+
+private:
+    double share_, room_ = 0;
+};
 
 /// A place in the table. Layers declare their tensors through it: constructing a layer is loading it.
 /// Copying is cheap. Declared tensors have no data until WeightStore::load().
@@ -80,21 +97,32 @@ public:
 
     /// Gives every declared tensor its data: the mapped bytes in place on CPU where alignment and type allow,
     /// else converted (f8, f64 …) or copied to the device. Call once, after the network is constructed.
-    void load();
+    /// With `keep` the network is going to be streamed: of the matrices that aren't used in place only that
+    /// share, 0 … 1, gets memory; the others stay in their files and are brought when they are needed.
+    void load(std::optional<double> keep = {});
 
     /// Throws WEIGHTS_UNREADABLE when a mapped file has shrunk; call it before each run.
     void check_files() const;
 
-    /// Mapped weights whose pages are wanted soon (read ahead in the background), or not for a while (given
-    /// back: resident memory shrinks, a later use reads them again; dropped: from the disk). Other tensors
-    /// are left alone.
+    /// True when the tensor's bytes are used where they lie in a mapped file.
+    bool is_mapped(const ggml_tensor * tensor) const;
+    /// True when load() has left the tensor in its file.
+    bool is_streamed(const ggml_tensor * tensor) const;
+    /// Gives a streamed tensor its bytes at the next free place, wherever it was before.
+    void bring(Tensor tensor, ggml_tallocr & place) const;
+    /// It has no place any more.
+    void send_back(Tensor tensor) const;
+    /// A row of a streamed matrix as F32 values, wherever it is.
+    std::vector<uint8_t> read_row(const ggml_tensor * table, int64_t row) const;
+
+    /// Mapped and streamed weights whose pages are wanted soon (read ahead in the background), or not for a
+    /// while (given back: resident memory shrinks, a later use reads them again; dropped: from the disk).
+    /// Other tensors are left alone.
     void prefetch(const ggml_tensor * tensor) const;
     void give_back(const ggml_tensor * tensor) const;
     void drop(const ggml_tensor * tensor) const;
     /// The pages of all files.
     void give_back() const;
-    /// True when the tensor's bytes are those of a mapped file.
-    bool is_mapped(const ggml_tensor * tensor) const;
 
     /// The shape of a row of the table; WEIGHTS_INVALID when there is none of this name.
     Shape shape(const std::string & name) const;

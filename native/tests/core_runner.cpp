@@ -2,122 +2,18 @@
 // refused.
 #include <ggml.h>
 
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "checks.h"
 #include "core/device.h"
-#include "core/error.h"
-#include "core/lora.h"
 #include "core/memory.h"
 #include "core/runner.h"
 #include "core/weights.h"
 
 using namespace imageforge;
-
-namespace {
-
-int failures = 0;
-
-void check(bool right, const char * what) {
-    std::printf("%s %s\n", right ? "ok  " : "FAIL", what);
-    if (!right) ++failures;
-}
-
-template <typename Body>
-bool throws(ErrorCode code, Body body) {
-    try {
-        body();
-    } catch (const Error & error) {
-        std::printf("     %s: %s\n", to_string(error.code()), error.what());
-        return error.code() == code;
-    }
-    return false;
-}
-
-/// Rows [0, 1, 2, …], as F32, in a file of its own.
-std::string write_values(size_t count) {
-    std::string path = std::filesystem::temp_directory_path() / "imageforge-core-XXXXXX";
-    const int descriptor = mkstemp(path.data());
-    std::FILE * file = fdopen(descriptor, "wb");
-    for (size_t i = 0; i < count; ++i) {
-        const float value = static_cast<float>(i);
-        std::fwrite(&value, sizeof value, 1, file);
-    }
-    std::fclose(file);
-    return path;
-}
-
-/// Resident bytes of mapped files.
-uint64_t resident_file_bytes() {
-    std::ifstream status("/proc/self/status");
-    std::string word;
-    uint64_t kibibytes = 0;
-    while (status >> word)
-        if (word == "RssFile:" && status >> kibibytes) return kibibytes * 1024;
-    return 0;
-}
-
-/// Eight matrices of 4 MiB in a row, once with all their pages and once in stretches of one matrix.
-void check_stream(Device & device) {
-    constexpr int64_t width = 1024;
-    constexpr int layers = 8;
-    constexpr uint64_t matrix = width * width * sizeof(float);
-    const std::string path = write_values(layers * width * width);
-    WeightTable table;
-    table.files = {path};
-    for (int i = 0; i < layers; ++i)
-        table.tensors.push_back({std::to_string(i) + ".weight", 0, i * matrix, "f32", {width, width}});
-    WeightStore store(device, table);
-    std::vector<Tensor> weights;
-    for (int i = 0; i < layers; ++i) weights.push_back((store.root() / i).get("weight", {width, width}));
-    store.load();
-    const Build chain = [&](GraphBuilder & graph) {
-        ggml_context * g = graph.ctx().graph;
-        Tensor x = graph.input("x", {width});
-        // two weights in one operation, more than a stretch may have
-        for (int i = 0; i < layers; i += 2)
-            x = ggml_rms_norm(g, ggml_mul_mat(g, ggml_add(g, weights[i], weights[i + 1]), x), 1e-6f);
-        graph.output("y", x);
-    };
-    const HostTensor x = {{width}, std::vector<float>(width, 1)};
-    const auto run = [&](Runner & runner) { return runner.run("chain", chain, {{"x", x}}).at("y").data; };
-
-    Runner whole(device, true), streamed(device, true);
-    streamed.stream_from(store, {matrix, 0});
-    const uint64_t before = resident_file_bytes();
-    const std::vector<float> expected = run(whole);
-    const uint64_t all = resident_file_bytes();
-    store.give_back();
-    const uint64_t none = resident_file_bytes();
-    const std::vector<float> found = run(streamed);
-    const uint64_t after = resident_file_bytes();
-    check(found == expected, "a streamed graph gives the same values");
-    if (before > 0 && device.is_cpu()) {
-        check(all >= before + layers * matrix * 9 / 10, "a graph leaves its weights resident");
-        check(none < before + matrix, "which are given back when asked");
-        check(after < before + matrix, "and by themselves when they are streamed");
-    }
-    for (const int kept : {4, layers}) {
-        Runner partly(device, true);
-        partly.stream_from(store, {matrix, static_cast<double>(kept) / layers});
-        const uint64_t once = run(partly) == expected ? resident_file_bytes() : 0;
-        const uint64_t twice = run(partly) == expected ? resident_file_bytes() : 0;
-        check(once > 0 && twice > 0, "a graph that keeps some of its weights gives the same values");
-        if (before == 0) continue;
-        check(once >= before + kept * matrix * 9 / 10 && twice < before + kept * matrix + matrix / 2,
-              "and as many stay as there is room for");
-        store.give_back();
-    }
-    std::remove(path.c_str());
-}
-
-}  // namespace
 
 int main() {
     const auto devices = list_devices();
@@ -210,7 +106,5 @@ int main() {
     check(run().data == expected, "the next run is not aborted");
 
     std::remove(path.c_str());
-    if (device.is_cpu()) check_stream(device);
-    std::printf("%d failed\n", failures);
-    return failures ? 1 : 0;
+    return report();
 }
