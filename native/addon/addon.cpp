@@ -145,7 +145,7 @@ private:
         return deferred.Promise();
     }
 
-    std::optional<Streaming> read_streaming(const Napi::Value & value) const {
+    static std::optional<Streaming> read_streaming(const Napi::Value & value) {
         if (value.IsUndefined()) return {};
         const Napi::Object options = read_object(value, "options");
         const Napi::Value stream = options.Get("stream"), keep = options.Get("keep");

@@ -19,9 +19,8 @@ bool contains(const std::vector<Tensor> & list, const ggml_tensor * tensor) {
 
 /// A small table, or many rows of one, had better be brought.
 bool is_lookup(const ggml_tensor * node, const WeightStore & store) {
-    return node->op == GGML_OP_GET_ROWS && store.is_streamed(node->src[0]) &&
-           ggml_is_matrix(node->src[0]) && ggml_is_contiguous(node->src[1]) &&
-           ggml_nbytes(node) < ggml_nbytes(node->src[0]);
+    return node->op == GGML_OP_GET_ROWS && store.is_streamed(node->src[0]) && ggml_is_matrix(node->src[0]) &&
+           ggml_is_contiguous(node->src[1]) && ggml_nbytes(node) < ggml_nbytes(node->src[0]);
 }
 
 /// Weights of the node that come and go and aren't in the stretch yet.

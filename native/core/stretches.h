@@ -1,4 +1,5 @@
-// A graph cut into stretches of consecutive nodes, each with a bounded amount of the weights that come and go.
+// A graph cut into stretches of consecutive nodes, each with a bounded amount of the weights that come and
+// go.
 #pragma once
 #include <ggml-backend.h>
 

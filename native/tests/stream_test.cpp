@@ -1,6 +1,6 @@
-// Weights that come and go: pages of a mapped file on the CPU, and copies in turn for what isn't used where it
-// lies. Every file of the second kind begins with one byte too many, so that on the CPU nothing in it is aligned
-// and all of it has to be copied as to a device with memory of its own.
+// Weights that come and go: pages of a mapped file on the CPU, and copies in turn for what isn't used where
+// it lies. Every file of the second kind begins with one byte too many, so that on the CPU nothing in it is
+// aligned and all of it has to be copied as to a device with memory of its own.
 #include <ggml.h>
 
 #include <cstring>
@@ -180,9 +180,9 @@ struct Network {
         Tensor first = linear[0].weight;
         first = ggml_view_2d(ctx.graph, first, width, width / 2, first->nb[1], first->nb[1] * width / 2);
         graph.output("half", ggml_mul_mat(ctx.graph, first, x));
-        graph.output("y", ggml_add(ctx.graph, x,
-                                   ggml_get_rows(ctx.graph, kinds,
-                                                 graph.input("kinds", {count}, GGML_TYPE_I32))));
+        graph.output("y",
+                     ggml_add(ctx.graph, x,
+                              ggml_get_rows(ctx.graph, kinds, graph.input("kinds", {count}, GGML_TYPE_I32))));
     }
 
     /// `from`: the layer that comes first.
@@ -247,7 +247,8 @@ void check_loras(Device & device, const WeightTable & table) {
     whole.runner.set_loras(to_whole.updates);
     streamed.runner.set_loras(to_streamed.updates);
     const Outputs updated = whole.run(5);
-    check(!equal(updated, plain) && equal(streamed.run(5), updated), "a LoRA updates weights that come and go");
+    check(!equal(updated, plain) && equal(streamed.run(5), updated),
+          "a LoRA updates weights that come and go");
     std::remove(lora.weights.files[0].c_str());
 }
 
@@ -266,7 +267,8 @@ void check_interruptions(Device & device, const WeightTable & table) {
     device.request_abort();
     check(throws(ErrorCode::Aborted, [&] { streamed.run(9); }), "an abort before it begins");
     device.clear_abort();
-    check(throws(ErrorCode::Internal, [&] { whole.store.read_row(whole.tokens, vocabulary); }, "Row 1000"),
+    check(throws(
+              ErrorCode::Internal, [&] { whole.store.read_row(whole.tokens, vocabulary); }, "Row 1000"),
           "a row that the table doesn't have");
     check(equal(streamed.run(9), expected), "leaves the rest working");
 #if defined(__linux__)
@@ -282,7 +284,8 @@ void check_interruptions(Device & device, const WeightTable & table) {
     rlimit tight = limit;
     tight.rlim_cur = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + 4 * matrix;
     setrlimit(RLIMIT_AS, &tight);
-    const bool refused = throws(ErrorCode::OutOfMemory, [&] { large.run(9); }, "for the weights of computing");
+    const bool refused = throws(
+        ErrorCode::OutOfMemory, [&] { large.run(9); }, "for the weights of computing");
     setrlimit(RLIMIT_AS, &limit);
     check(refused, "slots that don't fit are refused with figures");
     check(equal(large.run(9), expected), "and allocated when they do");
@@ -307,13 +310,15 @@ void check_whole_graph(Device & device, const WeightTable & table) {
         stream.bring_all(graph, "a test");
         const uint64_t slots = device.compute_bytes() - before;
         check(slots >= layers / 2 * matrix && slots < layers / 2 * matrix + 4096, "all that a graph reads");
-        ggml_backend_buffer_t results = ggml_backend_alloc_ctx_tensors_from_buft(context, device.buffer_type());
+        ggml_backend_buffer_t results =
+            ggml_backend_alloc_ctx_tensors_from_buft(context, device.buffer_type());
         ggml_backend_graph_compute(device.backend(), graph);
         std::vector<float> row(width), expected(width);
         ggml_backend_tensor_get(sum, row.data(), 5 * width * sizeof(float), width * sizeof(float));
         for (int i = 0; i < layers; i += 2) {
             const auto bytes = streamed.store.read_row(streamed.linear[i].weight, 5);
-            for (int64_t j = 0; j < width; ++j) expected[j] += reinterpret_cast<const float *>(bytes.data())[j];
+            for (int64_t j = 0; j < width; ++j)
+                expected[j] += reinterpret_cast<const float *>(bytes.data())[j];
         }
         check(row == expected, "is there at once");
         ggml_backend_buffer_free(results);

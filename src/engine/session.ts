@@ -87,10 +87,7 @@ export class Session {
     if (this.#model && sameFiles(this.#model.files, files)) return this.#model;
     const plan = await planModel(files);
     await this.#closeModel();
-    this.#model = new LoadedModel(this.#ensureEngine(), files, plan, {
-      log: this.#log,
-      device: this.#device!,
-    });
+    this.#model = new LoadedModel(this.#ensureEngine(), files, plan, { log: this.#log });
     return this.#model;
   }
 

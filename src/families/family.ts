@@ -6,7 +6,7 @@ import { type AutoencoderFacts, readAutoencoderConfig } from './networks/autoenc
 import type { NetworkKind } from './networks/layout.js';
 import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
 import type { Source } from './sources.js';
-import { type Tensors, totalBytes, toWeights } from './tensors.js';
+import { bytesInMemory, type Tensors, totalInMemory, toWeights } from './tensors.js';
 import type { Defaults, ModelPlan, NetworkPlan, Part } from './types.js';
 
 /** A model as it was found: one denoiser and whatever else the files hold. */
@@ -53,7 +53,11 @@ export interface Family {
 }
 
 export function planNetwork(kind: string, config: object, tensors: Tensors): NetworkPlan {
-  return { kind, config, weights: toWeights(tensors), bytes: totalBytes(tensors) };
+  const { vocab } = config as { vocab?: number };
+  let largest = 0;
+  for (const view of tensors.values())
+    if (view.shape[0] !== vocab) largest = Math.max(largest, bytesInMemory(view));
+  return { kind, config, weights: toWeights(tensors), bytes: totalInMemory(tensors), largest };
 }
 
 /** A number from the denoiser's file, `imageforge.<key>`; a value that isn't positive is WEIGHTS_INVALID. */

@@ -10,7 +10,7 @@ import type { NetworkKind } from './networks/layout.js';
 import { readRrdbNetConfig, scaleOf } from './networks/rrdbnet.js';
 import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
 import { nameModel, openSources, type Source } from './sources.js';
-import type { Tensors } from './tensors.js';
+import { type Tensors, totalInMemory } from './tensors.js';
 import { requireTokenizers } from './text-encoder-tokenizer.js';
 import { readWords } from './tiny-autoencoder.js';
 import type { ModelPlan } from './types.js';
@@ -76,7 +76,7 @@ export async function inspectFile(path: string): Promise<Inspection> {
   const missing = model ? parts.filter((need) => !findPart(model, need)) : [];
   const plan = denoiser && missing.length === 0 ? await planWhole(path).catch(toProblem) : undefined;
   const problem = plan instanceof ImageForgeError ? plan : undefined;
-  const sizes = networks.map(({ tensors }) => summarise(tensors).bytes);
+  const sizes = networks.map(({ tensors }) => totalInMemory(tensors));
   return {
     ...summarise(all),
     path,

@@ -105,9 +105,15 @@ export function countWhile(tensors: Tensors, name: (index: number) => string): n
   return count;
 }
 
-export function totalBytes(tensors: Tensors): number {
+/** Bytes of the tensor once it is loaded: the addon makes F16 of FP8, and F32 of F64. */
+export function bytesInMemory({ type, bytes }: TensorView): number {
+  if (type.startsWith('f8_')) return bytes * 2;
+  return type === 'f64' ? bytes / 2 : bytes;
+}
+
+export function totalInMemory(tensors: Tensors): number {
   let sum = 0;
-  for (const view of tensors.values()) sum += view.bytes;
+  for (const view of tensors.values()) sum += bytesInMemory(view);
   return sum;
 }
 

@@ -13,8 +13,10 @@ export interface NetworkPlan {
   kind: string;
   config: object;
   weights: Weights;
-  /** Bytes of its tensors in the files. */
+  /** Bytes of its tensors in memory, where some of a file's types become others. */
   bytes: number;
+  /** Of these the largest tensor's, but for a table of tokens, of which a prompt reads a few rows. */
+  largest: number;
 }
 
 export interface TextEncoderPlan extends NetworkPlan {

@@ -42,7 +42,7 @@ export interface ImageForgeOptions {
   /** CPU threads. Default: the machine's cores. */
   threads?: number;
   /**
-   * 'full': all networks stay in memory; 'offload': one at a time; 'stream': its layers one after the other (CPU).
+   * 'full': all networks stay in memory; 'offload': one at a time; 'stream': its layers one after the other.
    * Default: 'auto', the roomiest that fits.
    */
   memoryMode?: MemoryWish;

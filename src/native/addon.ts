@@ -103,7 +103,7 @@ export interface EngineOptions {
 }
 
 export interface LoadOptions {
-  /** Weights are brought in while they are computed with, and given back after; CPU only. */
+  /** Weights are brought in while they are computed with, and give their place to the next ones. */
   stream?: boolean;
   /** Share of streamed weights that stays in memory all the same, 0 … 1; default 0. */
   keep?: number;

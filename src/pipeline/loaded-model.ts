@@ -46,20 +46,15 @@ export class LoadedModel {
   /** Share of the denoiser's weights that stays in memory though they are streamed. */
   #keep = 0;
   readonly #log: (level: 'info' | 'warn', message: string) => void;
-  readonly #onCpu: boolean;
 
   /** `log` hears what a user should know but what stops nothing. */
   constructor(
     engine: Engine,
     files: ModelFiles,
     plan: ModelPlan,
-    {
-      log = () => undefined,
-      device = 'cpu',
-    }: { log?: (level: 'info' | 'warn', message: string) => void; device?: string } = {},
+    { log = () => undefined }: { log?: (level: 'info' | 'warn', message: string) => void } = {},
   ) {
     this.#log = log;
-    this.#onCpu = device === 'cpu';
     this.engine = engine;
     this.files = files;
     this.plan = plan;
@@ -76,7 +71,7 @@ export class LoadedModel {
       const plan = decoder ? { ...this.plan, autoencoder: decoder } : this.plan;
       const needs = estimateNeeds(plan, size, size.references, this.#control?.plan);
       const free = deviceFree + weights + compute; // what is ours already can be had again
-      const { mode, reason, keep } = chooseMemoryMode(memoryMode, needs, free, { canStream: this.#onCpu });
+      const { mode, reason, keep } = chooseMemoryMode(memoryMode, needs, free);
       this.#keep = keep;
       if (mode !== this.#mode) {
         await this.close();

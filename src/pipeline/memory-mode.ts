@@ -4,7 +4,7 @@ import type { ModelPlan, NetworkPlan } from '../families/types.js';
 import type { AutoencoderConfig, CausalLmConfig, FluxConfig, UnetConfig } from '../native/configs.js';
 
 export const MEMORY_MODES = ['full', 'offload', 'stream'] as const;
-/** full: all networks stay; offload: one at a time; stream: of that one only the layers that compute (CPU). */
+/** full: all networks stay; offload: one at a time; stream: of that one only the layers that compute. */
 export type MemoryMode = (typeof MEMORY_MODES)[number];
 export type MemoryWish = MemoryMode | 'auto';
 
@@ -17,6 +17,8 @@ interface Size {
 export interface NetworkNeed {
   weights: number;
   compute: number;
+  /** Of the weights at least, where they are streamed. */
+  streamed: number;
 }
 
 export interface MemoryNeeds {
@@ -41,8 +43,8 @@ const FLUX_STATES = 24;
 const TEXT_STATES = 16;
 /** Of free memory so much is planned with where weights are to stay in it: others grow, and estimates miss. */
 const PLANNED = 0.9;
-/** Of streamed weights two stretches are in memory: one computes, the next is read (see native/core/stream.h). */
-const STRETCHES = 2 * 2 ** 26;
+/** Of streamed weights two stretches are in memory: one computes, the next one comes (see native/core/stream.h). */
+const STRETCH = 2 ** 26;
 
 /**
  * What is needed at least: large pictures may be decoded in tiles. `references` are pictures that the denoiser sees,
@@ -58,17 +60,24 @@ export function estimateNeeds(
   const text = textEncoders.map((encoder) => ({
     weights: encoder.bytes,
     compute: textCompute(encoder, encoder.rowLength ?? 77),
+    streamed: streamedBytes(encoder),
   }));
   return {
     text: {
       weights: text.reduce((sum, { weights }) => sum + weights, 0),
       compute: Math.max(0, ...text.map(({ compute }) => compute)),
+      streamed: text.reduce((sum, { streamed }) => sum + streamed, 0),
     },
     denoiser: {
       weights: denoiser.bytes + (control?.bytes ?? 0),
       compute: denoiserCompute(plan, size, references) + (control ? unetMaps(plan, size, RESIDUAL_MAPS) : 0),
+      streamed: streamedBytes(denoiser) + (control ? streamedBytes(control) : 0),
     },
-    autoencoder: { weights: autoencoder.bytes, compute: decodeCompute(autoencoder, size) },
+    autoencoder: {
+      weights: autoencoder.bytes,
+      compute: decodeCompute(autoencoder, size),
+      streamed: streamedBytes(autoencoder),
+    },
   };
 }
 
@@ -90,7 +99,7 @@ export function sumNeeds(needs: MemoryNeeds): MemorySums {
     compute,
     full: weights + compute,
     offload: Math.max(...all.map((need) => need.weights + need.compute)),
-    stream: Math.max(...all.map((need) => Math.min(need.weights, STRETCHES) + need.compute)),
+    stream: Math.max(...all.map((need) => need.streamed + need.compute)),
   };
 }
 
@@ -102,10 +111,9 @@ export function chooseMemoryMode(
   wish: MemoryWish,
   needs: MemoryNeeds,
   free: number,
-  { canStream }: { canStream: boolean },
 ): { mode: MemoryMode; reason: string; keep: number } {
   const sums = sumNeeds(needs);
-  const fitting = sums.full <= free ? 'full' : sums.offload <= free || !canStream ? 'offload' : 'stream';
+  const fitting = sums.full <= free ? 'full' : sums.offload <= free ? 'offload' : 'stream';
   const mode = wish === 'auto' ? fitting : wish;
   const figures =
     `all networks need about ${formatGigabytes(sums.full)} ` +
@@ -122,8 +130,12 @@ export function chooseMemoryMode(
   };
 }
 
-function shareThatFits({ weights, compute }: NetworkNeed, free: number): number {
-  return Math.min(1, Math.max(0, PLANNED * free - compute - STRETCHES) / weights);
+function shareThatFits({ weights, compute, streamed }: NetworkNeed, free: number): number {
+  return Math.min(1, Math.max(0, PLANNED * free - compute - streamed) / weights);
+}
+
+function streamedBytes({ bytes, largest }: NetworkPlan): number {
+  return Math.min(bytes, 2 * Math.max(STRETCH, largest));
 }
 
 export function formatGigabytes(bytes: number): string {

@@ -11,9 +11,7 @@ export function useModel(model: () => string): () => LoadedModel {
   beforeAll(async () => {
     const files = { model: model() };
     const engine = new (loadAddon().Engine)({ device: testDevice, threads: 2 });
-    loaded = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }), {
-      device: testDevice,
-    });
+    loaded = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
   });
   afterAll(async () => {
     await loaded?.close();

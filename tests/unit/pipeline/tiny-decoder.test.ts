@@ -39,7 +39,13 @@ describe('a preview that fails', () => {
     } as unknown as Autoencoder;
     const engine = { loadAutoencoder: async () => autoencoder } as unknown as Engine;
     const warnings: string[] = [];
-    const plan = { kind: 'tiny_autoencoder', config: {}, weights: { files: [], tensors: [] }, bytes: 0 };
+    const plan = {
+      kind: 'tiny_autoencoder',
+      config: {},
+      weights: { files: [], tensors: [] },
+      bytes: 0,
+      largest: 0,
+    };
     const decoder = await TinyDecoder.open(engine, plan, 4, (message) => warnings.push(message));
     return { render: () => decoder.render(new Float32Array(16), 2, 2), warnings, count: () => decoded };
   }
