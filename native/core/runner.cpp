@@ -176,6 +176,7 @@ std::unique_ptr<Runner::Graph> Runner::build_graph(const std::string & key, cons
     for (int i = 0; i < ggml_graph_n_nodes(graph->nodes); ++i) {
         const ggml_tensor * node = ggml_graph_node(graph->nodes, i);
         if (ggml_backend_supports_op(device_.backend(), node)) continue;
+        if (stream_ && stream_->looks_up(node)) continue;
         graph->needs_cpu = true;
         graph->too_large = graph->too_large || is_large(node);
     }

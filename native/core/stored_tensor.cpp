@@ -4,6 +4,7 @@
 #include <ggml-backend.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "core/error.h"
 
@@ -164,12 +165,17 @@ void StoredTensor::upload() const {
     }
 }
 
-std::vector<uint8_t> StoredTensor::read_row(int64_t row) const {
+std::vector<float> StoredTensor::read_row(int64_t row) const {
     const uint64_t blocks = static_cast<uint64_t>(declared->ne[0]) / storage.block_values;
     uint64_t first = static_cast<uint64_t>(row) * blocks;
     for (const Piece & piece : pieces) {
         const uint64_t here = piece.bytes / storage.block_bytes;
-        if (first < here) return read(piece, first, blocks, GGML_TYPE_F32);
+        if (first < here) {
+            const auto bytes = read(piece, first, blocks, GGML_TYPE_F32);
+            std::vector<float> values(bytes.size() / sizeof(float));
+            std::memcpy(values.data(), bytes.data(), bytes.size());
+            return values;
+        }
         first -= here;
     }
     fail(ErrorCode::Internal, "Row %lld of \"%s\" was asked for, which has the shape %s.",

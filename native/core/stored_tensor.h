@@ -47,8 +47,8 @@ struct StoredTensor {
     bool usable_in_place() const;
     /// Copies all of it to where the declared tensor lies.
     void upload() const;
-    /// One row as F32.
-    std::vector<uint8_t> read_row(int64_t row) const;
+    /// One row, whatever its type.
+    std::vector<float> read_row(int64_t row) const;
 
 private:
     std::vector<uint8_t> read(const Piece & piece, uint64_t first_block, uint64_t blocks,

@@ -41,7 +41,6 @@ void Slot::fill(const std::vector<Tensor> & weights) {
         if (holds(guest)) store_.send_back(guest);  // else it is in the other slot by now
     guests_ = weights;
     if (weights.empty()) return;
-    for (const Tensor weight : weights) store_.prefetch(weight);
     ggml_tallocr place = ggml_tallocr_new(buffer_.get());
     for (const Tensor weight : weights) {
         store_.bring(weight, place);
@@ -61,10 +60,12 @@ ggml_status WeightStream::compute(ggml_cgraph * graph, const Compute & compute, 
     const auto prefetch = [&](size_t i) {
         if (i >= stretches.size() || wanted[i]) return;
         for (const Tensor weight : stretches[i].mapped) store_.prefetch(weight);
+        for (const Tensor weight : stretches[i].streamed) store_.prefetch(weight);
         wanted[i] = true;
     };
 
     reserve(sizes_of(stretches), purpose);
+    prefetch(0);
     bring(stretches[0], slots_[0], graph);
     for (size_t i = 0; i < stretches.size(); ++i) {
         if (device_.abort_flag()) return GGML_STATUS_ABORTED;
@@ -144,12 +145,12 @@ void WeightStream::look_up(Tensor node) const {
     const Tensor table = node->src[0], numbers = node->src[1];
     std::vector<int32_t> rows(static_cast<size_t>(ggml_nelements(numbers)));
     ggml_backend_tensor_get(numbers, rows.data(), 0, ggml_nbytes(numbers));
-    size_t done = 0;
+    std::vector<float> values;
     for (const int32_t row : rows) {
-        const std::vector<uint8_t> values = store_.read_row(table, row);
-        ggml_backend_tensor_set(node, values.data(), done, values.size());
-        done += values.size();
+        const std::vector<float> read = store_.read_row(table, row);
+        values.insert(values.end(), read.begin(), read.end());
     }
+    ggml_backend_tensor_set(node, values.data(), 0, ggml_nbytes(node));
     store_.give_back(table);
 }
 

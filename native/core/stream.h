@@ -60,6 +60,9 @@ public:
     /// For a graph that can't be cut: brings all that it reads at once. It stays until compute() is called.
     void bring_all(ggml_cgraph * graph, const std::string & purpose);
 
+    /// True when compute() reads the node's rows on the host: the device needn't be able to.
+    bool looks_up(const ggml_tensor * node) const { return is_lookup(node, store_); }
+
     /// Bytes that compute() would take for the weights beside what it holds.
     uint64_t missing(ggml_cgraph * graph) const;
 

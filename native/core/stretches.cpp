@@ -17,12 +17,6 @@ bool contains(const std::vector<Tensor> & list, const ggml_tensor * tensor) {
     return std::find(list.begin(), list.end(), tensor) != list.end();
 }
 
-/// A small table, or many rows of one, had better be brought.
-bool is_lookup(const ggml_tensor * node, const WeightStore & store) {
-    return node->op == GGML_OP_GET_ROWS && store.is_streamed(node->src[0]) && ggml_is_matrix(node->src[0]) &&
-           ggml_is_contiguous(node->src[1]) && ggml_nbytes(node) < ggml_nbytes(node->src[0]);
-}
-
 /// Weights of the node that come and go and aren't in the stretch yet.
 std::vector<Tensor> new_weights(const ggml_tensor * node, const WeightStore & store,
                                 const Stretch & stretch) {
@@ -46,6 +40,12 @@ uint64_t bytes_of(const std::vector<Tensor> & tensors) {
 }
 
 }  // namespace
+
+bool is_lookup(const ggml_tensor * node, const WeightStore & store) {
+    // A small table, or many rows of one, had better be brought.
+    return node->op == GGML_OP_GET_ROWS && store.is_streamed(node->src[0]) && ggml_is_matrix(node->src[0]) &&
+           ggml_is_contiguous(node->src[1]) && ggml_nbytes(node) < ggml_nbytes(node->src[0]);
+}
 
 std::vector<Stretch> cut(ggml_cgraph * graph, const WeightStore & store, uint64_t most) {
     std::vector<Stretch> stretches(1);

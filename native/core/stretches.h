@@ -25,6 +25,9 @@ struct Stretch {
 /// bytes of them. There is at least one stretch.
 std::vector<Stretch> cut(ggml_cgraph * graph, const WeightStore & store, uint64_t most);
 
+/// True for what becomes one of a stretch's lookups.
+bool is_lookup(const ggml_tensor * node, const WeightStore & store);
+
 /// All streamed weights that the graph reads, each once.
 std::vector<Tensor> streamed_weights(ggml_cgraph * graph, const WeightStore & store);
 

@@ -205,7 +205,7 @@ void WeightStore::bring(Tensor tensor, ggml_tallocr & place) const {
 
 void WeightStore::send_back(Tensor tensor) const { send_to_file(*impl_->declared.at(tensor)); }
 
-std::vector<uint8_t> WeightStore::read_row(const ggml_tensor * table, int64_t row) const {
+std::vector<float> WeightStore::read_row(const ggml_tensor * table, int64_t row) const {
     return impl_->declared.at(table)->read_row(row);
 }
 

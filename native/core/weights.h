@@ -112,8 +112,8 @@ public:
     void bring(Tensor tensor, ggml_tallocr & place) const;
     /// It has no place any more.
     void send_back(Tensor tensor) const;
-    /// A row of a streamed matrix as F32 values, wherever it is.
-    std::vector<uint8_t> read_row(const ggml_tensor * table, int64_t row) const;
+    /// A row of a streamed matrix, wherever that is.
+    std::vector<float> read_row(const ggml_tensor * table, int64_t row) const;
 
     /// Mapped and streamed weights whose pages are wanted soon (read ahead in the background), or not for a
     /// while (given back: resident memory shrinks, a later use reads them again; dropped: from the disk).

@@ -316,9 +316,8 @@ void check_whole_graph(Device & device, const WeightTable & table) {
         std::vector<float> row(width), expected(width);
         ggml_backend_tensor_get(sum, row.data(), 5 * width * sizeof(float), width * sizeof(float));
         for (int i = 0; i < layers; i += 2) {
-            const auto bytes = streamed.store.read_row(streamed.linear[i].weight, 5);
-            for (int64_t j = 0; j < width; ++j)
-                expected[j] += reinterpret_cast<const float *>(bytes.data())[j];
+            const auto values = streamed.store.read_row(streamed.linear[i].weight, 5);
+            for (int64_t j = 0; j < width; ++j) expected[j] += values[j];
         }
         check(row == expected, "is there at once");
         ggml_backend_buffer_free(results);

@@ -82,7 +82,7 @@ export interface Memory {
   weights: number;
   /** Bytes of weights used in place from mapped files. */
   mapped: number;
-  /** Bytes of compute buffers. */
+  /** Bytes of compute buffers, and of those that streamed weights are copied to. */
   compute: number;
   /** Bytes of working memory that the CPU kernels hold, of all engines in this process. */
   scratch: number;
