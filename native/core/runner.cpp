@@ -260,7 +260,7 @@ void Runner::place_with_scheduler(Graph & graph, const Build & build, const std:
     if (!device_.scheduler_)
         device_.scheduler_ = ggml_backend_sched_new(
             backends.data(), nullptr, static_cast<int>(backends.size()), max_nodes, false, false);
-    // Where the weights lie decides what computes with them, and the pieces belong together.
+    // Where weights lie decides which device computes with them: they must be there when the graph is split.
     if (stream_) stream_->bring_all(graph.nodes, "the weights of " + purpose);
     // Splitting rewrites a graph: one is built to be measured and thrown away.
     const auto measured = build_graph(graph.key, build);
