@@ -38,9 +38,11 @@ Tensor conv2d(ggml_context * graph, const Env & env, Tensor weight, Tensor x, Te
 
 /// softmax(scale · q·kᵀ + mask) · v without the score matrix in memory (online softmax, blocked; any head
 /// size). q [d, heads, Lq, N], k and v [d, heads, Lk, N] (as the projections give them, split into heads,
-/// rows may be strided views), mask nullptr or F32 [Lk, Lq]; result [d, heads, Lq, N] contiguous.
+/// rows may be strided views), mask nullptr or F32 [Lk, Lq]; result [d, heads, Lq, N] contiguous. With
+/// `eight_bit` scores are computed on 8 bits of queries and keys where the processor has fast products of
+/// bytes.
 Tensor attention(ggml_context * graph, const Env & env, Tensor q, Tensor k, Tensor v, Tensor mask,
-                 float scale, bool causal);
+                 float scale, bool causal, bool eight_bit = false);
 
 /// Group norm over x [W, H, C, N] with weight and bias [C] (F32), then SiLU where asked.
 struct GroupNormParams {

@@ -16,7 +16,7 @@ struct ConvNode {
 };
 struct AttentionNode {
     float scale;
-    uint32_t causal;
+    uint16_t causal, eight_bit;
 };
 struct NormNode {
     float eps;
@@ -174,6 +174,7 @@ void compute_attention(Tensor y, const NodeState & state, Team & team) {
     args.batch = q->ne[3];
     args.scale = state.attention.scale;
     args.causal = state.attention.causal != 0;
+    args.eight_bit = state.attention.eight_bit != 0;
     table()->attention(args, team);
 }
 
@@ -272,7 +273,7 @@ Tensor conv2d(ggml_context * graph, const Env & env, Tensor weight, Tensor x, Te
 }
 
 Tensor attention(ggml_context * graph, const Env & env, Tensor q, Tensor k, Tensor v, Tensor mask,
-                 float scale, bool causal) {
+                 float scale, bool causal, bool eight_bit) {
     for (Tensor t : {q, k, v}) {
         GGML_ASSERT(t->type == GGML_TYPE_F32 && t->nb[0] == sizeof(float) && t->ne[0] == q->ne[0] &&
                     t->ne[1] == q->ne[1] && t->ne[3] == q->ne[3]);
@@ -281,7 +282,7 @@ Tensor attention(ggml_context * graph, const Env & env, Tensor q, Tensor k, Tens
     GGML_ASSERT(!mask || (mask->type == GGML_TYPE_F32 && mask->nb[0] == sizeof(float) &&
                           mask->ne[0] == k->ne[2] && mask->ne[1] >= q->ne[2]));
     NodeState state{};
-    state.attention = {scale, causal};
+    state.attention = {scale, causal, eight_bit};
     return add_node<compute_attention>("attention", graph, env, q->ne[0], q->ne[1], q->ne[2], q->ne[3],
                                        {q, k, v, mask}, state);
 }

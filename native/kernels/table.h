@@ -51,6 +51,7 @@ struct AttentionArgs {
     int64_t d, heads, q_length, k_length, batch;
     float scale;
     bool causal;
+    bool eight_bit;  // scores may be computed on 8 bits of queries and keys
 };
 
 struct GroupNormArgs {

@@ -11,6 +11,13 @@ Tensor split_heads(const Ctx & ctx, Tensor x, int64_t heads) {
     return ggml_reshape_4d(ctx.graph, x, x->ne[0] / heads, heads, x->ne[1], x->ne[2]);
 }
 
+bool eight_bit_products(const Ctx & ctx, Tensor weight) {
+    return ggml_is_quantized(weight->type) && use_kernel(ctx, Kernel::Linear);
+}
+
+/// With fewer keys scores take no time to speak of.
+static constexpr int64_t many_keys = 256;
+
 /// The head size that ggml's flash attention is fast at, by padding with zeros; 0 where it can't do it.
 /// CPU: its tiles are 16 wide. GPUs: the sizes that CUDA has tensor-core kernels for.
 static int64_t flash_head_size(const Ctx & ctx, int64_t d) {
@@ -75,7 +82,8 @@ static Tensor choose(const Ctx & ctx, Tensor q, Tensor k, Tensor v, const Attent
     const bool one_mask = !options.mask || options.mask->ne[2] == 1;
     if (one_mask && use_kernel(ctx, Kernel::Attention)) {
         return kernels::attention(ctx.graph, *ctx.env, q, repeat_heads(ctx, k, q->ne[1]),
-                                  repeat_heads(ctx, v, q->ne[1]), options.mask, scale, options.causal);
+                                  repeat_heads(ctx, v, q->ne[1]), options.mask, scale, options.causal,
+                                  options.eight_bit && k->ne[2] >= many_keys);
     }
     if (one_mask && ctx.flash_attention && !options.causal && flash_head_size(ctx, d) != 0) {
         return flash_attention(ctx, q, k, v, options.mask, scale);

@@ -8,7 +8,7 @@ namespace imageforge::kernels_test {
 namespace {
 
 void test_attention(int64_t d, int64_t heads, int64_t lq, int64_t lk, int64_t batch, bool masked, bool causal,
-                    bool fused) {
+                    bool fused, bool eight_bit = false) {
     Context context(64u << 20);
     auto operand = [&](int64_t length, int part) {
         if (!fused) return make(context, GGML_TYPE_F32, {d, heads, length, batch}, random_source);
@@ -17,12 +17,15 @@ void test_attention(int64_t d, int64_t heads, int64_t lq, int64_t lk, int64_t ba
                             part * d * heads * sizeof(float));
     };
     ggml_tensor *q = operand(lq, 0), *k = operand(lk, 1), *v = operand(lk, 2);
+    // keys of real networks have a part in common, which 8 bits must not be spent on
+    for (int64_t i = 0; eight_bit && !fused && i < ggml_nelements(k); i++)
+        static_cast<float *>(k->data)[i] += static_cast<float>(i % d % 7);
     ggml_tensor * mask = masked ? make(context, GGML_TYPE_F32, {lk, lq}, random_source) : nullptr;
     if (mask && lk > 3) {
         for (int64_t i = 0; i < lq; i++) static_cast<float *>(mask->data)[i * lk + (i + 1) % lk] = -INFINITY;
     }
     const float scale = 1.0f / std::sqrt(static_cast<float>(d));
-    ggml_tensor * y = kernels::attention(context, env, q, k, v, mask, scale, causal);
+    ggml_tensor * y = kernels::attention(context, env, q, k, v, mask, scale, causal, eight_bit);
     auto at = [](ggml_tensor * t, int64_t i, int64_t h, int64_t row, int64_t n) {
         return *reinterpret_cast<float *>(static_cast<char *>(t->data) + i * 4 + h * t->nb[1] +
                                           row * t->nb[2] + n * t->nb[3]);
@@ -49,8 +52,8 @@ void test_attention(int64_t d, int64_t heads, int64_t lq, int64_t lk, int64_t ba
             }
     check("attention d" + std::to_string(d) + " heads " + std::to_string(heads) + " " + std::to_string(lq) +
               " x " + std::to_string(lk) + (masked ? " masked" : "") + (causal ? " causal" : "") +
-              (fused ? " fused" : ""),
-          y, expected, 3e-6);
+              (fused ? " fused" : "") + (eight_bit ? " on 8 bits" : ""),
+          y, expected, eight_bit ? 0.012 : 3e-6);
 }
 
 }  // namespace
@@ -65,6 +68,11 @@ void test_attentions() {
     test_attention(40, 8, 600, 600, 1, false, false, true);
     test_attention(64, 2, 300, 300, 1, true, true, true);
     test_attention(7, 3, 1, 1, 1, false, false, false);
+    for (int64_t d : {32, 40, 64, 80, 128, 160, 256}) {
+        test_attention(d, 2, 70, 313, 1, false, false, false, true);
+        test_attention(d, 1, 1, 77, 2, false, false, true, true);
+        test_attention(d, 2, 301, 301, 1, true, true, true, true);
+    }
 }
 
 }  // namespace imageforge::kernels_test

@@ -129,15 +129,16 @@ void conv(ggml_type type, int64_t side, int64_t in, int64_t out, int kernel = 3,
     report(name, kernels::conv2d(context, env, w, x, b, params), 2.0 * in * out * kernel * kernel * pixels);
 }
 
-void attention(int64_t d, int64_t heads, int64_t queries, int64_t keys) {
+void attention(int64_t d, int64_t heads, int64_t queries, int64_t keys, bool eight_bit = false) {
     const std::string name = "attention " + std::to_string(queries) + " x " + std::to_string(keys) + ", " +
-                             std::to_string(heads) + " heads of " + std::to_string(d);
+                             std::to_string(heads) + " heads of " + std::to_string(d) +
+                             (eight_bit ? ", scores on 8 bits" : "");
     if (skipped(name)) return;
     Context context((2 * queries + 2 * keys) * d * heads * 5);
     ggml_tensor * q = make(context, GGML_TYPE_F32, {d, heads, queries}, random_source);
     ggml_tensor * k = make(context, GGML_TYPE_F32, {d, heads, keys}, random_source);
     ggml_tensor * v = make(context, GGML_TYPE_F32, {d, heads, keys}, random_source);
-    report(name, kernels::attention(context, env, q, k, v, nullptr, 0.1f, false),
+    report(name, kernels::attention(context, env, q, k, v, nullptr, 0.1f, false, eight_bit),
            4.0 * d * heads * queries * keys);
 }
 
@@ -215,7 +216,12 @@ int main(int argc, char ** argv) {
     attention(160, 8, 256, 256);
     attention(64, 10, 4096, 4096);
     attention(128, 24, 1280, 1280);
+    attention(128, 24, 4352, 4352);
     attention(512, 1, 4096, 4096);
+    attention(40, 8, 4096, 4096, true);
+    attention(64, 10, 4096, 4096, true);
+    attention(128, 24, 1280, 1280, true);
+    attention(128, 24, 4352, 4352, true);
     memory_bound();
     std::printf("working memory kept: %.1f MiB\n", kernels::scratch_bytes() / 1048576.0);
     return 0;

@@ -5,6 +5,7 @@ import { below, type Tensors, toWeights, viewTensors } from '../../src/families/
 import type { ConditioningInputs, Denoiser, Engine, LoadOptions, Tensor } from '../../src/native/addon.js';
 import type { FluxConfig } from '../../src/native/configs.js';
 import { flowLevels, flux1Mu, timeShift } from '../../src/sampling/index.js';
+import { createNoise } from '../../src/sampling/noise.js';
 import { flow } from '../../src/sampling/schedules.js';
 import { readWeightFile } from '../../src/weights/read-weight-file.js';
 import { onCpu } from '../device.js';
@@ -47,6 +48,8 @@ function inputsOf(inputs: Map<string, GoldenTensor>, batch: string, i: number): 
   };
 }
 
+const quantised = goldenCase('quant-flux1');
+
 describe.each(operations)('FLUX on $name', (chosen) => {
   for (const { golden: name, prefix } of variants) {
     const golden = goldenCase(name);
@@ -58,7 +61,6 @@ describe.each(operations)('FLUX on $name', (chosen) => {
     );
   }
 
-  const quantised = goldenCase('quant-flux1');
   test.skipIf(!quantised.present).each(['f16', 'q8_0', 'q4_0', 'q4_k'])(
     `quant-flux1 %s ${quantised.reason}`,
     (type) =>
@@ -75,6 +77,24 @@ describe.each(operations)('FLUX on $name', (chosen) => {
       }),
   );
 });
+
+test.skipIf(!quantised.present || !onCpu)(
+  `quant-flux1 with so many tokens that attention uses 8 bits as well ${quantised.reason}`,
+  async () => {
+    const latent: Tensor = { data: createNoise('philox', 7)(16 * 64 * 64), shape: [16, 64, 64] };
+    const inputs = inputsOf(quantised.tensors('inputs.safetensors'), '', 0);
+    const outs: Float32Array[] = [];
+    for (const chosen of operations) {
+      await withEngine(chosen, async (engine) => {
+        const { flux } = await loadFlux(engine, quantised.path('q8_0.gguf'), '');
+        const [out] = await flux.predict(latent, 0.7, [await flux.condition(inputs)]);
+        outs.push(out!.data);
+      });
+    }
+    const [ours, ggml] = outs as [Float32Array, Float32Array];
+    assertClose(ours, ggml, { rel_l2: toleranceOf(quantised, 'q8_0.out', 'f16_gemm').rel_l2 });
+  },
+);
 
 /** Every element by itself, and in a batch with the others, whose results must not depend on it. */
 async function expectPredictions(

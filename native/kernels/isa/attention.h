@@ -9,11 +9,21 @@ namespace {
 constexpr int max_keys = 240 / NR * NR;      // keys in a block
 constexpr int score_stride = max_keys + 16;  // of the MR x keys scores
 
+#ifdef IMAGEFORGE_INT8
+/// Where a head fills its blocks well enough for a gain. (Panels of bytes take the place of panels of floats,
+/// which are larger then.)
+inline bool scores_in_bytes(const AttentionArgs & args) {
+    return args.eight_bit && args.d <= most_int8_head && 4 * round_up(args.d, block_size) <= 5 * args.d;
+}
+#else
+constexpr bool scores_in_bytes(const AttentionArgs &) { return false; }
+#endif
+
 struct AttentionItem {
     const AttentionArgs & args;
     int64_t batch, head, query0, queries;
     float *q = nullptr, *k = nullptr, *v = nullptr, *o = nullptr;  // scratch, see place()
-    float *maxima = nullptr, *sums = nullptr, *scores = nullptr;
+    float *maxima = nullptr, *sums = nullptr, *scores = nullptr, *mean = nullptr;
 
     int64_t d_padded() const { return round_up(args.d, L); }
 
@@ -23,7 +33,7 @@ struct AttentionItem {
     static size_t bytes(int64_t d, int64_t queries) {
         const int64_t wide = round_up(d, L), rows = round_up(queries, pack_group), keys = keys_per_block(d);
         return sizeof(float) *
-               (rows * d + d * keys + wide * keys + rows * wide + rows + rows * L + MR * score_stride);
+               (rows * d + d * keys + wide * keys + rows * wide + rows + rows * L + MR * score_stride + wide);
     }
     void place(float * at) {
         const int64_t wide = d_padded(), rows = round_up(queries, pack_group), keys = keys_per_block(args.d);
@@ -33,7 +43,8 @@ struct AttentionItem {
         o = v + wide * keys;
         scores = o + rows * wide;
         maxima = scores + MR * score_stride;
-        q = maxima + rows;
+        mean = maxima + rows;
+        q = mean + wide;
     }
 };
 
@@ -91,15 +102,61 @@ inline void soften(const AttentionItem & item, int64_t row, int rows, int64_t ke
     }
 }
 
-inline void attend_block(const AttentionItem & item, int64_t key0, int64_t keys) {
+inline const char * keys_of(const AttentionItem & item) {
+    return item.args.k + item.batch * item.args.k_batch + item.head * item.args.k_head;
+}
+
+inline void pack_queries(const AttentionItem & item) {
     const AttentionArgs & args = item.args;
-    const WeightView k =
-        matrix_f32((const float *)(args.k + item.batch * args.k_batch + item.head * args.k_head),
-                   args.k_length, args.d, args.k_row);
+    const char * rows = args.q + item.batch * args.q_batch + item.head * args.q_head;
+    const float scale = args.scale * log2_e;  // scores are exponents of 2 from here on
+#ifdef IMAGEFORGE_INT8
+    if (scores_in_bytes(args)) {
+        average_keys(keys_of(item), args.k_row, args.k_length, args.d, item.mean);
+        return quantise_queries(rows + item.query0 * args.q_row, args.q_row, item.queries, args.d, scale,
+                                (uint8_t *)item.q);
+    }
+#endif
+    const WeightView q = matrix_f32((const float *)rows, args.q_length, args.d, args.q_row);
+    pack_a(q, item.query0, item.queries, 0, args.d, item.q, nullptr);
+    const int64_t packed = round_up(item.queries, MR) * args.d;
+    int64_t at = 0;
+    for (; at + L <= packed; at += L) store(item.q + at, mul(load(item.q + at), set1(scale)));
+    for (; at < packed; at++) item.q[at] *= scale;
+}
+
+inline void pack_keys(const AttentionItem & item, int64_t key0, int64_t keys) {
+    const AttentionArgs & args = item.args;
+#ifdef IMAGEFORGE_INT8
+    if (scores_in_bytes(args))
+        return quantise_keys(keys_of(item) + key0 * args.k_row, args.k_row, keys, args.d, item.mean,
+                             (uint8_t *)item.k);
+#endif
+    const WeightView k = matrix_f32((const float *)keys_of(item), args.k_length, args.d, args.k_row);
     for (int64_t j = 0; j < keys; j += NR) {
         pack_b(k, key0 + j, lesser<int64_t>(NR, keys - j), vectors_of(keys - j), 0, args.d,
                item.k + j * args.d, nullptr);
     }
+}
+
+/// Of the packed queries from `row` on with the packed keys.
+inline void score(const AttentionItem & item, int64_t row, int rows, int64_t keys) {
+    const int64_t d = item.args.d;
+#ifdef IMAGEFORGE_INT8
+    if (scores_in_bytes(item.args))
+        return score_int8((const uint8_t *)item.q + row / int8_rows * head_blocks(d) * x_block_bytes,
+                          (const uint8_t *)item.k, rows, keys, d, item.scores, score_stride);
+#endif
+    for (int64_t j = 0; j < keys; j += NR) {
+        const int vectors = vectors_of(keys - j);
+        tile_of<true>(rows, vectors)(d, item.q + row * d, 0, item.k + j * d, item.scores + j, score_stride,
+                                     vectors * L, false, nullptr, nullptr);
+    }
+}
+
+inline void attend_block(const AttentionItem & item, int64_t key0, int64_t keys) {
+    const AttentionArgs & args = item.args;
+    pack_keys(item, key0, keys);
     pack_values(item, key0, keys);
     const int64_t wide = item.d_padded();
     const bool masked = args.mask || args.causal || keys % L != 0;
@@ -107,11 +164,7 @@ inline void attend_block(const AttentionItem & item, int64_t key0, int64_t keys)
         const int rows = static_cast<int>(lesser<int64_t>(MR, item.queries - row));
         const int64_t last = item.query0 + row + rows - 1;
         if (args.causal && key0 > last) continue;
-        for (int64_t j = 0; j < keys; j += NR) {
-            const int vectors = vectors_of(keys - j);
-            tile_of<true>(rows, vectors)(args.d, item.q + row * args.d, 0, item.k + j * args.d,
-                                         item.scores + j, score_stride, vectors * L, false, nullptr, nullptr);
-        }
+        score(item, row, rows, keys);
         for (int r = 0; masked && r < rows; r++) {
             mask_scores(item, item.query0 + row + r, key0, keys, item.scores + r * score_stride);
         }
@@ -127,15 +180,7 @@ inline void attend_block(const AttentionItem & item, int64_t key0, int64_t keys)
 inline void attend(const AttentionItem & item, const Team & team) {
     const AttentionArgs & args = item.args;
     const int64_t wide = item.d_padded();
-    const WeightView q =
-        matrix_f32((const float *)(args.q + item.batch * args.q_batch + item.head * args.q_head),
-                   args.q_length, args.d, args.q_row);
-    pack_a(q, item.query0, item.queries, 0, args.d, item.q, nullptr);
-    const int64_t packed = round_up(item.queries, MR) * args.d;
-    const F scale = set1(args.scale * log2_e);  // scores are exponents of 2 from here on
-    int64_t at = 0;
-    for (; at + L <= packed; at += L) store(item.q + at, mul(load(item.q + at), scale));
-    for (; at < packed; at++) item.q[at] *= args.scale * log2_e;
+    pack_queries(item);
     zero_floats(item.o, item.queries * wide);
     zero_floats(item.sums, item.queries * L);
     for (int64_t i = 0; i < item.queries; i++) item.maxima[i] = -1e30f;

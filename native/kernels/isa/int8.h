@@ -42,6 +42,18 @@ inline void quantise_tokens(const LinearArgs & args, int64_t token, uint8_t * pa
     }
 }
 
+/// A row as signed bytes with a scale per block of 32.
+inline void quantise_row(const float * x, int64_t blocks, int8_t * q, float * scales) {
+    for (int64_t b = 0; b < blocks; b++, x += block_size, q += block_size) {
+        F top = zero();
+        for (int i = 0; i < block_size; i += L) top = max(top, abs(load(x + i)));
+        const float largest = highest(top);
+        const F factor = set1(largest > 0 ? 127.0f / largest : 0.0f);
+        for (int i = 0; i < block_size; i += L) store_signed(q + i, round(mul(load(x + i), factor)));
+        scales[b] = largest / 127.0f;
+    }
+}
+
 /// Values [k0, k0 + kc) of one weight row as signed bytes with a scale per block of 32.
 inline void unpack_bytes(const WeightView & w, int64_t row, int64_t k0, int64_t kc, int8_t * q,
                          float * scales) {
@@ -62,21 +74,13 @@ inline void unpack_bytes(const WeightView & w, int64_t row, int64_t k0, int64_t 
     }
     alignas(64) float values[int8_kc];
     w.to_float(from, values, kc);
-    for (int64_t b = 0; b < blocks; b++) {
-        const float * x = values + b * block_size;
-        F top = zero();
-        for (int i = 0; i < block_size; i += L) top = max(top, abs(load(x + i)));
-        const float largest = highest(top);
-        const F factor = set1(largest > 0 ? 127.0f / largest : 0.0f);
-        for (int i = 0; i < block_size; i += L)
-            store_signed(q + b * block_size + i, round(mul(load(x + i), factor)));
-        scales[b] = largest / 127.0f;
-    }
+    quantise_row(values, blocks, q, scales);
 }
 
-/// Outputs [out, out + count) as one panel. Per block of 32: scales, offsets and bytes [k / 4][output][4].
-inline void pack_outputs(const WeightView & w, int64_t out, int64_t count, int vectors, int64_t k0,
-                         int64_t kc, uint8_t * to) {
+/// `count` rows of at most int8_kc bytes as one panel. Per block of 32: scales, offsets and bytes
+/// [k / 4][row][4]. get_row(row, bytes, scales) gives a row's.
+template <typename GetRow>
+inline void pack_bytes(int64_t count, int vectors, int64_t kc, uint8_t * to, GetRow get_row) {
     constexpr int quads = block_size / 4;
     const int width = vectors * L;
     const int64_t block_bytes = width * w_bytes_per_output;
@@ -85,7 +89,7 @@ inline void pack_outputs(const WeightView & w, int64_t out, int64_t count, int v
     for (int v = 0; v < vectors; v++) {
         const int here = static_cast<int>(lesser<int64_t>(L, greater<int64_t>(0, count - v * L)));
         for (int r = 0; r < L; r++) {
-            if (r < here) unpack_bytes(w, out + v * L + r, k0, kc, q + r * int8_kc, scales);
+            if (r < here) get_row(v * L + r, q + r * int8_kc, scales);
             for (int64_t b = 0; b < kc / block_size; b++) {
                 const float scale = r < here ? scales[b] : 0.0f;
                 __builtin_memcpy(to + b * block_bytes + (v * L + r) * 4, &scale, 4);
@@ -104,6 +108,14 @@ inline void pack_outputs(const WeightView & w, int64_t out, int64_t count, int v
                 if (k % quads == quads - 1) store_i(block + width * 4 + v * L * 4, offset_of(total));
             });
     }
+}
+
+/// Outputs [out, out + count) as one panel.
+inline void pack_outputs(const WeightView & w, int64_t out, int64_t count, int vectors, int64_t k0,
+                         int64_t kc, uint8_t * to) {
+    pack_bytes(count, vectors, kc, to, [&](int64_t row, int8_t * q, float * scales) {
+        unpack_bytes(w, out + row, k0, kc, q, scales);
+    });
 }
 
 template <int Vectors>

@@ -15,6 +15,9 @@
 #include "conv_int8.h"
 #endif
 #include "winograd.h"
+#ifdef IMAGEFORGE_INT8
+#include "scores_int8.h"
+#endif
 #include "attention.h"
 #include "norms.h"
 // clang-format on

@@ -28,8 +28,12 @@ static Heads split_qkv(const Ctx & ctx, Tensor fused, const QkNorm & norm, int64
             slice_heads(ctx, fused, 2 * width, d, heads)};
 }
 
-static Tensor attend(const Ctx & ctx, const Heads & heads, const Positions & positions) {
-    return attention(ctx, positions.rotate(ctx, heads.query), positions.rotate(ctx, heads.key), heads.value);
+/// `projection` is the weight that the heads came from.
+static Tensor attend(const Ctx & ctx, const Heads & heads, const Positions & positions, Tensor projection) {
+    AttentionOptions options;
+    options.eight_bit = eight_bit_products(ctx, projection);
+    return attention(ctx, positions.rotate(ctx, heads.query), positions.rotate(ctx, heads.key), heads.value,
+                     options);
 }
 
 Mlp::Mlp(Weights w, const Settings & s)
@@ -76,7 +80,7 @@ Tokens DoubleBlock::forward(const Ctx & ctx, Tokens x, const Conditions & c) con
     auto join = [&](Tensor first, Tensor second) { return ggml_concat(ctx.graph, first, second, 2); };
     const Heads joint = {join(of_text.query, of_image.query), join(of_text.key, of_image.key),
                          join(of_text.value, of_image.value)};
-    Tensor y = attend(ctx, joint, c.positions);
+    Tensor y = attend(ctx, joint, c.positions, image.qkv.weight);
     const int64_t text_length = x.text->ne[1], image_length = x.image->ne[1];
     return {image.finish(ctx, x.image, slice_tokens(ctx, y, text_length, image_length), image_modulations),
             text.finish(ctx, x.text, slice_tokens(ctx, y, 0, text_length), text_modulations)};
@@ -96,7 +100,7 @@ SingleBlock::SingleBlock(Weights w, const Settings & s)
 Tensor SingleBlock::forward(const Ctx & ctx, Tensor x, const Conditions & c) const {
     const Modulation m = modulator ? modulator->forward(ctx, c.vector)[0] : c.single[0];
     Tensor fused = in.forward(ctx, modulated_norm(ctx, x, m, norm_eps));
-    Tensor attended = attend(ctx, split_qkv(ctx, fused, norm, width, heads), c.positions);
+    Tensor attended = attend(ctx, split_qkv(ctx, fused, norm, width, heads), c.positions, in.weight);
     Tensor h = slice_columns(ctx, fused, 3 * width, fused->ne[0] - 3 * width);
     Tensor joint = gated_mlp ? swiglu(ctx, h, attended) : gelu_tanh(ctx, h, attended);
     return add_gated(ctx, x, out.forward(ctx, joint), m);

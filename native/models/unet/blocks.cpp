@@ -33,7 +33,9 @@ Tensor SelfAttention::forward(const Ctx & ctx, Tensor x) const {
     Tensor q = split_heads(ctx, query.forward(ctx, x), heads);
     Tensor k = split_heads(ctx, key.forward(ctx, x), heads);
     Tensor v = split_heads(ctx, value.forward(ctx, x), heads);
-    return out.forward(ctx, attention(ctx, q, k, v));
+    AttentionOptions options;
+    options.eight_bit = eight_bit_products(ctx, query.weight);
+    return out.forward(ctx, attention(ctx, q, k, v, options));
 }
 
 CrossAttention::CrossAttention(Weights w, int64_t width, int64_t context_width, int64_t heads)
