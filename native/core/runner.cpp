@@ -75,43 +75,6 @@ int64_t element_count(const Shape & shape) {
     return count;
 }
 
-// ---- tensors that stay on the device
-
-Tensor DeviceTensors::at(const std::string & name) const {
-    const auto found = tensors_.find(name);
-    if (found == tensors_.end())
-        fail(ErrorCode::Internal, "No tensor \"%s\" was kept on the device.", name.c_str());
-    return found->second;
-}
-
-DeviceTensors DeviceTensors::below(const std::string & prefix) const {
-    DeviceTensors found = *this;
-    found.tensors_.clear();
-    for (const auto & [name, tensor] : tensors_)
-        if (name.compare(0, prefix.size(), prefix) == 0) found.tensors_[name.substr(prefix.size())] = tensor;
-    return found;
-}
-
-uint64_t DeviceTensors::bytes() const { return buffer_ ? ggml_backend_buffer_get_size(buffer_.get()) : 0; }
-
-DeviceTensors Runner::allocate_kept(const std::map<std::string, Kept> & wanted) {
-    DeviceTensors kept;
-    kept.context_.reset(new_context(wanted.size(), false), ggml_free);
-    for (const auto & [name, like] : wanted) {
-        int64_t ne[GGML_MAX_DIMS] = {1, 1, 1, 1};
-        std::copy(like.shape.begin(), like.shape.end(), ne);
-        kept.tensors_[name] = ggml_new_tensor(kept.context_.get(), like.type, GGML_MAX_DIMS, ne);
-    }
-    if (wanted.empty()) return kept;
-    const ggml_backend_buffer_type_t type = device_.buffer_type();
-    const size_t bytes = ggml_backend_alloc_ctx_tensors_from_buft_size(kept.context_.get(), type);
-    device_.require_memory(bytes, "a conditioning");
-    ggml_backend_buffer * buffer = ggml_backend_alloc_ctx_tensors_from_buft(kept.context_.get(), type);
-    if (!buffer) device_.refuse_memory(bytes, "a conditioning");
-    kept.buffer_ = device_.hold(buffer);
-    return kept;
-}
-
 // ---- building
 
 Feed & Feed::add(const void * data, size_t bytes) {
@@ -373,18 +336,18 @@ Outputs Runner::run(const std::string & key, const Build & build, const Feeds & 
 
 DeviceTensors Runner::run_keep(const std::string & key, const Build & build, const Feeds & feeds) {
     const Graph & graph = compute(key, build, feeds);
-    std::map<std::string, Kept> wanted;
+    std::map<std::string, TensorLike> wanted;
     for (const auto & [name, tensor] : graph.outputs)
         wanted[name] = {Shape(tensor->ne, tensor->ne + GGML_MAX_DIMS), tensor->type};
-    DeviceTensors kept = allocate_kept(wanted);
+    DeviceTensors kept = DeviceTensors::allocate(device_, wanted);
     for (const auto & [name, tensor] : graph.outputs) ggml_backend_tensor_copy(tensor, kept.at(name));
     return kept;
 }
 
 DeviceTensors Runner::keep(const std::map<std::string, const HostTensor *> & tensors) {
-    std::map<std::string, Kept> wanted;
+    std::map<std::string, TensorLike> wanted;
     for (const auto & [name, tensor] : tensors) wanted[name] = {tensor->shape, GGML_TYPE_F32};
-    DeviceTensors kept = allocate_kept(wanted);
+    DeviceTensors kept = DeviceTensors::allocate(device_, wanted);
     for (const auto & [name, tensor] : tensors)
         ggml_backend_tensor_set(kept.at(name), tensor->data.data(), 0, tensor->data.size() * sizeof(float));
     return kept;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/device.h"
+#include "core/device_tensors.h"
 #include "core/graph.h"
 #include "core/profile.h"
 #include "core/stream.h"
@@ -25,22 +26,6 @@ struct HostTensor {
 };
 
 int64_t element_count(const Shape & shape);
-
-/// Tensors that stay on the device between graphs (a conditioning). Owns them; may be read by several graphs.
-class DeviceTensors {
-public:
-    bool has(const std::string & name) const { return tensors_.count(name) != 0; }
-    Tensor at(const std::string & name) const;
-    /// Those whose names begin with `prefix`, without it. The memory of all stays while any is held.
-    DeviceTensors below(const std::string & prefix) const;
-    uint64_t bytes() const;
-
-private:
-    friend class Runner;
-    std::map<std::string, Tensor> tensors_;
-    std::shared_ptr<ggml_context> context_;
-    std::shared_ptr<ggml_backend_buffer> buffer_;
-};
 
 /// What an input of a graph is filled with: one piece, or several that are laid behind each other (a batch).
 class Feed {
@@ -127,11 +112,6 @@ public:
     struct Graph;
 
 private:
-    struct Kept {
-        Shape shape;
-        ggml_type type;
-    };
-
     std::unique_ptr<Graph> build_graph(const std::string & key, const Build & build) const;
     Graph & find_or_build(const std::string & key, const Build & build);
     Graph & compute(const std::string & key, const Build & build, const Feeds & feeds);
@@ -140,7 +120,6 @@ private:
     void place_with_scheduler(Graph & graph, const Build & build, const std::string & purpose);
     void fill(const Graph & graph, const Feeds & feeds) const;
     static void copy_on_device(Tensor from, Tensor into, size_t offset);
-    DeviceTensors allocate_kept(const std::map<std::string, Kept> & wanted);
     void drop_graphs();
 
     Device & device_;

@@ -1,6 +1,6 @@
 // Attention's scores on 8-bit dot products: queries and keys in blocks of 32 values with a scale each, as
-// SageAttention does it (Zhang et al. 2024). Keys lose their mean over all places first: that changes all scores
-// of a query alike and so nothing of its softmax, but takes away what makes them large.
+// SageAttention does it (Zhang et al. 2024). Keys lose their mean over all places first: that changes all
+// scores of a query alike and so nothing of its softmax, but takes away what makes them large.
 #pragma once
 
 namespace imageforge::kernels {
@@ -31,7 +31,8 @@ inline void quantise_queries(const char * rows, size_t stride, int64_t count, in
     const F factor = set1(scale);
     for (int64_t i = 0; i < round_up(count, int8_rows); i++) {
         uint8_t * panel = to + i / int8_rows * head_blocks(d) * x_block_bytes;
-        const HeadRow row(rows + lesser(i, count - 1) * stride, d, [=](F x, int64_t) { return mul(x, factor); });
+        const HeadRow row(rows + lesser(i, count - 1) * stride, d,
+                          [=](F x, int64_t) { return mul(x, factor); });
         for (int64_t b = 0; b < head_blocks(d); b++)
             quantise_block(row.values + b * block_size, panel + b * x_block_bytes,
                            static_cast<int>(i % int8_rows));
@@ -43,7 +44,8 @@ inline void average_keys(const char * rows, size_t stride, int64_t count, int64_
     for (int64_t j = 0; j < d; j += L) {
         const int n = static_cast<int>(lesser<int64_t>(L, d - j));
         F total = zero();
-        for (int64_t i = 0; i < count; i++) total = add(total, load_n((const float *)(rows + i * stride) + j, n));
+        for (int64_t i = 0; i < count; i++)
+            total = add(total, load_n((const float *)(rows + i * stride) + j, n));
         store(mean + j, mul(total, set1(1.0f / static_cast<float>(count))));
     }
 }
