@@ -17,7 +17,12 @@ export function tokenizerOf(plan: TextEncoderPlan): Promise<Tokenizer> {
   return loading;
 }
 
-/** @throws MODEL_INCOMPLETE where a text encoder that needs one brings no tokenizer; nothing is read of it */
+/** Reads all that a model needs; those of CLIP are in the program. @throws as tokenizerOf */
+export async function loadTokenizers({ textEncoders }: ModelPlan): Promise<void> {
+  for (const plan of textEncoders) if (plan.kind !== 'clip') await tokenizerOf(plan);
+}
+
+/** The same without reading them. @throws MODEL_INCOMPLETE */
 export async function requireTokenizers({ textEncoders }: ModelPlan): Promise<void> {
   for (const plan of textEncoders)
     if (plan.kind !== 'clip') findTokenizer(await readWeightFile(plan.weights.files[0]!), wantedBy(plan));

@@ -8,7 +8,7 @@ import {
   findRuntime,
   type PromptRequest,
 } from '../families/runtime.js';
-import { requireTokenizers } from '../families/text-encoder-tokenizer.js';
+import { loadTokenizers } from '../families/text-encoder-tokenizer.js';
 import { planTinyAutoencoder } from '../families/tiny-autoencoder.js';
 import type { ModelFiles, ModelPlan, NetworkPlan } from '../families/types.js';
 import type { Autoencoder, ControlNet, Denoiser, Engine, Module, TextEncoder } from '../native/addon.js';
@@ -150,7 +150,7 @@ export class LoadedModel {
 
   async #encode(request: PromptRequest, signal: AbortSignal | undefined): Promise<EncodedPrompts> {
     const learned = await readVectors(request.embeddings ?? [], this.plan);
-    await requireTokenizers(this.plan);
+    await loadTokenizers(this.plan); // before gigabytes are loaded for nothing
     return this.runtime.encodePrompts(await this.#loadTextEncoders(signal), this.plan, request, learned);
   }
 

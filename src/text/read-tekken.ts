@@ -18,8 +18,8 @@ const tekkenJson = z.object({
   special_tokens: z.array(z.object({ rank: count, token_str: z.string() })).min(1),
 });
 
-/** Longer tokens are no words; the published ones have 128 bytes at most. */
-const longestToken = 1024;
+/** The published ones have 128 at most; of longer ones a hostile file could make work for minutes. */
+const longestToken = 256;
 
 /** @throws UNSUPPORTED, WEIGHTS_INVALID */
 export function readTekken(value: unknown, file: string): ByteBpeData {
