@@ -41,6 +41,17 @@ float from_e4m3(uint8_t bits) {
     return bits & 0x80 ? -value : value;
 }
 
+/// What each of the 256 values of an 8-bit type becomes; the product is taken here, once for all of them.
+template <typename ToFloat>
+void look_up(ToFloat to_float, const uint8_t * from, ggml_fp16_t * into, uint64_t count, float scale) {
+    ggml_fp16_t table[256];
+    for (int i = 0; i < 256; ++i) table[i] = ggml_fp32_to_fp16(to_float(static_cast<uint8_t>(i)) * scale);
+    for (uint64_t i = 0; i < count; ++i) into[i] = table[from[i]];
+}
+
+/// 5 exponent bits: the upper half of an F16.
+float from_e5m2(uint8_t bits) { return ggml_fp16_to_fp32(static_cast<ggml_fp16_t>(bits << 8)); }
+
 }  // namespace
 
 StorageType storage_type(const std::string & name, const std::string & tensor) {
@@ -52,7 +63,7 @@ StorageType storage_type(const std::string & name, const std::string & tensor) {
     return found->second;
 }
 
-void convert(Conversion conversion, const uint8_t * from, void * into, uint64_t count) {
+void convert(Conversion conversion, const uint8_t * from, void * into, uint64_t count, float scale) {
     switch (conversion) {
         case Conversion::None:
             break;
@@ -60,19 +71,14 @@ void convert(Conversion conversion, const uint8_t * from, void * into, uint64_t 
             for (uint64_t i = 0; i < count; ++i) {
                 double value;
                 std::memcpy(&value, from + 8 * i, 8);
-                static_cast<float *>(into)[i] = static_cast<float>(value);
+                static_cast<float *>(into)[i] = static_cast<float>(value) * scale;
             }
             break;
-        case Conversion::F8E4M3: {
-            ggml_fp16_t table[256];
-            for (int i = 0; i < 256; ++i) table[i] = ggml_fp32_to_fp16(from_e4m3(static_cast<uint8_t>(i)));
-            for (uint64_t i = 0; i < count; ++i) static_cast<ggml_fp16_t *>(into)[i] = table[from[i]];
+        case Conversion::F8E4M3:
+            look_up(from_e4m3, from, static_cast<ggml_fp16_t *>(into), count, scale);
             break;
-        }
         case Conversion::F8E5M2:
-            // The upper half of an F16.
-            for (uint64_t i = 0; i < count; ++i)
-                static_cast<ggml_fp16_t *>(into)[i] = static_cast<ggml_fp16_t>(from[i] << 8);
+            look_up(from_e5m2, from, static_cast<ggml_fp16_t *>(into), count, scale);
             break;
     }
 }

@@ -20,7 +20,7 @@ struct StorageType {
 /// Throws WEIGHTS_INVALID, naming the tensor, when `name` is no type that is known here.
 StorageType storage_type(const std::string & name, const std::string & tensor);
 
-/// Converts `count` values from the file's bytes (any alignment) to the memory type.
-void convert(Conversion conversion, const uint8_t * from, void * into, uint64_t count);
+/// Converts `count` values from the file's bytes (any alignment) to the memory type, multiplied by `scale`.
+void convert(Conversion conversion, const uint8_t * from, void * into, uint64_t count, float scale);
 
 }  // namespace imageforge

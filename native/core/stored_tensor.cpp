@@ -139,11 +139,11 @@ std::vector<uint8_t> StoredTensor::read(const Piece & piece, uint64_t first_bloc
     std::vector<uint8_t> values;
     if (storage.conversion == Conversion::None) {
         values.assign(data, data + blocks * storage.block_bytes);  // aligned now
+        if (piece.scale != 1) apply_scale(storage.type, values.data(), count, piece.scale);
     } else {
         values.resize(count * ggml_type_size(storage.type));
-        convert(storage.conversion, data, values.data(), count);
+        convert(storage.conversion, data, values.data(), count, piece.scale);
     }
-    if (piece.scale != 1) apply_scale(storage.type, values.data(), count, piece.scale);
     if (type == storage.type) return values;
     std::vector<uint8_t> floats(count * sizeof(float));
     ggml_get_type_traits(storage.type)

@@ -47,8 +47,10 @@ export interface ControlNetConfig extends Omit<UnetConfig, 'outChannels'> {
 
 /** kind 'autoencoder': AutoencoderKL, LDM tensor names without prefix ("encoder.conv_in.weight"). */
 export interface AutoencoderConfig {
-  /** Channels of each level, first (full resolution) to last. */
+  /** Channels of each level of the decoder, first (full resolution) to last. */
   channels: number[];
+  /** Those of the encoder, where they are others (FLUX.2's small decoder). */
+  encoderChannels?: number[];
   resBlocks: number;
   latentChannels: number;
   /** latent = (z - shift) * scale */

@@ -8,6 +8,7 @@ namespace imageforge::autoencoder {
 
 Settings::Settings(const Config & config)
     : channels(config.integers("channels", 1)),
+      encoder_channels(config.has("encoderChannels") ? config.integers("encoderChannels", 1) : channels),
       res_blocks(config.integer("resBlocks", 1, 16)),
       latent_channels(config.integer("latentChannels", 1)),
       scale(static_cast<float>(config.number("scale"))),
@@ -17,10 +18,14 @@ Settings::Settings(const Config & config)
       patchify(config.flag_or("patchify", false)) {
     config.check_all_read("autoencoder");
     if (!(scale != 0)) fail(ErrorCode::InvalidArgument, "autoencoder: scale is 0");
-    for (int64_t width : channels) {
-        if (width % groups != 0) {
-            fail(ErrorCode::InvalidArgument, "autoencoder: %lld channels don't divide into %d groups",
-                 static_cast<long long>(width), groups);
+    if (encoder_channels.size() != channels.size())
+        fail(ErrorCode::InvalidArgument, "autoencoder: the encoder has %zu levels, the decoder %zu",
+             encoder_channels.size(), channels.size());
+    for (const auto & half : {channels, encoder_channels}) {
+        for (int64_t width : half) {
+            if (width % groups != 0)
+                fail(ErrorCode::InvalidArgument, "autoencoder: %lld channels don't divide into %d groups",
+                     static_cast<long long>(width), groups);
         }
     }
 }
@@ -75,13 +80,13 @@ Tensor Level::forward(const Ctx & ctx, Tensor x) const {
 }
 
 static std::vector<Level> encoder_levels(Weights w, const Settings & s) {
-    std::vector<Level> levels(s.channels.size());
-    int64_t width = s.channels[0];
+    std::vector<Level> levels(s.encoder_channels.size());
+    int64_t width = s.encoder_channels[0];
     for (size_t i = 0; i < levels.size(); i++) {
         const Weights level = w / "down" / static_cast<int>(i);
         for (int j = 0; j < s.res_blocks; j++) {
-            levels[i].blocks.emplace_back(level / "block" / j, width, s.channels[i], s.groups);
-            width = s.channels[i];
+            levels[i].blocks.emplace_back(level / "block" / j, width, s.encoder_channels[i], s.groups);
+            width = s.encoder_channels[i];
         }
         if (i + 1 == levels.size()) break;
         Conv2d::Options half;
@@ -93,11 +98,11 @@ static std::vector<Level> encoder_levels(Weights w, const Settings & s) {
 }
 
 Encoder::Encoder(Weights w, const Settings & s)
-    : conv_in(w / "conv_in", 3, s.channels[0]),
+    : conv_in(w / "conv_in", 3, s.encoder_channels[0]),
       levels(encoder_levels(w, s)),
-      middle(w / "mid", s.channels.back(), s.groups),
-      norm_out(w / "norm_out", s.channels.back(), s.groups, norm_eps),
-      conv_out(w / "conv_out", s.channels.back(), 2 * s.latent_channels) {}
+      middle(w / "mid", s.encoder_channels.back(), s.groups),
+      norm_out(w / "norm_out", s.encoder_channels.back(), s.groups, norm_eps),
+      conv_out(w / "conv_out", s.encoder_channels.back(), 2 * s.latent_channels) {}
 
 Tensor Encoder::forward(const Ctx & ctx, Tensor x) const { return forward_coarse(ctx, forward_fine(ctx, x)); }
 

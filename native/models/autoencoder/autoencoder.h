@@ -11,7 +11,8 @@
 namespace imageforge::autoencoder {
 
 struct Settings {
-    std::vector<int64_t> channels;  // by level, full resolution first
+    std::vector<int64_t> channels;          // of the decoder, by level, full resolution first
+    std::vector<int64_t> encoder_channels;  // FLUX.2's small decoder is narrower than its encoder
     int64_t res_blocks, latent_channels;
     float scale, shift;  // latent = (z - shift) * scale
     int groups;

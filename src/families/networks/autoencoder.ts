@@ -92,6 +92,13 @@ function autoencoderModulePairs(levels: number): ModulePair[] {
   return pairs;
 }
 
+function readChannels(tensors: Tensors, path: string, where: string): number[] {
+  const levels = countWhile(tensors, (level) => `${path}.${level}.block.0.conv2.weight`);
+  return Array.from({ length: levels }, (_, level) =>
+    sizeOf(tensors, `${path}.${level}.block.0.conv2.weight`, 0, where),
+  );
+}
+
 /** What shapes don't tell. */
 export interface AutoencoderFacts {
   scale: number;
@@ -104,11 +111,12 @@ export function readAutoencoderConfig(
   where: string,
   facts: AutoencoderFacts,
 ): AutoencoderConfig {
-  const levels = countWhile(tensors, (level) => `decoder.up.${level}.block.0.conv2.weight`);
+  const channels = readChannels(tensors, 'decoder.up', where);
+  const encoderChannels = readChannels(tensors, 'encoder.down', where);
+  const differ = encoderChannels.some((width, level) => width !== channels[level]);
   return {
-    channels: Array.from({ length: levels }, (_, level) =>
-      sizeOf(tensors, `decoder.up.${level}.block.0.conv2.weight`, 0, where),
-    ),
+    channels,
+    ...(differ && encoderChannels.length === channels.length && { encoderChannels }),
     resBlocks: countWhile(tensors, (block) => `decoder.up.0.block.${block}.conv2.weight`) - 1,
     latentChannels: sizeOf(tensors, 'decoder.conv_in.weight', 1, where),
     quantConv: tensors.has('post_quant_conv.weight'),
