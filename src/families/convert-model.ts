@@ -3,6 +3,8 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { ImageForgeError } from '../shared/errors.js';
+import { readTekkenTensor, tekkenTensor } from '../text/load-tokenizer.js';
+import { describeTokenizer } from '../text/write-gguf-tokenizer.js';
 import { ByteReader } from '../weights/byte-reader.js';
 import { type ConvertProgress, type ConvertResult, convertWeights } from '../weights/convert.js';
 import { readConvertType, type TensorRule } from '../weights/convert-rules.js';
@@ -41,11 +43,15 @@ export async function convertModel({ input, ...options }: ConvertModelOptions): 
   const [source] = await openSources({ model: input });
   const networks = findNetworks(source!);
   requireModel(source!, networks);
+  const metadata = describe(source!, networks, type);
+  const tokenizer = await readTekkenTensor(source!.files[0]!);
+  if (tokenizer) for (const [key, value] of describeTokenizer(tokenizer)) metadata.set(key, value);
+  const tensors = [...source!.tensors].filter(([name]) => name !== tekkenTensor);
   return convertWeights({
     ...options,
     type,
-    tensors: [...source!.tensors].map(([name, view]) => ({ name, ...view })),
-    metadata: describe(source!, networks, type),
+    tensors: tensors.map(([name, view]) => ({ name, ...view })),
+    metadata,
   });
 }
 

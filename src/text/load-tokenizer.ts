@@ -58,9 +58,10 @@ export function findTokenizer(
 }
 
 /** ComfyUI's file of Mistral has its tekken.json as a tensor of bytes. */
-const tekkenTensor = 'tekken_model';
+export const tekkenTensor = 'tekken_model';
 
-async function readTekkenTensor({
+/** Undefined where the file has none. @throws UNSUPPORTED, WEIGHTS_INVALID */
+export async function readTekkenTensor({
   path,
   tensors,
 }: Pick<WeightFile, 'path' | 'tensors'>): Promise<ByteBpeData | undefined> {

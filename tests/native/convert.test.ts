@@ -5,9 +5,14 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { afterAll, describe, expect, it, test } from 'vitest';
+// @ts-expect-error plain JavaScript
+import { toBytes } from '../../scripts/fixtures/fp8.mjs';
+// @ts-expect-error plain JavaScript
+import { readSafetensors, writeSafetensors } from '../../scripts/fixtures/tensors.mjs';
 import { convertModel } from '../../src/families/convert-model.js';
 import { inspectFile } from '../../src/families/inspect.js';
 import { loadAddon } from '../../src/native/binding.js';
+import { loadTokenizer } from '../../src/text/load-tokenizer.js';
 import { convertWeights, type SourceTensor } from '../../src/weights/convert.js';
 import { readTensorRule } from '../../src/weights/convert-rules.js';
 import { readWeightFile } from '../../src/weights/read-weight-file.js';
@@ -198,6 +203,20 @@ describe('files', () => {
 });
 
 describe('models', () => {
+  const mistral = goldenCase('flux2-text-mistral');
+  it.skipIf(!mistral.present)(`keep the tokenizer of ComfyUI's Mistral ${mistral.reason}`, async () => {
+    const fixture = (name: string) => readFileSync(resolve('tests/fixtures/tokenizers', name));
+    const tensors = readSafetensors(mistral.path('mistral.safetensors'));
+    const input = newPath('safetensors');
+    writeSafetensors(input, new Map([...tensors, ['tekken_model', toBytes(fixture('tekken.json'))]]));
+    const output = newPath();
+    const { leftOut } = await convertModel({ input, output, type: 'f16' });
+    expect(leftOut).toEqual([]);
+    const tokenizer = await loadTokenizer(await readWeightFile(output), { what: '', published: '' });
+    const texts: { text: string; tekken: number[] }[] = JSON.parse(String(fixture('hard-texts.json')));
+    expect(texts.map(({ text }) => tokenizer.encode(text))).toEqual(texts.map(({ tekken }) => tekken));
+  });
+
   const golden = goldenCase('e2e-sd1');
 
   test.skipIf(!golden.present)(`keep what identifies them ${golden.reason}`, async () => {
