@@ -1,5 +1,5 @@
-// The addon's exports: devices(), quantize() and the class Engine, exactly as src/native/addon.ts declares
-// them.
+// The addon's exports: devices(), silentBackends(), quantize() and the class Engine, exactly as
+// src/native/addon.ts declares them.
 #include <napi.h>
 
 #include <algorithm>
@@ -171,6 +171,20 @@ Napi::Value devices(const Napi::CallbackInfo & info) {
     });
 }
 
+Napi::Value silent_backends(const Napi::CallbackInfo & info) {
+    return throw_to_js(info.Env(), [&] {
+        const auto silent = list_silent_backends();
+        Napi::Array result = Napi::Array::New(info.Env(), silent.size());
+        for (size_t i = 0; i < silent.size(); ++i) {
+            Napi::Object backend = Napi::Object::New(info.Env());
+            backend.Set("kind", silent[i].kind);
+            backend.Set("reason", silent[i].reason);
+            result.Set(static_cast<uint32_t>(i), backend);
+        }
+        return result;
+    });
+}
+
 Napi::Value quantize_rows(const Napi::CallbackInfo & info) {
     return throw_to_js(info.Env(), [&] {
         const std::string type = read_text(info[0], "type");
@@ -188,6 +202,7 @@ Napi::Value quantize_rows(const Napi::CallbackInfo & info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     define_modules(env);
     exports.Set("devices", Napi::Function::New(env, devices, "devices"));
+    exports.Set("silentBackends", Napi::Function::New(env, silent_backends, "silentBackends"));
     exports.Set("quantize", Napi::Function::New(env, quantize_rows, "quantize"));
     exports.Set("Engine", Engine::define(env));
     return exports;

@@ -1,17 +1,12 @@
 // Opens ggml's backends and answers what fits: the only place that knows which backend a device is made of.
 #include "core/device.h"
 
-#include <dlfcn.h>
 #include <ggml-alloc.h>
 
 #include <algorithm>
-#include <cctype>
-#include <climits>
 #include <cmath>
-#include <cstdlib>
 #include <fstream>
 #include <map>
-#include <mutex>
 #include <set>
 #include <thread>
 
@@ -20,32 +15,15 @@
 #endif
 
 #include "core/error.h"
-#include "core/log.h"
 #include "core/memory.h"
 
 namespace imageforge {
 
 namespace {
 
-/// The folder of the file that this code was linked into: the addon or a program.
-std::string own_folder() {
-    Dl_info info;
-    char path[PATH_MAX];
-    if (!dladdr(reinterpret_cast<void *>(&load_backends), &info) || !realpath(info.dli_fname, path))
-        if (!realpath("/proc/self/exe", path)) return ".";
-    const std::string file = path;
-    return file.substr(0, file.rfind('/'));
-}
-
-std::string kind_of(ggml_backend_dev_t dev) {
-    std::string name = ggml_backend_reg_name(ggml_backend_dev_backend_reg(dev));
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-    return name == "mtl" ? "metal" : name;
-}
-
 DeviceInfo describe(ggml_backend_dev_t dev, std::map<std::string, int> & counts) {
     DeviceInfo info;
-    info.kind = kind_of(dev);
+    info.kind = backend_kind(dev);
     info.name = ggml_backend_dev_description(dev);
     if (info.kind == "cpu") {
         const SystemMemory memory = system_memory();
@@ -94,17 +72,6 @@ ggml_backend_t open_backend(ggml_backend_dev_t dev, int threads, std::atomic<boo
 
 }  // namespace
 
-void load_backends(const std::string & folder) {
-    static std::once_flag once;
-    std::call_once(once, [&] {
-        capture_ggml_log();
-        ggml_backend_load_all_from_path((folder.empty() ? own_folder() : folder).c_str());
-        if (ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) == nullptr)
-            log_line(LogLevel::Error, "No CPU backend (libggml-cpu-*) beside the addon in " +
-                                          (folder.empty() ? own_folder() : folder) + ".");
-    });
-}
-
 std::vector<DeviceInfo> list_devices() {
     std::vector<DeviceInfo> devices;
     for_each_device([&](ggml_backend_dev_t, const DeviceInfo & info) { devices.push_back(info); });
@@ -146,9 +113,12 @@ Device::Device(const DeviceOptions & options) {
             info_ = info;
         }
     });
-    if (!dev_)
-        fail(ErrorCode::DeviceUnavailable, "There is no device \"%s\"; found: %s.", options.id.c_str(),
-             known.empty() ? "none (the backend libraries are not beside the addon)" : known.c_str());
+    if (!dev_) {
+        const std::string why = explain_missing(options.id.substr(0, options.id.find_first_of("0123456789")));
+        fail(ErrorCode::DeviceUnavailable, "There is no device \"%s\"; found: %s.%s%s", options.id.c_str(),
+             known.empty() ? "none (the backend libraries are not beside the addon)" : known.c_str(),
+             why.empty() ? "" : " ", why.c_str());
+    }
     if (options.threads < 0 || options.threads > GGML_MAX_N_THREADS)
         fail(ErrorCode::InvalidArgument, "The number of threads must be from 1 to %d, found %d.",
              GGML_MAX_N_THREADS, options.threads);

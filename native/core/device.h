@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/backends.h"
 #include "kernels/kernels.h"
 
 namespace imageforge {
@@ -21,9 +22,6 @@ struct DeviceInfo {
     uint64_t memory_total = 0;  // bytes; of the machine or of the control group that limits this process
     uint64_t memory_free = 0;
 };
-
-/// Finds the backends beside this library (or in `folder`); further calls do nothing. Any thread.
-void load_backends(const std::string & folder = "");
 
 std::vector<DeviceInfo> list_devices();
 

@@ -30,7 +30,7 @@ export async function runChecks(): Promise<Check[]> {
       return config.set.size === 0 ? 'all defaults' : `${[...config.set].join(', ')} set`;
     }),
   );
-  checks.push(await check('Native addon', describeDevices));
+  checks.push(await check('Native addon', () => describeDevices(config?.device ?? 'auto')));
   checks.push(await check('Images (sharp)', async () => (await import('sharp')).default.versions.sharp));
   checks.push(await check('Free memory', () => formatBytes(readFreeMemory())));
   if (!config) return checks;
@@ -61,9 +61,15 @@ function checkNode(): string {
   );
 }
 
-async function describeDevices(): Promise<string> {
-  const devices = await listDevices();
-  return devices.map(({ id, name }) => `${id} (${name})`).join(', ');
+async function describeDevices(wanted: Config['device']): Promise<string> {
+  const { devices, silent } = await listDevices();
+  const found = devices.map(({ id, name }) => `${id} (${name})`).join(', ');
+  const missing = silent.map(({ kind, reason }) => `; no ${kind}: ${reason}`).join('');
+  if (wanted !== 'auto' && !devices.some(({ kind }) => kind === wanted))
+    throw new ImageForgeError('DEVICE_UNAVAILABLE', `found ${found}${missing}; DEVICE asks for ${wanted}`, {
+      hint: `Set DEVICE=auto, or make ${wanted} work: README tells what compiling for a GPU needs.`,
+    });
+  return found + missing;
 }
 
 async function checkFolder(folder: string): Promise<string> {

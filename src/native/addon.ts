@@ -39,6 +39,12 @@ export interface Device {
   memoryFree: number;
 }
 
+/** A GPU backend without a device, and why: "libggml-cuda.so doesn't load: …". */
+export interface SilentBackend {
+  kind: 'cuda' | 'metal' | 'vulkan';
+  reason: string;
+}
+
 /** One row of the tensor table. `shape` is in PyTorch order (slowest first); `type` is ggml's name, lower case. */
 export interface TensorEntry {
   name: string;
@@ -229,11 +235,15 @@ export declare class Engine {
 
 export declare function devices(): Device[];
 
+/** GPU backends that were compiled in and offer no device on this machine. */
+export declare function silentBackends(): SilentBackend[];
+
 /** Quantises rows of `columns` values to a ggml type; bit for bit what ggml does. */
 export declare function quantize(type: string, data: Float32Array, columns: number): Uint8Array;
 
 export interface Addon {
   devices: typeof devices;
+  silentBackends: typeof silentBackends;
   quantize: typeof quantize;
   Engine: typeof Engine;
 }

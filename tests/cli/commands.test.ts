@@ -112,6 +112,15 @@ describe('status and doctor', () => {
     expect(bad.code).toBe(7);
     expect(bad.stdout).toMatch(/^FAIL\s+Output folder: Cannot write to \/proc\/x/m);
   });
+
+  it('fail where the device that is asked for is missing', async () => {
+    const DEVICE = process.platform === 'darwin' ? 'cuda' : 'metal';
+    const { code, stdout } = await runCli(['doctor'], { env: { DEVICE } });
+    expect(code).toBe(6);
+    expect(stdout).toMatch(
+      new RegExp(`^FAIL\\s+Native addon: found .*cpu \\(.*; DEVICE asks for ${DEVICE}$`, 'm'),
+    );
+  });
 });
 
 describe('bench', () => {

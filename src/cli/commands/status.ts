@@ -15,7 +15,7 @@ export function addStatus(program: Command): void {
         import('../../service/devices.js'),
       ]);
       const config = readConfig();
-      const [models, devices] = await Promise.all([describeModels(config), listDevices()]);
+      const [models, { devices, silent }] = await Promise.all([describeModels(config), listDevices()]);
       const model = models.find((info) => info.default);
       const status = {
         model: config.model ?? model?.key ?? null,
@@ -41,6 +41,7 @@ export function addStatus(program: Command): void {
         ['Hub cache', status.hub_cache],
         ['CUDA', status.cuda_available ? 'available' : 'not available'],
         ...devices.map((device) => ['Device', describeDevice(device)]),
+        ...silent.map(({ kind, reason }) => ['Without', `${kind}: ${reason}`]),
       ];
       process.stdout.write(formatTable(rows));
     });
