@@ -23,9 +23,14 @@ const require = createRequire(import.meta.url);
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const build = path.join(root, 'build');
 const progress = new Progress();
+const gpuSwitches = ['IMAGEFORGE_CUDA', 'IMAGEFORGE_VULKAN'];
 
 async function main() {
-  const forced = process.argv.includes('--build') || process.env.npm_config_build_from_source === 'true';
+  // No prebuilt addon is known to have the GPU backends that are asked for.
+  const forced =
+    process.argv.includes('--build') ||
+    process.env.npm_config_build_from_source === 'true' ||
+    gpuSwitches.some((name) => truthy(process.env[name] ?? ''));
   if (!forced && loads({ PREBUILDS_ONLY: '1' })) return progress.done('using the prebuilt addon');
 
   const missing = findMissingTools();
@@ -42,10 +47,11 @@ async function main() {
 
 let loadError = '';
 
-/** Loads the addon in a process of its own, so that a bad one can't take this one down; returns its devices. */
+/** Loads the addon in a process of its own, so that a bad one can't take this one down; tells its devices. */
 function loads(env) {
   const script =
-    "const a = require(require('node-gyp-build').path(process.cwd())); console.log(a.devices().map((d) => d.id).join(', '))";
+    "const a = require(require('node-gyp-build').path(process.cwd()));" +
+    "console.log(a.devices().map((d) => d.id).concat(a.silentBackends().map((b) => 'no ' + b.kind + ': ' + b.reason)).join(', '))";
   try {
     return execFileSync(process.execPath, ['-e', script], {
       cwd: root,
@@ -80,7 +86,17 @@ async function configure() {
   if (cache && !cache.includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${root}\n`))
     await rm(build, { recursive: true });
   if (!existsSync(path.join(build, 'CMakeCache.txt'))) args.push('-G', chooseGenerator());
-  await run('cmake', args);
+  try {
+    await run('cmake', args, (line) => {
+      // what the build's own files have to say
+      const notice = /^ImageForge: (.*)/.exec(line);
+      if (notice) progress.phase(notice[1]);
+    });
+  } catch (error) {
+    // What CMake found on the way would outlive its mending: half of one CUDA toolkit beside half of the next.
+    await rm(path.join(build, 'CMakeCache.txt'), { force: true });
+    throw error;
+  }
 }
 
 async function compile() {

@@ -101,3 +101,47 @@ describe('the install script', () => {
     if (process.platform === 'linux') expect(stderr).toMatch(/apt-get install -y cmake ninja-build/);
   });
 });
+
+describe('the cards that CUDA is compiled for', () => {
+  /** What cuda-architectures.cmake chooses where nvidia-smi prints `cards`, with a compiler that begins at 7.5. */
+  async function choose(cards: string | undefined, args: string[] = []): Promise<Ended> {
+    const tools = mkdtempSync(join(folder, 'cuda-'));
+    const program = (name: string, script: string) => {
+      writeFileSync(join(tools, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+      return join(tools, name);
+    };
+    program('nvidia-smi', cards === undefined ? 'exit 9' : `printf '${cards}'`);
+    const nvcc = program('nvcc', "printf 'compute_75\\ncompute_89\\ncompute_120\\n'");
+    const script = join(tools, 'choose.cmake');
+    const choice = join(root, 'third_party/ggml/cuda-architectures.cmake');
+    writeFileSync(script, `include("${choice}")\nmessage("chosen: \${CMAKE_CUDA_ARCHITECTURES}")\n`);
+    const env = { ...process.env, PATH: `${tools}${delimiter}${process.env.PATH}` };
+    const given = [`-DCUDAToolkit_NVCC_EXECUTABLE=${nvcc}`, '-DCUDAToolkit_VERSION=13.0', ...args];
+    return new Promise((done) => {
+      execFile('cmake', [...given, '-P', script], { env }, (error, _, stderr) => {
+        done({ code: typeof error?.code === 'number' ? error.code : 0, stderr });
+      });
+    });
+  }
+
+  it("are the machine's, each once", async () => {
+    expect((await choose('8.9\\n12.0\\n8.9\\n')).stderr).toBe('chosen: 89-real;120-real\n');
+  });
+
+  it('are those that are asked for', async () => {
+    const { stderr } = await choose('8.9\\n', ['-DCMAKE_CUDA_ARCHITECTURES=75']);
+    expect(stderr).toBe('chosen: 75\n');
+  });
+
+  it('are left to ggml, with a word about it, where there is none', async () => {
+    const { stderr } = await choose(undefined);
+    expect(stderr).toMatch(/^ImageForge: no NVIDIA card answers here.*CMAKE_CUDA_ARCHITECTURES=89/);
+    expect(stderr).toContain('chosen: \n');
+  });
+
+  it('are refused where the toolkit no longer knows them', async () => {
+    const { code, stderr } = await choose('6.1\\n');
+    expect(code).toBe(1);
+    expect(stderr.replace(/\s+/g, ' ')).toContain('capability 6.1; CUDA 13.0 compiles for 7.5, 8.9, 12.0.');
+  });
+});
