@@ -38,16 +38,24 @@ export interface Tolerance {
   rel_l2: number;
 }
 
-export type Precision = 'f32' | 'f16_gemm';
+export type Precision = 'f32' | 'f16_gemm' | 'bf16_gemm';
+
+/** BF16 keeps three bits fewer than F16. */
+const BF16_ROOM = 8;
 
 /** The tolerance that the case states for one of its expected tensors. */
 export function toleranceOf(golden: GoldenCase, name: string, precision: Precision): Tolerance {
   const { tolerance } = golden.json<{ tolerance: Record<string, Partial<Record<Precision, Tolerance>>> }>(
     'case.json',
   );
-  const found = tolerance[name]?.[precision];
-  if (!found) throw new Error(`The golden case states no ${precision} tolerance for ${name}.`);
-  return found;
+  const stated = precision === 'bf16_gemm' ? 'f16_gemm' : precision;
+  const found = tolerance[name]?.[stated];
+  if (!found) throw new Error(`The golden case states no ${stated} tolerance for ${name}.`);
+  if (precision !== 'bf16_gemm') return found;
+  return {
+    rel_l2: found.rel_l2 * BF16_ROOM,
+    ...(found.max_abs !== undefined && { max_abs: found.max_abs * BF16_ROOM }),
+  };
 }
 
 /** Throws with the figures where one of the two differences is over its tolerance. */

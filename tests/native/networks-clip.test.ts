@@ -4,7 +4,7 @@ import { clipLayouts } from '../../src/families/networks/clip.js';
 import type { Tensors } from '../../src/families/tensors.js';
 import type { TextEncoder, Weights } from '../../src/native/addon.js';
 import type { ClipConfig } from '../../src/native/configs.js';
-import { assertClose, element, type GoldenCase, goldenCase, toleranceOf } from '../golden.js';
+import { assertClose, element, type GoldenCase, goldenCase, type Precision, toleranceOf } from '../golden.js';
 import { operations, weightsFrom, withEngine } from './networks.js';
 
 interface Variant {
@@ -136,7 +136,7 @@ async function expectStates(
   golden: GoldenCase,
   { part }: Variant,
   config: ClipConfig,
-  precision: 'f32' | 'f16_gemm',
+  precision: Precision,
 ): Promise<void> {
   const of = (name: string) => (part ? `${part}.${name}` : name);
   const ids = golden.tensors('inputs.safetensors').get(of('input_ids'))!;

@@ -150,7 +150,7 @@ describe.each(variants.slice(0, 2))('the trajectory of $golden', ({ golden: name
         const [velocity] = await flux.predict({ data: x, shape: noise.shape }, sigmas[step]!, [conditioning]);
         x = x.map((value, i) => value + (sigmas[step + 1]! - sigmas[step]!) * velocity!.data[i]!);
         const latent = element(expected.get('traj.latents')!, step).data;
-        assertClose(x, latent, toleranceOf(golden, 'traj.latents', operations[0]!.precision));
+        assertClose(x, latent, toleranceOf(golden, 'traj.latents', precisionFor('BF16', operations[0]!)));
       }
     }),
   );

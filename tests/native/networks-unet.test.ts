@@ -196,7 +196,8 @@ describe.skipIf(!base.present)(`the UNet's inputs ${base.reason}`, () => {
       const long = await unet.condition({ context: context(154) });
       const [together, , last] = await unet.predict(latent, 500, [long, short, long]);
       const [alone] = await unet.predict(latent, 500, [long]);
-      const rounding = { max_abs: 1e-4, rel_l2: 1e-5 };
+      // a GPU rounds to F16, and how depends on the batch; the short one's prediction is 0.025 away
+      const rounding = onCpu ? { max_abs: 1e-4, rel_l2: 1e-5 } : { rel_l2: 0.01 };
       assertClose(together!.data, alone!.data, rounding);
       assertClose(last!.data, alone!.data, rounding);
     }));

@@ -14,9 +14,10 @@ export interface Operations {
   precision: Precision;
 }
 
-/** BF16 weights are widened before ggml's product on the CPU: nothing is rounded on either set of operations. */
+/** BF16 weights are widened before the product on the CPU; GPUs round what they are multiplied with to BF16. */
 export function precisionFor(type: 'F16' | 'BF16', { precision }: Operations): Precision {
-  return type === 'BF16' && onCpu ? 'f32' : precision;
+  if (type === 'F16') return precision;
+  return onCpu ? 'f32' : 'bf16_gemm';
 }
 
 export const operations: Operations[] = onCpu

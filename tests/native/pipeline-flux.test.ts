@@ -13,7 +13,7 @@ import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
 import { flow } from '../../src/sampling/schedules.js';
 import { readWeightFile } from '../../src/weights/read-weight-file.js';
-import { testDevice } from '../device.js';
+import { onCpu, testDevice } from '../device.js';
 import {
   assertClose,
   element,
@@ -26,7 +26,7 @@ import { planFlux1, planSd1 } from '../unit/families/golden-plans.js';
 
 const klein = goldenCase('e2e-flux2-klein');
 // weights are BF16 and F16, and the reference picture comes as 8-bit pixels
-const precision = 'f16_gemm';
+const precision = onCpu ? 'f16_gemm' : 'bf16_gemm';
 const size = { width: 64, height: 96 };
 
 describe.skipIf(!klein.present)(`e2e-flux2-klein ${klein.reason}`, () => {
