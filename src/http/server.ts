@@ -13,6 +13,12 @@ import { type Logger, silentLogger } from '../shared/log.js';
 import { createApp } from './app.js';
 import { requireSafeBinding } from './guard.js';
 
+/**
+ * Connections stay open for longer than clients and proxies keep theirs (httpx 5 s, many proxies 60 s): a request that is
+ * sent as its connection is closed fails.
+ */
+const KEEP_ALIVE_MS = 65_000;
+
 /** After the grace: for the engine's end, and for the last answers. */
 const ENDING_MS = 2000;
 
@@ -41,6 +47,7 @@ export async function startServer({
   const saved = new SavedJobs({ folder: path.join(config.cacheDir, 'jobs', `http-${config.port}`), logger });
   const app = createApp({ service, jobs: new JobStore(service, { saved }), logger });
   const server = createAdaptorServer({ fetch: app.fetch, hostname: config.host }) as Server;
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   await listen(server, config.port, config.host.replace(/^\[(.*)\]$/, '$1'));
   await resumeJobs(app.jobs, saved, logger);
   const { address, port, family } = server.address() as AddressInfo;

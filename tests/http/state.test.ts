@@ -31,6 +31,10 @@ describe('GET /health', () => {
   });
 });
 
+it('keeps connections open for longer than clients do', async () => {
+  expect((await server.get('/health')).headers.get('keep-alive')).toBe('timeout=65');
+});
+
 describe('GET /models', () => {
   it('lists every key with what it can do', async () => {
     const { models } = await json('/models');

@@ -388,10 +388,14 @@ describe('a job over stdio, when its server ends', () => {
   });
 
   it('is answered at a SIGTERM when it can be finished', async () => {
-    const { call, pid } = await connect('step=200');
-    const answer = call('generate_image', { ...fox, seed: null });
-    await sleep(1500);
+    const { client, pid } = await connect('step=200');
+    const args = { ...fox, seed: null };
+    let answer: ReturnType<typeof client.callTool> | undefined;
+    await new Promise<void>((begun) => {
+      const onprogress = ({ message }: Progress) => message?.startsWith('step') && begun();
+      answer = client.callTool({ name: 'generate_image', arguments: args }, { onprogress });
+    });
     process.kill(pid, 'SIGTERM');
-    expect((await answer).structuredContent).toMatchObject({ status: 'done' });
+    expect((await answer!).structuredContent).toMatchObject({ status: 'done' });
   });
 });
