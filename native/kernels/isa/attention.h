@@ -9,16 +9,6 @@ namespace {
 constexpr int max_keys = 240 / NR * NR;      // keys in a block
 constexpr int score_stride = max_keys + 16;  // of the MR x keys scores
 
-#ifdef IMAGEFORGE_INT8
-/// Where a head fills its blocks well enough for a gain. (Panels of bytes take the place of panels of floats,
-/// which are larger then.)
-inline bool scores_in_bytes(const AttentionArgs & args) {
-    return args.eight_bit && args.d <= most_int8_head && 4 * round_up(args.d, block_size) <= 5 * args.d;
-}
-#else
-constexpr bool scores_in_bytes(const AttentionArgs &) { return false; }
-#endif
-
 struct AttentionItem {
     const AttentionArgs & args;
     int64_t batch, head, query0, queries;

@@ -9,6 +9,12 @@ namespace {
 constexpr int64_t most_int8_head = 256;
 static_assert(MR % int8_rows == 0, "rows of scores are whole panels of queries");
 
+/// Where a head fills its blocks well enough for a gain. (Panels of bytes take the place of panels of floats,
+/// which are larger then.)
+inline bool scores_in_bytes(const AttentionArgs & args) {
+    return args.eight_bit && args.d <= most_int8_head && 4 * round_up(args.d, block_size) <= 5 * args.d;
+}
+
 inline int64_t head_blocks(int64_t d) { return parts(d, block_size); }
 
 /// Values of one head, filled up with zeros to whole blocks.
