@@ -2,8 +2,8 @@
 
 import { planModel } from '../families/index.js';
 import { resolveModel } from '../registry/resolve-model.js';
-import { listDevices } from '../service/devices.js';
-import { prepareFolder } from '../service/outputs.js';
+import { listDevices } from '../service/models/devices.js';
+import { prepareFolder } from '../service/pictures/outputs.js';
 import { type Config, readConfig } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { readFreeMemory } from '../shared/free-memory.js';

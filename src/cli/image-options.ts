@@ -2,8 +2,8 @@
 // stands only how they are spelled on a command line, and what the command line has besides.
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
-import { createRequestSchemas } from '../service/request-schema.js';
-import type { Operation } from '../service/requests.js';
+import type { Operation } from '../service/request/parse.js';
+import { createRequestSchemas } from '../service/request/schema.js';
 import { collect } from './collect.js';
 
 /** What commander gives. */

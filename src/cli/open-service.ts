@@ -1,6 +1,6 @@
 // The service as the command line uses it: settings from here, paths unconfined, logs as text on stderr.
 import { ImageService } from '../service/image-service.js';
-import { listModels, type ModelDescription } from '../service/model-list.js';
+import { listModels, type ModelDescription } from '../service/models/list.js';
 import { type Config, readConfig } from '../shared/config.js';
 import { createTextLogger, silentLogger } from '../shared/log.js';
 

@@ -2,8 +2,8 @@
 import { rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Progress } from '../service/image-service.js';
-import { explain, makeFolder, writeTemporary } from '../service/outputs.js';
-import { encodePng, makePreview } from '../service/pictures.js';
+import { encodePng, makePreview } from '../service/pictures/codec.js';
+import { explain, makeFolder, writeTemporary } from '../service/pictures/outputs.js';
 import { ImageForgeError } from '../shared/errors.js';
 
 const SIDE = 1024;

@@ -1,8 +1,8 @@
 // Runs one request of the command line: progress to stderr, the saved paths (or one JSON document) to stdout.
 import path from 'node:path';
+import { type ImageResult, toResponse } from '../service/answers/results.js';
 import type { ImageService, SaveTarget } from '../service/image-service.js';
-import type { Operation } from '../service/requests.js';
-import { type ImageResult, toResponse } from '../service/results.js';
+import type { Operation } from '../service/request/parse.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { type ImageOptions, toFields } from './image-options.js';
 import { cancelOnSignals, openService } from './open-service.js';

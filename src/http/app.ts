@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import { McpHttpDoor } from '../mcp/http.js';
 import { createMcpFactory } from '../mcp/server.js';
 import type { ImageService } from '../service/image-service.js';
-import { JobStore } from '../service/jobs.js';
+import { JobStore } from '../service/jobs/store.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { type Logger, silentLogger } from '../shared/log.js';
 import { readVersion } from '../shared/version.js';
@@ -20,10 +20,10 @@ import { OllamaProbe } from './ollama-probe.js';
 import { describeApi } from './openapi.js';
 import { addImageRoutes } from './routes/images.js';
 import { addJobRoutes } from './routes/jobs.js';
-import { addOpenAiRoutes } from './routes/openai.js';
+import { addOpenAiRoutes } from './routes/openai/index.js';
 import { addStateRoutes } from './routes/state.js';
 import { addUpscaleRoutes } from './routes/upscale.js';
-import { addWebUiRoutes } from './routes/webui.js';
+import { addWebUiRoutes } from './routes/webui/index.js';
 import { Routes } from './routes.js';
 
 export interface AppOptions {

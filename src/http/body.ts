@@ -1,7 +1,7 @@
 // Bodies of bounded size, one by one and all together: what is being read or worked on is counted.
 import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { LIMITS } from '../service/request-schema.js';
+import { LIMITS } from '../service/request/schema.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { refuseField } from './errors.js';
 

@@ -1,7 +1,7 @@
 // What every route works with.
 
 import type { ImageService } from '../service/image-service.js';
-import type { JobStore } from '../service/jobs.js';
+import type { JobStore } from '../service/jobs/store.js';
 import type { Logger } from '../shared/log.js';
 import type { Metrics } from './metrics.js';
 import type { OllamaProbe } from './ollama-probe.js';

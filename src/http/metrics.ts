@@ -1,7 +1,7 @@
 // GET /metrics in Prometheus' text format, version 0.0.4.
 
 import type { ServiceStatus } from '../service/image-service.js';
-import type { JobStore } from '../service/jobs.js';
+import type { JobStore } from '../service/jobs/store.js';
 
 export class Metrics {
   readonly #requests = new Map<string, number>();

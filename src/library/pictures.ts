@@ -9,8 +9,8 @@ import {
   encodePng,
   measurePicture,
   readSource,
-} from '../service/pictures.js';
-import { fitSize } from '../service/sizes.js';
+} from '../service/pictures/codec.js';
+import { fitSize } from '../service/request/sizes.js';
 import { ImageForgeError } from '../shared/errors.js';
 import type { PictureInput } from './options.js';
 

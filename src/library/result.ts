@@ -3,8 +3,8 @@ import { rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Pixels } from '../native/addon.js';
 import type { Phase } from '../pipeline/types.js';
-import { explain, writeTemporary } from '../service/outputs.js';
-import { encodePng } from '../service/pictures.js';
+import { encodePng } from '../service/pictures/codec.js';
+import { explain, writeTemporary } from '../service/pictures/outputs.js';
 
 export class Picture implements Pixels {
   /** 8-bit RGB, rows from the top, no padding: width * height * 3 bytes. */

@@ -2,9 +2,9 @@
 import type { CallToolResult, McpServer, ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { ImageService } from '../service/image-service.js';
-import type { JobRequest } from '../service/job-types.js';
-import type { Job, JobStore } from '../service/jobs.js';
-import type { Operation } from '../service/requests.js';
+import type { JobRequest } from '../service/jobs/job-types.js';
+import type { Job, JobStore } from '../service/jobs/store.js';
+import type { Operation } from '../service/request/parse.js';
 import { parseUpscale, upscaleSchema } from '../service/upscale.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { lenient } from './lenient.js';

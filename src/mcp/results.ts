@@ -2,11 +2,11 @@
 import path from 'node:path';
 import type { CallToolResult } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { imageResponseSchema, jobSchema, upscaleResponseSchema } from '../service/answers.js';
-import type { JobResult } from '../service/job-types.js';
-import type { Job } from '../service/jobs.js';
-import { makePreview, type Size } from '../service/pictures.js';
-import { toResponse } from '../service/results.js';
+import { toResponse } from '../service/answers/results.js';
+import { imageResponseSchema, jobSchema, upscaleResponseSchema } from '../service/answers/schemas.js';
+import type { JobResult } from '../service/jobs/job-types.js';
+import type { Job } from '../service/jobs/store.js';
+import { makePreview, type Size } from '../service/pictures/codec.js';
 import { toUpscaleResponse, type UpscaleResult } from '../service/upscale.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { describeProgress } from './progress.js';

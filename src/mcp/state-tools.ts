@@ -1,11 +1,11 @@
 // The tools around the pictures: prompt assist, models, status, unload, timeout.
 import type { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { modelSchema } from '../service/answers.js';
-import { describeStatus, statusSchema, timeoutSchema } from '../service/describe-status.js';
+import { modelSchema } from '../service/answers/schemas.js';
+import { describeStatus, statusSchema, timeoutSchema } from '../service/answers/status.js';
 import type { ImageService } from '../service/image-service.js';
-import { listModels } from '../service/model-list.js';
-import { LIMITS } from '../service/request-schema.js';
+import { listModels } from '../service/models/list.js';
+import { LIMITS } from '../service/request/schema.js';
 import { showError, showFacts } from './results.js';
 
 const READ = { readOnlyHint: true, openWorldHint: false } as const;

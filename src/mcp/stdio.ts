@@ -4,9 +4,9 @@ import { Writable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
 import type { ImageService } from '../service/image-service.js';
-import { JobStore } from '../service/jobs.js';
-import { LIMITS } from '../service/request-schema.js';
-import { SavedJobs } from '../service/saved-jobs.js';
+import { SavedJobs } from '../service/jobs/saved-jobs.js';
+import { JobStore } from '../service/jobs/store.js';
+import { LIMITS } from '../service/request/schema.js';
 import type { Logger } from '../shared/log.js';
 import { createMcpFactory } from './server.js';
 

@@ -1,7 +1,7 @@
 // What a picture costs on this machine: loading, a step, decoding, and the most memory that the engine's process had.
 import type { Progress } from '../pipeline/types.js';
+import type { ImageResult } from './answers/results.js';
 import type { ImageService } from './image-service.js';
-import type { ImageResult } from './results.js';
 
 export interface BenchResult {
   model: string;

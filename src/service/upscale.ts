@@ -10,9 +10,7 @@ import { upscalers } from '../registry/upscalers.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { readVersion } from '../shared/version.js';
-import { type PictureSource, parseFields, readSourceField } from './fields.js';
-import { formatLocalTime, formatUtcTime } from './metadata.js';
-import { confineNamed, confinePath } from './paths.js';
+import { type ImageFields, toFields } from './answers/results.js';
 import {
   decodePicture,
   encodePng,
@@ -20,11 +18,13 @@ import {
   readSource,
   resizePicture,
   type Size,
-} from './pictures.js';
-import { insertPngText, readPngText } from './png-text.js';
-import { LIMITS } from './request-schema.js';
-import type { ReturnMode } from './requests.js';
-import { type ImageFields, toFields } from './results.js';
+} from './pictures/codec.js';
+import { formatLocalTime, formatUtcTime } from './pictures/metadata.js';
+import { insertPngText, readPngText } from './pictures/png-text.js';
+import { type PictureSource, parseFields, readSourceField } from './request/fields.js';
+import type { ReturnMode } from './request/parse.js';
+import { confineNamed, confinePath } from './request/paths.js';
+import { LIMITS } from './request/schema.js';
 
 /** Pixels of a result: as RGB they are 400 MB. */
 const MAX_PIXELS = 2 ** 27;

@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it, vi } from 'vitest';
-import { readPngText } from '../../src/service/png-text.js';
+import { readPngText } from '../../src/service/pictures/png-text.js';
 import { writeControlNet } from '../control-file.js';
 import { makeFolder } from '../folder.js';
 import { testModel } from '../test-model.js';

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { parseParameters } from '../../src/service/parameters.js';
-import { readPngText } from '../../src/service/png-text.js';
+import { parseParameters } from '../../src/service/pictures/parameters.js';
+import { readPngText } from '../../src/service/pictures/png-text.js';
 import { fox, openServer, type TestServer } from './open-server.js';
 
 let server: TestServer;

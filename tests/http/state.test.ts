@@ -2,8 +2,13 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { createApp } from '../../src/http/app.js';
-import { healthSchema, imageResponseSchema, jobSchema, modelsSchema } from '../../src/service/answers.js';
-import { statusSchema } from '../../src/service/describe-status.js';
+import {
+  healthSchema,
+  imageResponseSchema,
+  jobSchema,
+  modelsSchema,
+} from '../../src/service/answers/schemas.js';
+import { statusSchema } from '../../src/service/answers/status.js';
 import { fox, openServer, type TestServer } from './open-server.js';
 
 let server: TestServer;

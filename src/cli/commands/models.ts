@@ -1,6 +1,6 @@
 // imageforge models: what is known and on disk, fetching and removing it, and what a file is.
 import type { Command } from 'commander';
-import type { ModelDescription } from '../../service/model-list.js';
+import type { ModelDescription } from '../../service/models/list.js';
 import { collect } from '../collect.js';
 import { formatTable } from '../table.js';
 

@@ -13,7 +13,7 @@ export function addOpenOutput(program: Command): void {
     .option('--json', 'print one JSON document')
     .action(async ({ json }: { json?: true }) => {
       const { outputDir } = readConfig();
-      const { prepareFolder } = await import('../../service/outputs.js');
+      const { prepareFolder } = await import('../../service/pictures/outputs.js');
       await prepareFolder(outputDir, 0);
       const opener = OPENERS[process.platform] ?? 'xdg-open';
       // the path is good for something without a file manager too; a JSON document says how it ended

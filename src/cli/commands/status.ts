@@ -1,6 +1,6 @@
 // imageforge status: the model that would be used, the folders, the devices and their memory.
 import type { Command } from 'commander';
-import type { Device } from '../../service/devices.js';
+import type { Device } from '../../service/models/devices.js';
 import { formatBytes, formatTable } from '../table.js';
 
 export function addStatus(program: Command): void {
@@ -12,7 +12,7 @@ export function addStatus(program: Command): void {
       const [{ readConfig }, { describeModels }, { listDevices }] = await Promise.all([
         import('../../shared/config.js'),
         import('../open-service.js'),
-        import('../../service/devices.js'),
+        import('../../service/models/devices.js'),
       ]);
       const config = readConfig();
       const [models, { devices, silent }] = await Promise.all([describeModels(config), listDevices()]);

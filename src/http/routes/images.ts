@@ -2,10 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Context } from 'hono';
-import { imageResponseSchema } from '../../service/answers.js';
-import { confinePath } from '../../service/paths.js';
-import type { Operation } from '../../service/requests.js';
-import { toResponse } from '../../service/results.js';
+import { toResponse } from '../../service/answers/results.js';
+import { imageResponseSchema } from '../../service/answers/schemas.js';
+import type { Operation } from '../../service/request/parse.js';
+import { confinePath } from '../../service/request/paths.js';
 import { ImageForgeError } from '../../shared/errors.js';
 import { readJson } from '../body.js';
 import type { Doors } from '../context.js';

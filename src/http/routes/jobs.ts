@@ -2,9 +2,9 @@
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
-import { jobSchema } from '../../service/answers.js';
-import { JOB_OPERATIONS, parseJob, toJobResponse } from '../../service/job-types.js';
-import type { Job, NumberedEvent } from '../../service/jobs.js';
+import { jobSchema } from '../../service/answers/schemas.js';
+import { JOB_OPERATIONS, parseJob, toJobResponse } from '../../service/jobs/job-types.js';
+import type { Job, NumberedEvent } from '../../service/jobs/store.js';
 import { upscaleSchema } from '../../service/upscale.js';
 import { readJson } from '../body.js';
 import type { Doors } from '../context.js';

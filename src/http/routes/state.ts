@@ -1,15 +1,15 @@
 // What is there and how it is: health, models, status, metrics; and what changes it: unload, timeout.
 import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
-import { healthSchema, modelsSchema } from '../../service/answers.js';
+import { healthSchema, modelsSchema } from '../../service/answers/schemas.js';
 import {
   describeStatus,
   MAX_TIMEOUT_SECONDS,
   statusSchema,
   timeoutSchema,
-} from '../../service/describe-status.js';
+} from '../../service/answers/status.js';
 import type { ServiceStatus } from '../../service/image-service.js';
-import { listModels } from '../../service/model-list.js';
+import { listModels } from '../../service/models/list.js';
 import { readVersion } from '../../shared/version.js';
 import { readJson } from '../body.js';
 import type { Doors } from '../context.js';

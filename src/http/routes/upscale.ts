@@ -1,14 +1,14 @@
 // POST /upscale, and the WebUI's /sdapi/v1/extra-single-image with its list of upscalers.
 import { z } from 'zod';
 import { listUpscalers } from '../../registry/upscalers.js';
-import { upscaleResponseSchema } from '../../service/answers.js';
-import { measurePicture, resizeEncoded, type Size } from '../../service/pictures.js';
+import { upscaleResponseSchema } from '../../service/answers/schemas.js';
+import { measurePicture, resizeEncoded, type Size } from '../../service/pictures/codec.js';
 import { parseUpscale, toUpscaleResponse, upscaleSchema } from '../../service/upscale.js';
 import { readJson } from '../body.js';
 import type { Doors } from '../context.js';
 import { refuseField } from '../errors.js';
 import type { Routes } from '../routes.js';
-import { type Fields, readBase64 } from './webui-fields.js';
+import { type Fields, readBase64 } from './webui/fields.js';
 
 /** What the WebUI does without a network. */
 const PLAIN = { None: undefined, Lanczos: 'lanczos3', Nearest: 'nearest' } as const;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type ImageOptions, toFields } from '../../../src/cli/image-options.js';
 import { createProgram } from '../../../src/cli/program.js';
-import { createRequestSchemas } from '../../../src/service/request-schema.js';
+import { createRequestSchemas } from '../../../src/service/request/schema.js';
 
 /** The options that `imageforge generate` understands from these arguments. */
 async function parse(...args: string[]): Promise<ImageOptions> {

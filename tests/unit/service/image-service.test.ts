@@ -15,11 +15,11 @@ import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EngineClient } from '../../../src/engine/client.js';
 import type { Progress } from '../../../src/pipeline/types.js';
+import { toResponse } from '../../../src/service/answers/results.js';
 import { ImageService, type RunControls } from '../../../src/service/image-service.js';
-import { parseParameters } from '../../../src/service/parameters.js';
-import { readPngText } from '../../../src/service/png-text.js';
-import type { Operation } from '../../../src/service/requests.js';
-import { toResponse } from '../../../src/service/results.js';
+import { parseParameters } from '../../../src/service/pictures/parameters.js';
+import { readPngText } from '../../../src/service/pictures/png-text.js';
+import type { Operation } from '../../../src/service/request/parse.js';
 import { readConfig } from '../../../src/shared/config.js';
 import { testModel } from '../../test-model.js';
 

@@ -1,0 +1,75 @@
+// Forms in which OpenAI's clients send pictures (multipart, or JSON with data URLs), and their masks.
+import type { Context } from 'hono';
+import { ImageForgeError } from '../../../shared/errors.js';
+import { refuseField } from '../../errors.js';
+import { readBase64 } from '../webui/fields.js';
+
+export type Fields = Record<string, unknown>;
+
+/**
+ * Every field of a form is a text: numbers and truth values become themselves. Files of one name stay together, of
+ * several texts the last one counts.
+ */
+export async function readForm(c: Context): Promise<{ fields: Fields; files: Record<string, Buffer[]> }> {
+  const form = await c.req.parseBody({ all: true }).catch((error: Error) => {
+    throw new ImageForgeError('INVALID_ARGUMENT', `Expected multipart/form-data: ${error.message}.`);
+  });
+  const fields: Fields = {};
+  const files: Record<string, Buffer[]> = {};
+  for (const [name, values] of Object.entries(form)) {
+    for (const value of [values].flat()) {
+      if (value instanceof File)
+        files[name] = [...(files[name] ?? []), Buffer.from(await value.arrayBuffer())];
+      else if (typeof value === 'string') fields[name] = name === 'prompt' ? value : readValue(value);
+    }
+  }
+  return { fields, files };
+}
+
+/** {"images": [{"image_url": "data:…"}], "mask": {"image_url": "data:…"}}; pictures from the network are not fetched. */
+export function readJsonPictures(body: Fields): { fields: Fields; files: Record<string, Buffer[]> } {
+  const { images, mask, ...fields } = body;
+  const listed: unknown[] = Array.isArray(images) ? images : [];
+  const files: Record<string, Buffer[]> = { image: listed.map((picture) => readDataUrl(picture, 'images')) };
+  if (mask !== undefined && mask !== null) files.mask = [readDataUrl(mask, 'mask')];
+  return { fields, files };
+}
+
+function readDataUrl(picture: unknown, field: string): Buffer {
+  const url = (picture as { image_url?: unknown } | null)?.image_url;
+  if (typeof url !== 'string' || !url.startsWith('data:'))
+    refuseField(field, `${field}: expected an image_url that is a data URL`);
+  return readBase64(url, field);
+}
+
+function readValue(text: string): unknown {
+  if (text === 'true' || text === 'false') return text === 'true';
+  return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+}
+
+/** Their masks are transparent where ours are white; without a mask a single image's own transparency is one. */
+export async function readMask(
+  given: Buffer | undefined,
+  source: Buffer,
+  single: boolean,
+): Promise<string | undefined> {
+  if (!given && !single) return undefined;
+  try {
+    const { default: sharp } = await import('sharp');
+    const mask = sharp(given ?? source, { limitInputPixels: 2 ** 26 });
+    const { hasAlpha } = await mask.metadata();
+    const opaque = !hasAlpha || (await mask.stats()).isOpaque;
+    if (opaque) {
+      if (given) refuseField('mask', 'mask: expected transparent pixels where the image is to be repainted');
+      return undefined;
+    }
+    return (await mask.extractChannel('alpha').negate().png().toBuffer()).toString('base64');
+  } catch (error) {
+    if (error instanceof ImageForgeError) throw error;
+    const field = given ? 'mask' : 'image';
+    refuseField(
+      field,
+      `${field}: not a picture that can be read: ${(error as Error).message.split('\n')[0]}`,
+    );
+  }
+}

@@ -1,0 +1,128 @@
+// The shapes of answers, for the OpenAPI document and the output schemas of MCP tools; the compiler holds them against what
+// is really answered.
+import { z } from 'zod';
+import type { ModelDescription } from '../models/list.js';
+import type { UpscaleResponse } from '../upscale.js';
+import type { ImageResponse } from './results.js';
+
+/** Fails to compile when a schema and the type of its answer part. */
+type Matches<Type, Schema extends z.ZodType<Type>> = Schema;
+
+const imageFields = {
+  output_path: z.string().nullable().describe('The PNG on this machine'),
+  metadata_path: z.string().nullable().describe('Its JSON sidecar'),
+  image_base64: z.string().nullable().describe('The PNG itself'),
+  mime: z.literal('image/png'),
+};
+
+export const imageResponseSchema = z
+  .object({
+    ok: z.literal(true),
+    task: z.enum(['text2img', 'img2img', 'inpaint']),
+    model: z.string(),
+    seed: z.int(),
+    steps: z.int(),
+    guidance: z.number(),
+    guidance_scale: z.number().describe('The same as guidance'),
+    width: z.int(),
+    height: z.int(),
+    elapsed_s: z.number(),
+    generation_time_seconds: z.number().describe('The same as elapsed_s'),
+    prompt: z.string().describe('As the model saw it'),
+    negative_prompt: z.string(),
+    sampler: z.string(),
+    schedule: z.string(),
+    assisted: z.boolean().describe('Ollama expanded the prompt'),
+    cached: z.boolean().describe('The stored image of an identical earlier request'),
+    timestamp: z.string(),
+    notes: z.array(z.string()).describe('For people'),
+    ...imageFields,
+    images: z.array(z.object({ seed: z.int(), ...imageFields })).describe('All images of the batch'),
+  })
+  .meta({ id: 'ImageResponse' });
+export type ImageResponseSchema = Matches<ImageResponse, typeof imageResponseSchema>;
+
+export const upscaleResponseSchema = z
+  .object({
+    ok: z.literal(true),
+    task: z.literal('upscale'),
+    model: z.string(),
+    scale: z.number().describe('Result over source'),
+    width: z.int(),
+    height: z.int(),
+    source_width: z.int(),
+    source_height: z.int(),
+    elapsed_s: z.number(),
+    timestamp: z.string(),
+    ...imageFields,
+  })
+  .meta({ id: 'UpscaleResponse' });
+export type UpscaleResponseSchema = Matches<UpscaleResponse, typeof upscaleResponseSchema>;
+
+export const healthSchema = z
+  .object({
+    status: z.literal('ok'),
+    device: z.string(),
+    mps_available: z.boolean(),
+    engine_constructed: z.boolean(),
+    resident_models: z.array(z.string()),
+    default_model: z.string(),
+    ollama: z.object({
+      reachable: z.boolean(),
+      url: z.string(),
+      model: z.string(),
+      model_available: z.boolean(),
+    }),
+    version: z.string(),
+  })
+  .meta({ id: 'Health' });
+
+export const modelSchema = z
+  .object({
+    key: z.string().describe('What requests call it'),
+    name: z.string(),
+    hub_id: z.string().nullable(),
+    operations: z.array(z.enum(['text2img', 'img2img', 'inpaint', 'reference'])).readonly(),
+    default_steps: z.int().nullable(),
+    default_guidance: z.number().nullable(),
+    default_width: z.int().nullable(),
+    default_height: z.int().nullable(),
+    max_side: z.int(),
+    est_memory: z.string().nullable(),
+    quality: z.string().nullable(),
+    guard: z.enum(['ALLOW_FLUX', 'ALLOW_KLEIN']).nullable().describe('The setting that unlocks it'),
+    guard_reason: z.string().nullable(),
+    allowed: z.boolean(),
+    available: z.boolean().describe('Every file is on this disk'),
+    hint: z.string().nullable().describe('How to get what is missing'),
+    default: z.boolean(),
+  })
+  .meta({ id: 'Model' });
+export type ModelSchema = Matches<ModelDescription, typeof modelSchema>;
+
+export const modelsSchema = z
+  .object({ default_model: z.string(), models: z.array(modelSchema) })
+  .meta({ id: 'Models' });
+
+export const jobSchema = z
+  .object({
+    id: z.string(),
+    status: z.enum(['queued', 'running', 'done', 'failed', 'cancelled']),
+    operation: z.enum(['generate', 'edit', 'inpaint', 'upscale']),
+    position: z.int().nullable().describe('Place in the line, 1 = next'),
+    progress: z
+      .object({
+        phase: z.enum(['load', 'encode', 'denoise', 'decode', 'upscale']),
+        image: z.int(),
+        step: z.int(),
+        steps: z.int(),
+      })
+      .nullable(),
+    created_at: z.string(),
+    started_at: z.string().nullable(),
+    ended_at: z.string().nullable(),
+    result: z.union([imageResponseSchema, upscaleResponseSchema]).nullable(),
+    error: z.object({ code: z.string(), message: z.string(), hint: z.string().optional() }).nullable(),
+    events_url: z.string(),
+  })
+  .meta({ id: 'Job' });

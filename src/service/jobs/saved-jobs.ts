@@ -1,0 +1,289 @@
+// Jobs that outlive their server, however it ends: every kept job has a file of its own from the time it is accepted
+// until it has ended, and a later server of the same kind goes on with those that a dead one left.
+//
+//   CACHE_DIR/jobs/KIND/OWNER/ID.BEGUN.json
+//
+// OWNER is the server that has the job, BEGUN how often a server has begun to draw it. A job changes hands by a rename,
+// which one of several servers wins.
+import { randomUUID } from 'node:crypto';
+import { readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import { ImageForgeError } from '../../shared/errors.js';
+import type { Logger } from '../../shared/log.js';
+import { makeFolder, writeTemporary } from '../pictures/outputs.js';
+import type { JobRequest, JobResult } from './job-types.js';
+import type { Job } from './store.js';
+
+export interface SavedJob {
+  id: string;
+  createdAt: string;
+  /** No event that clients have seen has a higher number: when they come back with theirs, they hear the ones after it. */
+  lastEvent: number;
+  request: JobRequest;
+  /** Of a job that ended while the program did; its pictures are read from their files. */
+  result?: JobResult;
+  /** How many servers died while they drew it. */
+  begun: number;
+}
+
+export interface SavedJobsOptions {
+  folder: string;
+  logger: Logger;
+  /** Characters of one job, pictures in its request among them. */
+  maxLength?: number;
+}
+
+const FORMAT = 2;
+const FILE = /^([0-9a-f-]{36})\.(\d+)\.json$/;
+const OWNER = /^(.+)\.(\d+)\.[0-9a-f-]{36}$/;
+/** Events that a job may send before the number in its file would be too low: far more than any sends. */
+const MAX_EVENTS = 1e6;
+/** A job that ended this many servers is not begun again. */
+const MAX_BEGUN = 3;
+/** Nobody can ask another machine whether its server lives: what it left is anybody's after a day without a change. */
+const FOREIGN_MS = 24 * 3600 * 1000;
+/** What nobody came back for. */
+const FORGOTTEN_MS = 7 * FOREIGN_MS;
+
+interface JobFile {
+  name: string;
+  /** Settles with the last of its changes. */
+  written: Promise<void>;
+}
+
+/** Owners of this process. */
+const living = new Set<string>();
+
+export class SavedJobs {
+  readonly #folder: string;
+  readonly #owner: string;
+  readonly #logger: Logger;
+  readonly #maxLength: number;
+  /** The files of the jobs that are here, and the writing that goes on for each. */
+  readonly #files = new Map<string, JobFile>();
+
+  constructor({ folder, logger, maxLength = 2 ** 27 }: SavedJobsOptions) {
+    this.#folder = folder;
+    this.#owner = `${ownHost()}.${process.pid}.${randomUUID()}`;
+    this.#logger = logger;
+    this.#maxLength = maxLength;
+    living.add(this.#owner);
+  }
+
+  /** Writes the job down and follows it to its end. Resolves when the file is there, or cannot be written. */
+  keep(job: Job, begun = 0): Promise<void> {
+    if (!this.#files.has(job.id))
+      this.#files.set(job.id, { name: fileName(job.id, begun), written: Promise.resolve() });
+    const kept = this.#then(job.id, async ({ name }) => {
+      if (!job.active) return;
+      const room = MAX_EVENTS + (job.history.at(-1)?.id ?? 0);
+      await this.#write(name, { ...describe(job), lastEvent: room, begun });
+    });
+    const unsubscribe = job.subscribe(({ event }) => {
+      if (event.type !== 'phase') return;
+      unsubscribe();
+      void this.#then(job.id, async (saved) => {
+        const next = fileName(job.id, begun + 1);
+        await rename(path.join(this.#own, saved.name), path.join(this.#own, next));
+        saved.name = next;
+      });
+    });
+    void job.ended.then(() => this.#settle(job));
+    return kept;
+  }
+
+  /** Resolves when the file tells what the job is now. */
+  async flush({ id }: Job): Promise<void> {
+    await this.#files.get(id)?.written;
+  }
+
+  /** Whether the job would be found by the next server. */
+  has({ id }: Job): boolean {
+    return this.#files.has(id);
+  }
+
+  /** What dead servers of this kind left, the oldest first; it is this server's from now on. */
+  async takeAll(): Promise<SavedJob[]> {
+    const taken: SavedJob[] = [];
+    for (const [owner, names] of await this.#listLeft()) {
+      for (const name of names) {
+        const job = await this.#take(owner, name);
+        if (job) taken.push(job);
+      }
+      await rmdir(path.join(this.#folder, owner)).catch(() => undefined);
+    }
+    return taken.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+  }
+
+  /** The job of this id, if a dead server of this kind left it. */
+  async take(id: string): Promise<SavedJob | undefined> {
+    for (const [owner, names] of await this.#listLeft()) {
+      const name = names.find((found) => FILE.exec(found)?.[1] === id);
+      const job = name && (await this.#take(owner, name));
+      if (!job) continue;
+      await rmdir(path.join(this.#folder, owner)).catch(() => undefined);
+      return job;
+    }
+    return undefined;
+  }
+
+  /** Waits for what is being written, and leaves all that is there to the next server. */
+  async release(): Promise<void> {
+    await Promise.all([...this.#files.values()].map(({ written }) => written));
+    const left = [...this.#files.keys()];
+    if (left.length > 0) this.#logger.info({ jobs: left.length }, 'jobs are kept for the next start');
+    await rmdir(this.#own).catch(() => undefined);
+    living.delete(this.#owner);
+    await rename(this.#own, path.join(this.#folder, `${ownHost()}.0.${randomUUID()}`)).catch(() => undefined);
+  }
+
+  get #own(): string {
+    return path.join(this.#folder, this.#owner);
+  }
+
+  async #settle(job: Job): Promise<void> {
+    await this.#then(job.id, async ({ name }) => {
+      const kept = job.suspended && job.state !== 'failed' && job.state !== 'cancelled';
+      const last = fileName(job.id, 0);
+      if (kept) await this.#write(last, { ...describe(job), begun: 0 });
+      if (!kept || name !== last) await rm(path.join(this.#own, name), { force: true });
+      if (!kept) this.#files.delete(job.id);
+    });
+  }
+
+  /** One after the other for each job; a disk that cannot be written to stops no job. */
+  #then(id: string, step: (saved: JobFile) => Promise<void>): Promise<void> {
+    const saved = this.#files.get(id);
+    if (!saved) return Promise.resolve();
+    const work = async () => {
+      if (this.#files.has(id)) await step(saved);
+    };
+    saved.written = saved.written.then(work).catch((error) => {
+      this.#files.delete(id);
+      this.#logger.warn({ job: id, error }, 'a job would be lost if the server ended now');
+    });
+    return saved.written;
+  }
+
+  async #write(name: string, job: SavedJob): Promise<void> {
+    const text = stringify({ format: FORMAT, job });
+    if (text.length > this.#maxLength)
+      throw new ImageForgeError('TOO_LARGE', `${text.length} characters, more than ${this.#maxLength}`);
+    await makeFolder(this.#own);
+    await rename(await writeTemporary(this.#own, Buffer.from(text)), path.join(this.#own, name));
+  }
+
+  /** Job files by their dead owners. */
+  async #listLeft(): Promise<[owner: string, names: string[]][]> {
+    const left: [string, string[]][] = [];
+    for (const owner of await readdir(this.#folder).catch(() => [])) {
+      const folder = path.join(this.#folder, owner);
+      const idleMs = Date.now() - ((await stat(folder).catch(() => undefined))?.mtimeMs ?? 0);
+      if (isAlive(owner, idleMs)) continue;
+      const names = (await readdir(folder).catch(() => [])).filter((name) => FILE.test(name));
+      if (idleMs < FORGOTTEN_MS) left.push([owner, names]);
+      else {
+        this.#logger.warn({ jobs: names.length, owner }, 'jobs that nobody came back for are dropped');
+        await rm(folder, { recursive: true, force: true });
+      }
+    }
+    return left;
+  }
+
+  async #take(owner: string, name: string): Promise<SavedJob | undefined> {
+    const file = path.join(this.#own, name);
+    try {
+      await makeFolder(this.#own);
+      await rename(path.join(this.#folder, owner, name), file);
+      // its owner ended between two names of one job
+      if (this.#files.has(FILE.exec(name)![1]!)) {
+        await rm(file, { force: true });
+        return undefined;
+      }
+      const job = { ...parse(await readFile(file, 'utf8')), begun: Number(FILE.exec(name)![2]) };
+      this.#files.set(job.id, { name, written: Promise.resolve() });
+      return job;
+    } catch (error) {
+      // another server of this kind has it
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      this.#logger.error({ error, file }, 'a job of the last run cannot be read');
+      await rename(file, `${file}.unreadable`).catch(() => undefined);
+      return undefined;
+    }
+  }
+}
+
+/** @throws ImageForgeError ENGINE_CRASHED for a job that no server survives. */
+export function requireSurvivable({ begun }: SavedJob): void {
+  if (begun < MAX_BEGUN) return;
+  throw new ImageForgeError('ENGINE_CRASHED', `The server ended ${begun} times while it drew this picture.`, {
+    hint: 'If nobody killed it, the system ran out of memory: try a smaller size or a more quantised model.',
+  });
+}
+
+/** The pictures of a job that had ended before the restart. */
+export async function readResult(result: JobResult): Promise<JobResult> {
+  const read = async ({ path: file }: JobResult['images'][number]) => readFile(file ?? '');
+  const files = await Promise.all(result.images.map(read));
+  return withPngs(result, (i) => files[i]!);
+}
+
+function withPngs(result: JobResult, png: (index: number) => Buffer): JobResult {
+  const images = result.images.map((image, i) => ({ ...image, png: png(i) }));
+  return { ...result, images } as JobResult;
+}
+
+/** A process that has the number of a dead one hides what that left: better than two that draw the same. */
+function isAlive(owner: string, idleMs: number): boolean {
+  const [, host, id] = OWNER.exec(owner) ?? [];
+  const pid = Number(id);
+  if (host === undefined) return true;
+  if (pid === 0) return false;
+  if (host !== ownHost()) return idleMs < FOREIGN_MS;
+  if (pid === process.pid) return living.has(owner);
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function ownHost(): string {
+  return hostname().replace(/[^\w.-]/g, '_') || 'localhost';
+}
+
+function fileName(id: string, begun: number): string {
+  return `${id}.${begun}.json`;
+}
+
+function describe({ id, createdAt, history, request, result }: Job): Omit<SavedJob, 'begun'> {
+  return {
+    id,
+    createdAt: createdAt.toISOString(),
+    lastEvent: history.at(-1)?.id ?? 0,
+    request,
+    ...(result && {
+      result: withPngs(result, () => Buffer.alloc(0)),
+    }),
+  };
+}
+
+function parse(text: string): SavedJob {
+  const { format, job } = JSON.parse(text, (_key, value) =>
+    typeof value?.base64 === 'string' && Object.keys(value).length === 1
+      ? Buffer.from(value.base64, 'base64')
+      : value,
+  ) as { format: number; job: SavedJob };
+  if (format !== FORMAT || typeof job?.id !== 'string')
+    throw new Error(`expected format ${FORMAT}, found ${format}`);
+  return job;
+}
+
+/** JSON in which bytes are {"base64": …}. */
+function stringify(value: unknown): string {
+  return JSON.stringify(value, function (this: Record<string, unknown>, key: string, plain: unknown) {
+    const found = this[key];
+    return found instanceof Uint8Array ? { base64: Buffer.from(found).toString('base64') } : plain;
+  });
+}

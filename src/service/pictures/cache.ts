@@ -1,0 +1,182 @@
+// Pictures of earlier requests, found by everything that shapes their pixels. One PNG and one JSON file per picture
+// under CACHE_DIR; the least recently used go when there are too many bytes. A damaged or vanished entry is a miss.
+import { createHash } from 'node:crypto';
+import { open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import path from 'node:path';
+import type { ModelPlan } from '../../families/types.js';
+import type { PipelineRequest } from '../../pipeline/types.js';
+import { type Logger, silentLogger } from '../../shared/log.js';
+import { makeFolder, writeTemporary } from './outputs.js';
+
+/** Raised when the program draws other pixels for the same request. */
+const PIXELS_VERSION = 1;
+
+export interface CachedPicture {
+  png: Buffer;
+  /** What the picture's first sidecar needed besides the request. */
+  facts: { family: string; elapsedSeconds: number; notes?: string[] };
+}
+
+export interface CacheOptions {
+  folder: string;
+  /** 0 = off. */
+  maxBytes: number;
+  logger?: Logger;
+}
+
+export class PictureCache {
+  readonly #folder: string;
+  readonly #maxBytes: number;
+  readonly #logger: Logger;
+  /** Bytes that may be added before the folder is looked at again: other programs add to it too. */
+  #allowance = 0;
+
+  constructor({ folder, maxBytes, logger = silentLogger }: CacheOptions) {
+    this.#folder = folder;
+    this.#maxBytes = maxBytes;
+    this.#logger = logger;
+  }
+
+  async get(key: string): Promise<CachedPicture | undefined> {
+    if (this.#maxBytes === 0) return undefined;
+    const { image, facts } = this.#pathsOf(key);
+    try {
+      const [png, text] = await Promise.all([readFile(image), readFile(facts, 'utf8')]);
+      const { sha256, ...rest } = JSON.parse(text) as CachedPicture['facts'] & { sha256: string };
+      if (hash(png) !== sha256) throw new Error('its picture is damaged');
+      const now = new Date();
+      await utimes(image, now, now);
+      return { png, facts: rest };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+        this.#logger.warn({ key, error }, 'cache entry ignored');
+      return undefined;
+    }
+  }
+
+  /** Never fails a generation: a cache that can't be written is logged and done without. */
+  async put(key: string, { png, facts }: CachedPicture): Promise<void> {
+    if (this.#maxBytes === 0 || png.length > this.#maxBytes) return;
+    const target = this.#pathsOf(key);
+    try {
+      await makeFolder(this.#folder);
+      await this.#write(target.facts, Buffer.from(JSON.stringify({ ...facts, sha256: hash(png) })));
+      await this.#write(target.image, png);
+      this.#allowance -= png.length;
+      if (this.#allowance < 0) await this.#trim();
+    } catch (error) {
+      this.#logger.warn({ key, error }, 'cache entry not stored');
+    }
+  }
+
+  async #write(file: string, data: Uint8Array): Promise<void> {
+    const temporary = await writeTemporary(this.#folder, data);
+    try {
+      await rename(temporary, file);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
+  }
+
+  async #trim(): Promise<void> {
+    const names = (await readdir(this.#folder)).filter((name) => /^[0-9a-f]{64}\.png$/.test(name));
+    const entries = await Promise.all(
+      names.map(async (name) => {
+        const file = path.join(this.#folder, name);
+        const info = await stat(file).catch(() => undefined);
+        return { name, bytes: info?.size ?? 0, used: info?.mtimeMs ?? 0 };
+      }),
+    );
+    let total = entries.reduce((sum, { bytes }) => sum + bytes, 0);
+    for (const { name, bytes } of entries.sort((a, b) => a.used - b.used)) {
+      if (total <= this.#maxBytes) break;
+      const { image, facts } = this.#pathsOf(name.slice(0, -4));
+      await Promise.all([rm(image, { force: true }), rm(facts, { force: true })]);
+      total -= bytes;
+    }
+    this.#allowance = Math.min(this.#maxBytes - total, this.#maxBytes / 16);
+  }
+
+  #pathsOf(key: string): { image: string; facts: string } {
+    return { image: path.join(this.#folder, `${key}.png`), facts: path.join(this.#folder, `${key}.json`) };
+  }
+}
+
+/** Key of the one picture that `seed` makes; `weights.identities` are from `identifyFile`, LoRAs and embeddings among them. */
+export function cacheKey(
+  request: PipelineRequest,
+  seed: number,
+  weights: { identities: string[]; device: string },
+): string {
+  const {
+    init,
+    mask,
+    model: _files,
+    loras,
+    embeddings,
+    batch: _batch,
+    previewEvery: _preview,
+    seed: _first,
+    memoryMode: _memory,
+    references,
+    tiny,
+    control,
+    ...rest
+  } = request;
+  const shape = {
+    version: PIXELS_VERSION,
+    ...rest,
+    seed,
+    ...(tiny?.final && { tiny: true }),
+    strength: init ? request.strength : null,
+    init: init ? [init.width, init.height, hash(init.rgb)] : null,
+    mask: mask ? hash(mask) : null,
+    ...(references && {
+      references: references.map(({ width, height, rgb }) => [width, height, hash(rgb)]),
+    }),
+    ...(control && {
+      control: [control.strength, control.start, control.end, hash(control.image.rgb)],
+    }),
+    loraStrengths: loras?.map(({ strength }) => strength) ?? [],
+    words: embeddings?.map(({ word }) => word) ?? [],
+    ...weights,
+  };
+  return hash(JSON.stringify(Object.entries(shape).sort(([a], [b]) => (a < b ? -1 : 1))));
+}
+
+/** Every file that a plan's networks are read from. */
+export function listWeightFiles({ textEncoders, denoiser, autoencoder }: ModelPlan): string[] {
+  return [
+    ...new Set([...textEncoders, denoiser, autoencoder].flatMap(({ weights }) => weights.files)),
+  ].sort();
+}
+
+const SAMPLES = 64;
+const SAMPLE_BYTES = 2 ** 16;
+
+/**
+ * Identity of a weight file without reading gigabytes: a hash over its size, its time of change and 64 blocks of
+ * 64 KiB spread evenly over it, the header among them. About 10 ms for a file of any size.
+ */
+export async function identifyFile(file: string): Promise<string> {
+  const handle = await open(file, 'r');
+  try {
+    const { size, mtimeMs } = await handle.stat();
+    const digest = createHash('sha256').update(JSON.stringify([size, mtimeMs]));
+    const block = Buffer.alloc(SAMPLE_BYTES);
+    const blocks = Math.min(SAMPLES, Math.ceil(size / SAMPLE_BYTES));
+    for (let i = 0; i < blocks; i++) {
+      const offset = blocks === 1 ? 0 : Math.round((i * Math.max(0, size - SAMPLE_BYTES)) / (blocks - 1));
+      const { bytesRead } = await handle.read(block, 0, SAMPLE_BYTES, offset);
+      digest.update(block.subarray(0, bytesRead));
+    }
+    return digest.digest('hex');
+  } finally {
+    await handle.close();
+  }
+}
+
+function hash(data: Uint8Array | string): string {
+  return createHash('sha256').update(data).digest('hex');
+}

@@ -1,0 +1,104 @@
+// A door's fields against a schema, with errors that name each bad field, what was found and what is allowed.
+import type { z } from 'zod';
+import { ImageForgeError } from '../../shared/errors.js';
+
+/** The value of a field that has several names; two that disagree are refused. */
+export function pickOne<T>(fields: Record<string, unknown>, names: string[]): T | undefined {
+  const given = names.filter((name) => fields[name] !== undefined && fields[name] !== null);
+  const [first, second] = given;
+  if (first !== undefined && second !== undefined && fields[first] !== fields[second]) {
+    throw invalid(
+      `${first} and ${second} are the same field and disagree: ${fields[first]} and ${fields[second]}`,
+    );
+  }
+  return first === undefined ? undefined : (fields[first] as T);
+}
+
+/** What a schema makes of a door's fields. @throws ImageForgeError INVALID_ARGUMENT that names each bad field. */
+export function parseFields<T extends z.ZodObject>(schema: T, input: unknown): z.infer<T> {
+  const parsed = schema.safeParse(input);
+  if (!parsed.success) throw describeProblems(parsed.error, input);
+  return parsed.data;
+}
+
+/** A picture in a file or its encoded bytes. */
+export type PictureSource = { path: string } | { bytes: Uint8Array };
+
+/** A picture that a request carries itself or names by a path. */
+export function readSourceField(
+  fields: Record<string, unknown>,
+  inline: string,
+  paths: string[],
+): PictureSource {
+  const encoded = fields[inline] as string | null | undefined;
+  const path = pickOne<string>(fields, paths);
+  if (encoded && path) throw invalid(`expected either ${inline} or ${paths[0]}, found both`);
+  if (path) return { path };
+  if (!encoded) throw invalid(`expected ${inline} (base64) or ${paths[0]}, found neither`);
+  return decodeBase64(encoded, inline);
+}
+
+export function decodeBase64(encoded: string, name: string): PictureSource {
+  const text = encoded.replace(/^data:image\/[\w.+-]+;base64,/, '');
+  const bytes = Buffer.from(text, 'base64');
+  // the decoder leaves out what is not base64: where nothing is missing, tens of megabytes need no second look
+  const length = text.length - (text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0);
+  if (length > 0 && length % 4 !== 1 && bytes.length === Math.floor((length * 3) / 4)) return { bytes };
+  if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(text.replace(/\s+/g, '')))
+    throw invalid(`${name}: expected base64, found other characters`);
+  return { bytes };
+}
+
+function describeProblems(error: z.ZodError, input: unknown): ImageForgeError {
+  const problems = error.issues.map((issue) => ({
+    field: issue.path.join('.'),
+    message: describeIssue(issue, input),
+  }));
+  const fields = problems.map(({ field }) => field).filter(Boolean);
+  return invalid(problems.map(({ message }) => message).join('; '), { fields, problems });
+}
+
+function describeIssue(issue: z.core.$ZodIssue, input: unknown): string {
+  const name = issue.path.join('.') || 'request';
+  const value = issue.path.reduce<unknown>(
+    (at, key) => (at as Record<PropertyKey, unknown> | null)?.[key],
+    input,
+  );
+  if (issue.code === 'custom') return `${name}: ${issue.message}`;
+  return `${name}: expected ${describeExpected(issue)}, found ${describeValue(value)}`;
+}
+
+function describeExpected(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'not_multiple_of':
+      return `a multiple of ${issue.divisor}`;
+    case 'too_small':
+      return issue.origin === 'string' ? 'a text that is not empty' : `at least ${issue.minimum}`;
+    case 'too_big':
+      return `at most ${issue.maximum}${issue.origin === 'string' ? ' characters' : ''}`;
+    case 'invalid_value':
+      return `one of ${issue.values.join(', ')}`;
+    case 'invalid_type':
+      return (
+        {
+          int: 'a whole number',
+          number: 'a number',
+          string: 'a text',
+          boolean: 'true or false',
+          array: 'a list',
+        }[issue.expected as string] ?? `an ${issue.expected}`
+      );
+    default:
+      return issue.message;
+  }
+}
+
+function describeValue(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (typeof value === 'string' && value.length > 60) return `${value.length} characters`;
+  return JSON.stringify(value)?.slice(0, 80) ?? String(value);
+}
+
+export function invalid(message: string, details?: Record<string, unknown>): ImageForgeError {
+  return new ImageForgeError('INVALID_ARGUMENT', message, details && { details });
+}

@@ -1,0 +1,255 @@
+// From a door's request to one that the pipeline runs: the model and its plan, the size, the pictures, every default.
+// All that can be refused is refused here, before anything waits or is loaded.
+
+import type { ModelPlan } from '../../families/types.js';
+import { planUpscaler } from '../../families/upscaler.js';
+import type { Pixels } from '../../native/addon.js';
+import { finalSize, requireReferences, resolveRequest } from '../../pipeline/resolve.js';
+import type { PipelineRequest } from '../../pipeline/types.js';
+import { POCKET } from '../../registry/catalog.js';
+import { controlNets } from '../../registry/control-nets.js';
+import { findEmbedding, resolveEmbeddings } from '../../registry/embeddings.js';
+import { loras as loraKind, resolveLoras } from '../../registry/loras.js';
+import type { NamedKind } from '../../registry/named-files.js';
+import { type ResolvedModel, resolveModel } from '../../registry/resolve-model.js';
+import { chooseTinyAutoencoder, tinyAutoencoders } from '../../registry/tiny-autoencoders.js';
+import type { Config } from '../../shared/config.js';
+import { ImageForgeError } from '../../shared/errors.js';
+import { listWeightFiles } from '../pictures/cache.js';
+import {
+  decodeMask,
+  decodePicture,
+  decodeReference,
+  measurePicture,
+  readSource,
+  type Size,
+} from '../pictures/codec.js';
+import { locateUpscaler } from '../upscale.js';
+import { addControl, openControl } from './control.js';
+import { requireMemory } from './estimate.js';
+import type { PictureSource } from './fields.js';
+import type { ImageRequest } from './parse.js';
+import { confineNamed, confinePath } from './paths.js';
+import { fitSize, type SizeBounds } from './sizes.js';
+
+export interface PreparedRequest {
+  request: PipelineRequest;
+  model: ResolvedModel;
+  plan: ModelPlan;
+  /** Of the pictures that are delivered: after a second pass, and after the upscaler. */
+  size: Size;
+  /** How much larger than drawn the upscaler makes them; 1 without one. */
+  upscale: number;
+  /** Of every weight file by its path, in order: what the cache and the loaded engine are compared with. */
+  identities: ReadonlyMap<string, string>;
+  notes: string[];
+}
+
+export interface PrepareContext {
+  config: Config;
+  /** Paths in requests come from clients, not from the user's own hand. */
+  confine: boolean;
+  plan(files: ResolvedModel['files']): Promise<ModelPlan>;
+  identify(file: string): Promise<string>;
+}
+
+/** @throws ImageForgeError INVALID_ARGUMENT, NOT_FOUND, FORBIDDEN, and those of models and weights. */
+export async function prepareRequest(asked: ImageRequest, context: PrepareContext): Promise<PreparedRequest> {
+  const { config } = context;
+  const safe = context.confine ? confineRequest(asked, config) : asked;
+  const model = resolveModel(safe, config);
+  const plan = await context.plan(model.files);
+  const defaults = { ...plan.defaults, ...model.defaults, ...generalDefaults(model, config) };
+  const references = await readReferences(safe.references ?? [], { ...plan, name: model.key });
+  const { size, init, mask } = await readPictures(safe, defaults, {
+    maxSide: model.maxSide,
+    multiple: Math.max(8, plan.latent.multiple ?? plan.latent.factor),
+  });
+  requireSides(size, model);
+  const upscaler = await findRequestUpscaler(safe, context);
+  const tiny = await chooseTinyAutoencoder(safe, plan, config);
+  const control = await openRequestControl(safe, { ...plan, name: model.key }, config);
+  const loras = resolveLoras([...model.loras, ...safe.loras], config);
+  const prompts = [safe.prompt, safe.negativePrompt];
+  const embeddings = await resolveEmbeddings(prompts, safe.embeddings, plan, config);
+  const memoryMode = safe.memoryMode ?? config.memoryMode;
+  const resolved = resolveRequest(
+    {
+      prompt: safe.prompt,
+      negativePrompt: safe.negativePrompt,
+      ...size,
+      steps: safe.steps,
+      guidance: safe.guidance,
+      seed: safe.seed,
+      sampler: safe.sampler,
+      schedule: safe.schedule,
+      noise: safe.noise,
+      batch: safe.batch,
+      clipSkip: safe.clipSkip,
+      strength: safe.strength,
+      init: init && (await decodePicture(init, size, 'init_image')),
+      mask: mask && (await decodeMask(mask, size, 'mask_image')),
+      previewEvery: safe.previewEvery,
+      loras,
+      embeddings: embeddings.used,
+      references,
+      hires: safe.hires,
+      memoryMode,
+      tae: tiny?.path,
+      fastDecode: safe.fastDecode,
+      upscaler: upscaler?.file,
+      prediction: safe.prediction,
+    },
+    model.files,
+    { ...plan, defaults, name: model.key },
+  );
+  const made = finalSize(resolved);
+  requireSides(made, model);
+  const request = control ? await addControl(resolved, control) : resolved;
+  const needs = { ...made, references: request.references, control: control?.plan };
+  const drawn = request.tiny?.final && tiny ? { ...plan, autoencoder: tiny.plan } : plan;
+  requireMemory(model.key, drawn, needs, { device: config.device, memoryMode });
+  const files = [...listWeightFiles(plan), ...[...loras, ...embeddings.used].map(({ path }) => path)];
+  if (upscaler) files.push(upscaler.file);
+  // previews change nothing in the picture
+  if (request.tiny?.final) files.push(request.tiny.path);
+  if (control) files.push(...control.plan.weights.files);
+  const upscale = upscaler?.scale ?? 1;
+  const identities = new Map(
+    await Promise.all(files.map(async (file) => [file, await identifyExisting(file, context)] as const)),
+  );
+  return {
+    request,
+    model,
+    plan,
+    size: { width: made.width * upscale, height: made.height * upscale },
+    upscale,
+    identities,
+    notes: [
+      ...(request.tiny && tiny ? tiny.notes : []),
+      ...embeddings.notes,
+      ...(model.chosenByUs && model.key === POCKET ? [biggerModels(config)] : []),
+    ],
+  };
+}
+
+/** Asks first whether the model takes them: decoding pictures for nothing costs time. */
+async function readReferences(
+  sources: PictureSource[],
+  plan: Pick<ModelPlan, 'references' | 'name'>,
+): Promise<Pixels[] | undefined> {
+  if (sources.length === 0) return undefined;
+  const rule = requireReferences(sources.length, plan);
+  const pictures: Pixels[] = [];
+  for (const [i, source] of sources.entries()) {
+    const name = `reference ${i + 1}`;
+    pictures.push(await decodeReference(await readSource(source, name), rule, name));
+  }
+  return pictures;
+}
+
+/** FLUX_DEFAULT_STEPS and _GUIDANCE stand above a model's own, unless it is made for a few steps. */
+function generalDefaults({ entry }: ResolvedModel, { defaultSteps, defaultGuidance }: Config) {
+  if (entry?.distilled) return {};
+  return {
+    ...(defaultSteps !== undefined && { steps: defaultSteps }),
+    ...(defaultGuidance !== undefined && { guidance: defaultGuidance }),
+  };
+}
+
+async function readPictures(
+  { init, mask, width, height }: ImageRequest,
+  preferred: Size,
+  bounds: SizeBounds,
+): Promise<{ size: Size; init?: Uint8Array; mask?: Uint8Array }> {
+  const largest = (side: number) => Math.min(side, bounds.maxSide);
+  const defaults = { width: largest(preferred.width), height: largest(preferred.height) };
+  if (!init) return { size: { width: width ?? defaults.width, height: height ?? defaults.height } };
+  const bytes = await readSource(init, 'init_image');
+  const asked = { ...(width !== undefined && { width }), ...(height !== undefined && { height }) };
+  const size = fitSize(await measurePicture(bytes, 'init_image'), asked, defaults, bounds);
+  return { size, init: bytes, ...(mask && { mask: await readSource(mask, 'mask_image') }) };
+}
+
+/** Its header is read now: what it can't be is refused before anything is drawn. */
+async function findRequestUpscaler(
+  { upscaler }: ImageRequest,
+  { config, confine }: PrepareContext,
+): Promise<{ file: string; scale: number } | undefined> {
+  if (upscaler === undefined) return undefined;
+  const file = locateUpscaler(upscaler, config, confine);
+  const { scale } = await planUpscaler(file);
+  return { file, scale };
+}
+
+function openRequestControl({ control }: ImageRequest, plan: ModelPlan, config: Config) {
+  if (!control) return undefined;
+  const { image, ...wish } = control;
+  const label = 'path' in image ? `control_image ${image.path}` : 'control_image';
+  return openControl(wish, { read: () => readSource(image, 'control_image'), label }, plan, config);
+}
+
+function requireSides(size: Size, { key, maxSide, entry }: ResolvedModel): void {
+  for (const name of ['width', 'height'] as const) {
+    if (size[name] <= maxSide) continue;
+    const limit = entry?.maxSide === maxSide ? `the limit of ${key}` : 'MAX_RES';
+    throw new ImageForgeError(
+      'INVALID_ARGUMENT',
+      `${name}: expected at most ${maxSide} (${limit}), found ${size[name]}`,
+      { hint: 'Raise MAX_RES if the machine can do it.', details: { fields: [name], limit: maxSide } },
+    );
+  }
+}
+
+/** Replaces every path of a client's request by the checked one. */
+function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
+  const pictures = [config.outputDir, ...config.allowedPaths];
+  const own = [config.loraDir, config.embeddingDir].filter((folder) => folder !== '');
+  const models = [config.modelDir, ...own, ...config.allowedPaths];
+  const picture = (source: PictureSource | undefined) =>
+    source && 'path' in source ? { path: confinePath(source.path, pictures, config) } : source;
+  // a key has no separator and is not confined: it can only mean the catalogue or the model folder; nor is what the
+  // settings name, since clients send back the default model that they are told
+  const isKey = (name: string) =>
+    name === config.model ||
+    (!/[\\/]/.test(name) && !/\.(gguf|safetensors|ckpt|pt|pth|bin|json)$/i.test(name));
+  const model = (name: string) => (isKey(name) ? name : confinePath(name, models, config));
+  const named = (kind: NamedKind, name: string) => confineNamed(kind, name, models, config);
+  const embedding = (name: string) => findEmbedding(name, config)?.file ?? confinePath(name, models, config);
+  return {
+    ...asked,
+    model: asked.model === undefined ? undefined : model(asked.model),
+    parts: Object.fromEntries(
+      Object.entries(asked.parts).map(([part, name]) => [part, confinePath(name, models, config)]),
+    ),
+    loras: asked.loras.map(({ path, strength }) => ({ path: named(loraKind, path), strength })),
+    tae: asked.tae === undefined ? undefined : named(tinyAutoencoders, asked.tae),
+    embeddings: asked.embeddings.map(embedding),
+    init: picture(asked.init),
+    mask: picture(asked.mask),
+    control: asked.control && {
+      ...asked.control,
+      model: named(controlNets, asked.control.model),
+      image: picture(asked.control.image)!,
+    },
+    references: asked.references?.map((source) => picture(source)!),
+  };
+}
+
+async function identifyExisting(file: string, { identify }: PrepareContext): Promise<string> {
+  try {
+    return await identify(file);
+  } catch (error) {
+    throw new ImageForgeError('NOT_FOUND', `Cannot read ${file}: ${(error as Error).message}.`, {
+      cause: error,
+    });
+  }
+}
+
+function biggerModels({ modelDir }: Config): string {
+  return (
+    'Made with pocket, the small model in the package. For others: `imageforge models list` and ' +
+    '`imageforge models pull KEY`, ' +
+    `or --model FILE with any Stable Diffusion GGUF or safetensors file (kept in ${modelDir}, it is known by its name).`
+  );
+}
