@@ -134,7 +134,7 @@ export function resolveRequest(
   if (options.hires && init) refuse('hires', 'a second pass over an initial picture', 'it without one');
   const hires = options.hires && resolveHires(options.hires, { width, height, steps, multiple });
   if (final && tae === undefined) refuse('fastDecode', true, 'a tiny autoencoder in tae beside it');
-  const task: Task = mask ? 'inpaint' : init ? 'img2img' : 'txt2img';
+  const task: Task = mask ? 'inpaint' : init ? 'img2img' : 'text2img';
   return {
     ...{ task, model, prompt, negativePrompt, width, height, steps, guidance, seed },
     ...{ sampler: sampler.name, schedule: schedule.name, noise, batch, clipSkip, strength, previewEvery },

@@ -3,7 +3,7 @@ import type { ModelFiles } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
 import type { MemoryWish } from './memory-mode.js';
 
-export type Task = 'txt2img' | 'img2img' | 'inpaint';
+export type Task = 'text2img' | 'img2img' | 'inpaint';
 
 export interface PipelineRequest {
   task: Task;

@@ -2,7 +2,7 @@
 // both anew costs milliseconds of every request, which hundreds of clients at once would wait for.
 import { stat } from 'node:fs/promises';
 import type { ModelFiles, ModelPlan } from '../../families/types.js';
-import { identifyFile, listWeightFiles } from '../pictures/cache.js';
+import { identifyFile, listWeightFiles } from './identity.js';
 
 const MAX_KEPT = 64;
 

@@ -1,44 +1,13 @@
-// Pictures in and out: files or bytes from a client become RGB pixels of the wanted size, pixels become PNG. Sharp is
-// loaded with the first picture, not with the program.
-import { readFile, stat } from 'node:fs/promises';
+// Decodes a client's pictures to RGB of the wanted size, and encodes pixels as PNG. Sharp is loaded with the first
+// picture, not with the program.
 import type { Sharp } from 'sharp';
 import type { ReferenceRule } from '../../families/types.js';
 import type { Pixels } from '../../native/addon.js';
 import { ImageForgeError } from '../../shared/errors.js';
-import type { PictureSource } from '../request/fields.js';
-import { fitReference } from '../request/sizes.js';
+import { fitReference, type Size } from './size.js';
 
-const MAX_FILE_BYTES = 2 ** 27;
 /** Decoded pixels of a source, before it is resized. */
 const MAX_PIXELS = 2 ** 26;
-
-export interface Size {
-  width: number;
-  height: number;
-}
-
-/** The encoded bytes of a source. `name` is the request's field, for messages. */
-export async function readSource(source: PictureSource, name: string): Promise<Uint8Array> {
-  if ('bytes' in source) return source.bytes;
-  try {
-    const { size } = await stat(source.path);
-    if (size > MAX_FILE_BYTES) {
-      throw new ImageForgeError(
-        'TOO_LARGE',
-        `${name}: ${source.path} has ${size} bytes, at most ${MAX_FILE_BYTES} are read.`,
-      );
-    }
-    return await readFile(source.path);
-  } catch (error) {
-    if (error instanceof ImageForgeError) throw error;
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such file' : (code ?? message);
-    throw new ImageForgeError('NOT_FOUND', `${name}: cannot read ${source.path}: ${reason}.`, {
-      details: { field: name, file: source.path },
-      cause: error,
-    });
-  }
-}
 
 /** Width and height as shown, with the camera's orientation applied. */
 export async function measurePicture(bytes: Uint8Array, name: string): Promise<Size> {

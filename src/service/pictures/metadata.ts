@@ -1,17 +1,27 @@
-// What is written about a picture: the sidecar's fields (those of both replaced programs) and the times in their forms.
+// What is written about a picture: the fields of its sidecar, those of both replaced programs among them.
 import path from 'node:path';
-import type { Control, HiresPass, HiresUpscaler, Task } from '../../pipeline/types.js';
+import type { Control, HiresPass, HiresUpscaler, PipelineRequest, Task } from '../../pipeline/types.js';
 import { readVersion } from '../../shared/version.js';
-import type { PreparedRequest } from '../request/prepare.js';
-import type { Size } from './codec.js';
+import type { Size } from './size.js';
+import { formatLocalTime, formatUtcTime } from './times.js';
+
+/** Fields of the request that the sidecar tells as they ran; the request schema marks them. */
+interface FieldMetadata {
+  steps: number;
+  guidance: number;
+  sampler: string;
+  schedule: string;
+  noise: string;
+  /** What the network predicts, where the request forced it. */
+  prediction: string | null;
+  clip_skip: number;
+}
 
 /** One picture's sidecar. Fields that both programs have under different names appear under both. */
-export interface ImageMetadata {
+export interface ImageMetadata extends FieldMetadata {
   prompt: string;
   negative_prompt: string;
   seed: number;
-  steps: number;
-  guidance: number;
   guidance_scale: number;
   width: number;
   height: number;
@@ -19,13 +29,7 @@ export interface ImageMetadata {
   /** Hugging Face id, file name, or null. */
   model_id: string | null;
   family: string;
-  task: TaskName;
-  sampler: string;
-  schedule: string;
-  noise: string;
-  /** What the network predicts, where the request forced it. */
-  prediction: string | null;
-  clip_skip: number;
+  task: Task;
   strength: number | null;
   /** The second pass; what it made has the width and height above, or what the upscaler got. */
   hires: HiresFacts | null;
@@ -42,10 +46,29 @@ export interface ImageMetadata {
   /** The prompt was expanded; `original_prompt` is what was asked. */
   assisted: boolean;
   original_prompt: string | null;
+  /** For people: what of the request had no effect, and why. */
+  notes: string[];
   cached: boolean;
   generation_time_seconds: number;
   elapsed_s: number;
   /** Local time without zone. */
+  timestamp: string;
+  saved_at_iso: string;
+  filename: string;
+  software: string;
+}
+
+/** The sidecar of a picture that was made larger. */
+export interface UpscaleMetadata {
+  task: 'upscale';
+  model: string;
+  /** Result over source. */
+  scale: number;
+  width: number;
+  height: number;
+  source_width: number;
+  source_height: number;
+  elapsed_s: number;
   timestamp: string;
   saved_at_iso: string;
   filename: string;
@@ -69,38 +92,45 @@ export interface HiresFacts {
   upscaler: HiresUpscaler;
 }
 
-/** What a sidecar tells besides what was asked. */
-export interface PictureFacts {
-  prepared: PreparedRequest;
+/** What a request became, as far as a sidecar tells it. */
+export interface DrawnRequest {
+  request: PipelineRequest;
+  model: { key: string; entry?: { hubId: string } | undefined };
+  plan: { name: string; family: string };
+  /** Of the delivered pictures. */
+  size: Size;
+  /** How much larger than drawn the upscaler made them. */
+  upscale: number;
+  /** Values of the fields that the sidecar tells under their own names. */
+  fields: Record<string, unknown>;
+}
+
+/** What only the finished run knows. */
+export interface RunFacts {
   elapsedSeconds: number;
   cached: boolean;
+  /** What was asked, where it is not what the model saw. */
   originalPrompt: string | null;
+  notes: string[];
 }
 
 /** The sidecar of one picture of a batch; its file's name comes when it has one. */
 export function describePicture(
-  { prepared, elapsedSeconds, cached, originalPrompt }: PictureFacts,
+  { request, model, plan, size, upscale, fields }: DrawnRequest,
+  { elapsedSeconds, cached, originalPrompt, notes }: RunFacts,
   seed: number,
 ): ImageMetadata {
-  const { request, model, plan, size, upscale } = prepared;
   const now = new Date();
-  return {
+  const facts: Omit<ImageMetadata, keyof FieldMetadata> = {
     prompt: request.prompt,
     negative_prompt: request.negativePrompt,
     seed,
-    steps: request.steps,
-    guidance: request.guidance,
-    guidance_scale: request.guidance,
     ...size,
+    guidance_scale: request.guidance,
     model: model.key,
     model_id: model.entry?.hubId ?? plan.name,
     family: plan.family,
-    task: nameTask(request.task),
-    sampler: request.sampler,
-    schedule: request.schedule,
-    noise: request.noise,
-    prediction: request.prediction ?? null,
-    clip_skip: request.clipSkip,
+    task: request.task,
     strength: request.init ? request.strength : null,
     hires: request.hires ? describeHires(request, request.hires) : null,
     loras: (request.loras ?? []).map((lora) => ({
@@ -114,8 +144,32 @@ export function describePicture(
     tae: request.tiny?.final ? path.parse(request.tiny.path).name : null,
     assisted: originalPrompt !== null,
     original_prompt: originalPrompt,
+    notes,
     cached,
     generation_time_seconds: elapsedSeconds,
+    elapsed_s: elapsedSeconds,
+    timestamp: formatLocalTime(now),
+    saved_at_iso: formatUtcTime(now),
+    filename: '',
+    software: `imageforge ${readVersion()}`,
+  };
+  const { prompt, negative_prompt, ...rest } = facts;
+  return { prompt, negative_prompt, ...(fields as unknown as FieldMetadata), ...rest };
+}
+
+/** The sidecar of a picture that was made larger. */
+export function describeUpscaled(
+  { name, scale, size, pixels }: { name: string; scale: number; size: Size; pixels: Size },
+  elapsedSeconds: number,
+): UpscaleMetadata {
+  const now = new Date();
+  return {
+    task: 'upscale',
+    model: name,
+    scale,
+    ...size,
+    source_width: pixels.width,
+    source_height: pixels.height,
     elapsed_s: elapsedSeconds,
     timestamp: formatLocalTime(now),
     saved_at_iso: formatUtcTime(now),
@@ -130,36 +184,4 @@ function describeControl({ path: file, strength, start, end }: Control): Control
 
 function describeHires({ width, height }: Size, { scale, steps, strength, upscaler }: HiresPass): HiresFacts {
   return { first_width: width, first_height: height, scale, steps, strength, upscaler };
-}
-
-/** The tasks' names in answers and sidecars. */
-export type TaskName = 'text2img' | 'img2img' | 'inpaint';
-
-export function nameTask(task: Task): TaskName {
-  return task === 'txt2img' ? 'text2img' : task;
-}
-
-/** 2026-06-10T07:58:28, local. */
-export function formatLocalTime(date: Date): string {
-  const { day, time } = split(date);
-  return `${day.join('-')}T${time.join(':')}`;
-}
-
-/** 20260610_075828, local: the middle of a file's name. */
-export function formatFileTime(date: Date): string {
-  const { day, time } = split(date);
-  return `${day.join('')}_${time.join('')}`;
-}
-
-/** 2026-06-10T07:58:28Z */
-export function formatUtcTime(date: Date): string {
-  return `${date.toISOString().slice(0, 19)}Z`;
-}
-
-function split(date: Date): { day: string[]; time: string[] } {
-  const pad = (value: number) => String(value).padStart(2, '0');
-  return {
-    day: [String(date.getFullYear()), pad(date.getMonth() + 1), pad(date.getDate())],
-    time: [pad(date.getHours()), pad(date.getMinutes()), pad(date.getSeconds())],
-  };
 }

@@ -1,6 +1,7 @@
-// A door's fields against a schema, with errors that name each bad field, what was found and what is allowed.
+// Checks a door's fields against a schema. Errors name each bad field, what was found and what is allowed.
 import type { z } from 'zod';
 import { ImageForgeError } from '../../shared/errors.js';
+import { decodeBase64, type PictureSource } from '../pictures/source.js';
 
 /** The value of a field that has several names; two that disagree are refused. */
 export function pickOne<T>(fields: Record<string, unknown>, names: string[]): T | undefined {
@@ -21,9 +22,6 @@ export function parseFields<T extends z.ZodObject>(schema: T, input: unknown): z
   return parsed.data;
 }
 
-/** A picture in a file or its encoded bytes. */
-export type PictureSource = { path: string } | { bytes: Uint8Array };
-
 /** A picture that a request carries itself or names by a path. */
 export function readSourceField(
   fields: Record<string, unknown>,
@@ -36,17 +34,6 @@ export function readSourceField(
   if (path) return { path };
   if (!encoded) throw invalid(`expected ${inline} (base64) or ${paths[0]}, found neither`);
   return decodeBase64(encoded, inline);
-}
-
-export function decodeBase64(encoded: string, name: string): PictureSource {
-  const text = encoded.replace(/^data:image\/[\w.+-]+;base64,/, '');
-  const bytes = Buffer.from(text, 'base64');
-  // the decoder leaves out what is not base64: where nothing is missing, tens of megabytes need no second look
-  const length = text.length - (text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0);
-  if (length > 0 && length % 4 !== 1 && bytes.length === Math.floor((length * 3) / 4)) return { bytes };
-  if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(text.replace(/\s+/g, '')))
-    throw invalid(`${name}: expected base64, found other characters`);
-  return { bytes };
 }
 
 function describeProblems(error: z.ZodError, input: unknown): ImageForgeError {

@@ -1,133 +1,131 @@
-// What every door asks of the service: its fields, checked by the one schema, become an ImageRequest here.
+// What every door asks of the service: its fields, checked by the one schema, become a request here.
 import type { z } from 'zod';
 import type { Part } from '../../families/types.js';
-import type { MemoryWish } from '../../pipeline/memory-mode.js';
 import type { HiresOptions } from '../../pipeline/resolve.js';
 import { takeLoraTags } from '../../text/lora-tags.js';
+import { decodeBase64, type PictureSource } from '../pictures/source.js';
 import type { ControlWish } from './control.js';
+import { spellingsOf } from './field.js';
+import { invalid, parseFields, pickOne, readSourceField } from './fields.js';
 import {
-  decodeBase64,
-  invalid,
-  type PictureSource,
-  parseFields,
-  pickOne,
-  readSourceField,
-} from './fields.js';
-import { DEFAULT_STRENGTH, type RequestSchemas } from './schema.js';
+  DEFAULT_STRENGTH,
+  type ImageOperation,
+  PLAIN_FIELDS,
+  type PlainFields,
+  partFields,
+  type RequestSchemas,
+  toCamelCase,
+} from './schema.js';
+import { parseUpscale, type UpscaleRequest } from './upscale.js';
 
-/** What a door asks of the service: spelled one way, still without the model's defaults. */
-export interface ImageRequest {
-  operation: Operation;
+export type { ImageOperation };
+export type ReturnMode = 'base64' | 'path' | 'both';
+
+/** What a request may ask for. */
+export type Operation = ImageOperation | 'upscale';
+export const OPERATIONS = ['generate', 'edit', 'inpaint', 'upscale'] as const satisfies readonly Operation[];
+
+/** What plain fields are where the request leaves them out; of the others the model's own default holds. */
+const DEFAULTS = {
+  batch: 1,
+  fastDecode: false,
+  assistPrompt: false,
+  useCache: true,
+  returnMode: 'both' as ReturnMode,
+  previewEvery: 0,
+};
+
+/** A request for pictures: spelled one way, still without the model's defaults. */
+export interface ImageRequest extends Omit<PlainFields, keyof typeof DEFAULTS>, Readonly<typeof DEFAULTS> {
+  operation: ImageOperation;
   prompt: string;
   negativePrompt: string;
-  /** Key of the catalogue or a path; undefined = the default model. */
-  model?: string | undefined;
   parts: Partial<Record<Exclude<Part, 'model'>, string>>;
   loras: { path: string; strength: number }[];
   /** Files or names that the prompts may use besides those of the embedding folder. */
   embeddings: string[];
-  steps?: number | undefined;
-  guidance?: number | undefined;
-  width?: number | undefined;
-  height?: number | undefined;
   /** undefined = random; only seeded requests are looked up in the cache. */
-  seed?: number | undefined;
-  sampler?: string | undefined;
-  schedule?: string | undefined;
-  noise?: 'philox' | 'torch' | undefined;
-  prediction?: 'eps' | 'v' | undefined;
-  batch: number;
-  clipSkip?: number | undefined;
-  strength?: number | undefined;
-  init?: PictureSource | undefined;
-  mask?: PictureSource | undefined;
+  seed: number | undefined;
+  strength: number | undefined;
+  init: PictureSource | undefined;
+  mask: PictureSource | undefined;
   /** A second pass over the enlarged picture. */
-  hires?: HiresOptions | undefined;
+  hires: HiresOptions | undefined;
   /** Pictures to look at (FLUX.1 Kontext, FLUX.2). */
-  references?: PictureSource[] | undefined;
+  references: PictureSource[] | undefined;
   /** A ControlNet, by file or by name, and the picture that it looks at. */
-  control?: (ControlWish & { image: PictureSource }) | undefined;
-  /** Makes the finished pictures larger: a file, or a name in the folder for upscalers. */
-  upscaler?: string | undefined;
-  /** Tiny autoencoder (TAESD) that draws previews: a file, or a name in its folder. undefined: one that is found. */
-  tae?: string | undefined;
-  /** It draws the finished picture too. */
-  fastDecode: boolean;
-  /** Expand the prompt with Ollama first. */
-  assist: boolean;
-  useCache: boolean;
-  returnMode: ReturnMode;
-  /** Send a preview with every n-th step; 0 = never. */
-  previewEvery: number;
-  /** undefined = as MEMORY_MODE says. */
-  memoryMode?: MemoryWish | undefined;
+  control: (ControlWish & { image: PictureSource }) | undefined;
 }
 
-export type Operation = 'generate' | 'edit' | 'inpaint';
-export type ReturnMode = 'base64' | 'path' | 'both';
+export type JobRequest = ImageRequest | UpscaleRequest;
+
+/** The fields of any operation, for readers that ask which are there. */
+type Fields = z.infer<RequestSchemas['inpaint'] & RequestSchemas['generate']>;
 
 /**
  * Checks a door's fields (unknown ones are ignored, null means not given) and spells them one way.
  * @throws ImageForgeError INVALID_ARGUMENT that names each bad field, its value and what is allowed.
  */
-export function parseRequest(operation: Operation, input: unknown, schemas: RequestSchemas): ImageRequest {
-  const fields = parseFields(schemas[operation], input) as z.infer<
-    RequestSchemas['inpaint'] & RequestSchemas['generate']
-  >;
-  const pick = <T>(...names: (keyof typeof fields)[]): T | undefined => pickOne<T>(fields, names);
-  const init =
-    operation === 'generate'
-      ? undefined
-      : readSourceField(fields, 'init_image', ['init_image_path', 'image_path']);
-  const mask =
-    operation === 'inpaint'
-      ? readSourceField(fields, 'mask_image', ['mask_image_path', 'mask_path'])
-      : undefined;
-  const parts: ImageRequest['parts'] = {};
-  for (const part of ['vae', 'clip_l', 'clip_g', 't5xxl', 'llm'] as const) {
-    const path = fields[part];
-    if (path) parts[part] = path;
-  }
-  const references = [
-    ...(fields.reference_paths ?? []).map((path) => ({ path })),
-    ...(fields.reference_images ?? []).map((text, i) => decodeBase64(text, `reference_images.${i}`)),
-  ];
-  const seed = fields.seed ?? -1;
+export function parseRequest(operation: ImageOperation, input: unknown, schemas: RequestSchemas): ImageRequest;
+export function parseRequest(operation: 'upscale', input: unknown, schemas: RequestSchemas): UpscaleRequest;
+export function parseRequest(operation: Operation, input: unknown, schemas: RequestSchemas): JobRequest;
+export function parseRequest(operation: Operation, input: unknown, schemas: RequestSchemas): JobRequest {
+  if (operation === 'upscale') return parseUpscale(input);
+  const schema = schemas[operation];
+  const fields = parseFields(schema, input) as Fields;
+  const source = (inline: string) =>
+    readSourceField(fields, inline, spellingsOf(`${inline}_path`, schema));
   const { prompt, loras } = takeLoraTags(fields.prompt);
+  const seed = fields.seed ?? -1;
   return {
+    ...DEFAULTS,
+    ...readPlain(fields, schema),
     operation,
     prompt,
     negativePrompt: fields.negative_prompt ?? '',
-    model: fields.model ?? undefined,
-    parts,
+    parts: readParts(fields),
     loras: [...(fields.loras ?? []), ...loras],
     embeddings: fields.embeddings ?? [],
-    steps: fields.steps ?? undefined,
-    guidance: pick<number>('guidance', 'guidance_scale'),
-    width: fields.width ?? undefined,
-    height: fields.height ?? undefined,
     seed: seed === -1 ? undefined : seed,
-    sampler: fields.sampler ?? undefined,
-    schedule: pick<string>('schedule', 'scheduler'),
-    noise: fields.noise ?? undefined,
-    prediction: fields.prediction ?? undefined,
-    batch: fields.batch ?? 1,
-    clipSkip: fields.clip_skip ?? undefined,
     strength: operation === 'generate' ? undefined : (fields.strength ?? DEFAULT_STRENGTH[operation]),
-    init,
-    mask,
+    init: operation === 'generate' ? undefined : source('init_image'),
+    mask: operation === 'inpaint' ? source('mask_image') : undefined,
     hires: readHires(fields),
-    references: references.length > 0 ? references : undefined,
+    references: readReferences(fields),
     control: readControl(fields),
-    upscaler: fields.upscaler ?? undefined,
-    tae: fields.tae ?? undefined,
-    fastDecode: fields.fast_decode ?? false,
-    assist: pick<boolean>('assist_prompt', 'assist') ?? false,
-    useCache: fields.use_cache ?? true,
-    returnMode: fields.return_mode ?? 'both',
-    previewEvery: fields.preview_every ?? 0,
-    memoryMode: fields.memory_mode ?? undefined,
   };
+}
+
+/** Pictures that a request makes. */
+export function countImages(request: JobRequest): number {
+  return request.operation === 'upscale' ? 1 : request.batch;
+}
+
+/** Those that are there, in camelCase. */
+function readPlain(fields: Fields, schema: z.ZodObject): PlainFields {
+  const plain: Record<string, unknown> = {};
+  for (const name of PLAIN_FIELDS) {
+    const value = pickOne(fields, spellingsOf(name, schema));
+    if (value !== undefined) plain[toCamelCase(name)] = value;
+  }
+  return plain as PlainFields;
+}
+
+function readParts(fields: Fields): ImageRequest['parts'] {
+  const parts: ImageRequest['parts'] = {};
+  for (const part of Object.keys(partFields) as (keyof typeof partFields)[]) {
+    const path = fields[part];
+    if (path) parts[part] = path;
+  }
+  return parts;
+}
+
+function readReferences({ reference_paths, reference_images }: Fields): PictureSource[] | undefined {
+  const references = [
+    ...(reference_paths ?? []).map((path) => ({ path })),
+    ...(reference_images ?? []).map((text, i) => decodeBase64(text, `reference_images.${i}`)),
+  ];
+  return references.length > 0 ? references : undefined;
 }
 
 function readHires({
@@ -135,7 +133,7 @@ function readHires({
   hires_strength: strength,
   hires_steps: steps,
   hires_upscaler: upscaler,
-}: Partial<z.infer<RequestSchemas['generate']>>): HiresOptions | undefined {
+}: Partial<Fields>): HiresOptions | undefined {
   if (typeof scale === 'number')
     return {
       scale,
@@ -147,7 +145,7 @@ function readHires({
   return undefined;
 }
 
-function readControl(fields: Partial<z.infer<RequestSchemas['generate']>>): ImageRequest['control'] {
+function readControl(fields: Partial<Fields>): ImageRequest['control'] {
   const { control: model, control_strength: strength, control_start: start, control_end: end } = fields;
   const { control_image, control_image_path } = fields;
   if (model)

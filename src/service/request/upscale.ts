@@ -1,0 +1,129 @@
+// A request to make a picture larger: its fields, and everything that is read and checked before it waits.
+import { z } from 'zod';
+import { planUpscaler } from '../../families/upscaler.js';
+import type { Pixels } from '../../native/addon.js';
+import { resolveNamed } from '../../registry/named-files.js';
+import { upscalers } from '../../registry/upscalers.js';
+import type { Config } from '../../shared/config.js';
+import { ImageForgeError } from '../../shared/errors.js';
+import { decodePicture, measurePicture } from '../pictures/codec.js';
+import { readPngText } from '../pictures/png-text.js';
+import type { Size } from '../pictures/size.js';
+import { type PictureSource, readSource } from '../pictures/source.js';
+import { field, required } from './field.js';
+import { parseFields, readSourceField } from './fields.js';
+import { LIMITS } from './limits.js';
+import { confineNamed, confinePath } from './paths.js';
+
+/** Pixels of a result: as RGB they are 400 MB. */
+const MAX_PIXELS = 2 ** 27;
+
+const path = z.string().min(1).max(4096);
+const agents = true;
+
+export const upscaleSchema = z
+  .object({
+    image: field(z.string().min(1).max(LIMITS.pictureLength), 'Image, base64 or a data URL', {
+      agents,
+      flag: null,
+    }),
+    image_path: field(path, 'Image, a local path', { agents, flag: null }),
+    model: required(
+      path,
+      'Upscaler: a safetensors file (RealESRGAN x2plus, x4plus, …) or a name in upscalers/',
+      { agents, flag: '-m, --model <file>' },
+    ),
+    scale: field(
+      z.number().gt(0).max(16),
+      'Size of the result over that of the source; default: what the upscaler makes',
+      { agents },
+    ),
+    tile: field(z.int().min(64).max(4096), 'Largest side of a tile in pixels; default: from the free memory', {
+      agents,
+      flag: '--tile <pixels>',
+    }),
+    return_mode: field(z.enum(['base64', 'path', 'both']), 'What the answer carries; default both', {
+      flag: null,
+    }),
+  })
+  .describe('Makes a picture larger');
+
+export interface UpscaleRequest {
+  operation: 'upscale';
+  image: PictureSource;
+  model: string;
+  scale: number | undefined;
+  tile: number | undefined;
+  returnMode: 'base64' | 'path' | 'both';
+}
+
+/** @throws ImageForgeError INVALID_ARGUMENT that names each bad field. */
+export function parseUpscale(input: unknown): UpscaleRequest {
+  const fields = parseFields(upscaleSchema, input);
+  return {
+    operation: 'upscale',
+    image: readSourceField(fields, 'image', ['image_path']),
+    model: fields.model,
+    scale: fields.scale ?? undefined,
+    tile: fields.tile ?? undefined,
+    returnMode: fields.return_mode ?? 'both',
+  };
+}
+
+export interface PreparedUpscale {
+  pixels: Pixels;
+  file: string;
+  name: string;
+  /** Of the result. */
+  size: Size;
+  scale: number;
+  tile: number | undefined;
+  /** What the source's PNG says of how it was made. */
+  parameters: string | undefined;
+}
+
+/** Reads and checks everything before anything waits or is loaded. */
+export async function prepareUpscale(
+  { image, model, scale: wanted, tile }: UpscaleRequest,
+  config: Config,
+  confine: boolean,
+): Promise<PreparedUpscale> {
+  const file = locateUpscaler(model, config, confine);
+  const source =
+    confine && 'path' in image
+      ? { path: confinePath(image.path, [config.outputDir, ...config.allowedPaths], config) }
+      : image;
+  const plan = await planUpscaler(file);
+  const bytes = await readSource(source, 'image');
+  const { width, height } = await measurePicture(bytes, 'image');
+  const scale = wanted ?? plan.scale;
+  const size = {
+    width: Math.max(1, Math.round(width * scale)),
+    height: Math.max(1, Math.round(height * scale)),
+  };
+  const most = width * height * Math.max(scale, plan.scale) ** 2;
+  if (most > MAX_PIXELS) {
+    throw new ImageForgeError(
+      'TOO_LARGE',
+      `image: ${width}x${height} times ${Math.max(scale, plan.scale)} has ${Math.round(most / 1e6)} million pixels; at most ${Math.floor(MAX_PIXELS / 1e6)} million are made.`,
+      { hint: 'Use a smaller picture or an upscaler of a smaller scale.', details: { fields: ['image'] } },
+    );
+  }
+  const pixels = await decodePicture(bytes, { width, height }, 'image');
+  return { pixels, file, name: plan.name, size, scale, tile, parameters: readParameters(bytes) };
+}
+
+/** A client's paths (`confine`) must lie where it may name models. */
+export function locateUpscaler(name: string, config: Config, confine: boolean): string {
+  const allowed = [config.modelDir, ...config.allowedPaths];
+  const place = confine ? confineNamed(upscalers, name, allowed, config) : name;
+  return resolveNamed(upscalers, place, config);
+}
+
+function readParameters(bytes: Uint8Array): string | undefined {
+  try {
+    return readPngText(bytes).parameters;
+  } catch {
+    return undefined; // another format, or a PNG without text
+  }
+}
