@@ -2,13 +2,13 @@
 import type { z } from 'zod';
 import type { Part } from '../../families/types.js';
 import type { HiresOptions } from '../../pipeline/resolve.js';
+import { DEFAULT_STRENGTH } from '../../shared/limits.js';
 import { takeLoraTags } from '../../text/lora-tags.js';
 import { decodeBase64, type PictureSource } from '../pictures/source.js';
 import type { ControlWish } from './control.js';
 import { spellingsOf } from './field.js';
 import { invalid, parseFields, pickOne, readSourceField } from './fields.js';
 import {
-  DEFAULT_STRENGTH,
   type ImageOperation,
   PLAIN_FIELDS,
   type PlainFields,

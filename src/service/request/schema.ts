@@ -1,9 +1,9 @@
 // The one request schema behind every door: HTTP bodies, OpenAPI, MCP's tools and the command line take names, bounds
 // and texts from it. Fields keep the names of both replaced programs; where those differ, both spellings are here.
 import { z } from 'zod';
-import { MEMORY_MODES } from '../../pipeline/memory-mode.js';
+import { DEFAULT_STRENGTH, LIMITS } from '../../shared/limits.js';
+import { MEMORY_MODES } from '../../shared/memory-modes.js';
 import { alias, field, required } from './field.js';
-import { LIMITS } from './limits.js';
 
 /** Where the schema's bounds come from; Config has these fields. */
 export interface RequestLimits {
@@ -11,8 +11,6 @@ export interface RequestLimits {
   /** Names that were set: without MAX_RES some models go beyond its default. */
   set?: ReadonlySet<string>;
 }
-
-export const DEFAULT_STRENGTH = { edit: 0.6, inpaint: 0.85 } as const;
 
 /** The widest bound that any model may have under these settings; the model's own is checked when it is known. */
 export function widestSide({ maxRes, set }: RequestLimits): number {
@@ -85,7 +83,7 @@ function plainFields(limits: RequestLimits) {
       agents,
       flag: '-b, --batch <n>',
     }),
-    clip_skip: field(z.int().min(1).max(12), 'CLIP layer counted from the last; default 1', {
+    clip_skip: field(z.int().min(1).max(LIMITS.clipSkip), 'CLIP layer counted from the last; default 1', {
       agents,
       sidecar,
     }),
@@ -144,17 +142,17 @@ const commonFields = {
   }),
   negative_prompt: field(text, 'What to avoid', { agents, flag: '-n, --negative <text>' }),
   seed: field(
-    z.int().min(-1).max(Number.MAX_SAFE_INTEGER),
+    z.int().min(-1).max(LIMITS.seed),
     'Seed, for the same image again; none or -1: random',
     { agents },
   ),
   loras: field(
-    z.array(z.object({ path, strength: z.number().min(-10).max(10).default(1) })).max(16),
+    z.array(z.object({ path, strength: z.number().min(-LIMITS.loraStrength).max(LIMITS.loraStrength).default(1) })).max(LIMITS.loras),
     'LoRA files, or names in the LoRA folder, and their strengths',
     { agents, flag: '--lora <file[:strength]>' },
   ),
   embeddings: field(
-    z.array(path).max(16),
+    z.array(path).max(LIMITS.embeddings),
     'Embedding files (textual inversion) whose names the prompts use; those in the folder need no list',
     { agents, flag: '--embedding <file>' },
   ),
@@ -182,14 +180,14 @@ const commonFields = {
     'What the ControlNet looks at, a finished map of edges, depth …: a local path',
     { agents, flag: '--control-image <file>' },
   ),
-  control_strength: field(z.number().min(0).max(2), 'Weight of the ControlNet, 0 to 2; default 1', { agents }),
+  control_strength: field(z.number().min(0).max(LIMITS.controlStrength), 'Weight of the ControlNet, 0 to 2; default 1', { agents }),
   control_start: field(share, 'Share of the steps before which the ControlNet is off; default 0', { agents }),
   control_end: field(share, 'Share of the steps after which the ControlNet is off; default 1', { agents }),
 };
 
 const hiresFields = {
   hires_scale: field(
-    z.number().min(1).max(8),
+    z.number().min(1).max(LIMITS.hiresScale),
     'Hires fix: enlarge the finished picture by this and refine it in a second pass; default: no second pass',
     { agents },
   ),

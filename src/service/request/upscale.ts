@@ -12,11 +12,8 @@ import type { Size } from '../pictures/size.js';
 import { type PictureSource, readSource } from '../pictures/source.js';
 import { field, required } from './field.js';
 import { parseFields, readSourceField } from './fields.js';
-import { LIMITS } from './limits.js';
+import { LIMITS } from '../../shared/limits.js';
 import { confineNamed, confinePath } from './paths.js';
-
-/** Pixels of a result: as RGB they are 400 MB. */
-const MAX_PIXELS = 2 ** 27;
 
 const path = z.string().min(1).max(4096);
 const agents = true;
@@ -102,10 +99,10 @@ export async function prepareUpscale(
     height: Math.max(1, Math.round(height * scale)),
   };
   const most = width * height * Math.max(scale, plan.scale) ** 2;
-  if (most > MAX_PIXELS) {
+  if (most > LIMITS.upscaledPixels) {
     throw new ImageForgeError(
       'TOO_LARGE',
-      `image: ${width}x${height} times ${Math.max(scale, plan.scale)} has ${Math.round(most / 1e6)} million pixels; at most ${Math.floor(MAX_PIXELS / 1e6)} million are made.`,
+      `image: ${width}x${height} times ${Math.max(scale, plan.scale)} has ${Math.round(most / 1e6)} million pixels; at most ${Math.floor(LIMITS.upscaledPixels / 1e6)} million are made.`,
       { hint: 'Use a smaller picture or an upscaler of a smaller scale.', details: { fields: ['image'] } },
     );
   }
