@@ -1,6 +1,9 @@
-// The house's one-way streets: in src/ and native/ a folder imports only folders to its right, and the doors (command
-// line, HTTP, MCP) know neither the engine nor what lies behind it. Part of `npm run lint`; prints each import that
-// breaks a rule, with its line.
+// The house's one-way streets, as part of `npm run lint`:
+// - in src/ and native/ a folder imports only folders to its right;
+// - the doors (command line, HTTP, MCP) know neither the engine nor what lies behind it, and of the service not the
+//   parts that run it: they ask `ImageService`;
+// - no file reaches itself through what it imports, types included.
+// Prints each import that breaks a rule, with its line.
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +19,8 @@ const order = {
 };
 const doors = ['cli', 'http', 'mcp'];
 const behindTheService = ['engine', 'pipeline', 'native'];
+/** What runs the service; only files beside them may take from them. */
+const insideTheService = /^service\/(engine-room|lifecycle|make-images|make-larger|workshop)\.ts$/;
 
 /** The part of Node-API stays in one folder: the rest is built without Node. */
 const napi = /^(napi|node_api|js_native_api)\.h$/;
@@ -27,56 +32,83 @@ const patterns = {
 };
 patterns['.h'] = patterns['.cpp'];
 
-/** @returns {string | undefined} what is wrong with an import from one folder into another */
-function judge(tree, from, to) {
+/** Every import of a tree: `target` is the file that it reaches, undefined outside of the tree. */
+function readImports(tree) {
+  const files = readdirSync(path.join(root, tree), { recursive: true })
+    .map((entry) => entry.split(path.sep).join('/'))
+    .filter((file) => patterns[path.extname(file)] && !(tree === 'native' && file.startsWith('tests/')));
+  const known = new Set(files);
+  const imports = [];
+  for (const file of files) {
+    const text = readFileSync(path.join(root, tree, file), 'utf8');
+    for (const match of text.matchAll(patterns[path.extname(file)])) {
+      const line = text.slice(0, match.index).split('\n').length;
+      const target = findTarget(tree, file, match[1]);
+      imports.push({ file, line, written: match[1], target: known.has(target) ? target : undefined });
+    }
+  }
+  if (files.length === 0) throw new Error(`No sources found in ${tree}.`);
+  return imports;
+}
+
+function findTarget(tree, file, written) {
+  const beside = path.posix.join(path.posix.dirname(file), written);
+  if (tree === 'src') return beside.replace(/\.js$/, '.ts');
+  // includes name files from native/, or files beside them
+  return written.includes('/') ? written : beside;
+}
+
+/** @returns {string | undefined} what is wrong with one import */
+function judge(tree, { file, written, target }) {
+  const from = file.split('/')[0];
+  if (tree === 'native' && napi.test(written) && from !== 'addon')
+    return `${written} belongs to native/addon alone`;
+  const to = target?.split('/')[0];
+  if (to === undefined || !file.includes('/') || !target.includes('/')) return undefined;
+  if (doors.includes(from) && insideTheService.test(target)) return 'a door asks ImageService, not its parts';
   if (from === to) return undefined;
   const folders = order[tree];
   for (const folder of [from, to])
     if (!folders.includes(folder))
-      return `${tree}/${folder} has no place in the order of ${import.meta.filename}`;
+      return `${tree}/${folder} has no place in the order of ${path.basename(import.meta.filename)}`;
   if (folders.indexOf(from) > folders.indexOf(to)) return `${from} may not know ${to}, which lies before it`;
   if (doors.includes(from) && behindTheService.includes(to))
     return `a door may not know ${to}: ask the service`;
   return undefined;
 }
 
-/** The folder that an import reaches, undefined where it leaves the tree or names a file at its top. */
-function resolveFolder(tree, file, target) {
-  const name =
-    tree === 'src'
-      ? path.posix.join(path.posix.dirname(file), target)
-      : target.includes('/')
-        ? target
-        : undefined;
-  const parts = name?.split('/') ?? [];
-  if (tree === 'src') return parts.length > 1 && parts[0] !== '..' ? parts[0] : undefined;
-  return order.native.includes(parts[0]) ? parts[0] : undefined;
+/** Files that reach themselves, each circle once, as the way round. */
+function findCircles(imports) {
+  const reached = new Map();
+  for (const { file, target } of imports)
+    if (target) reached.set(file, [...(reached.get(file) ?? []), target]);
+  const circles = [];
+  const done = new Set();
+  const way = [];
+  const visit = (file) => {
+    if (way.includes(file)) {
+      circles.push([...way.slice(way.indexOf(file)), file].join(' -> '));
+      return;
+    }
+    if (done.has(file)) return;
+    way.push(file);
+    for (const target of reached.get(file) ?? []) visit(target);
+    way.pop();
+    done.add(file);
+  };
+  for (const file of reached.keys()) visit(file);
+  return circles;
 }
 
 const problems = [];
-let files = 0;
 for (const tree of Object.keys(order)) {
-  for (const entry of readdirSync(path.join(root, tree), { recursive: true })) {
-    const file = entry.split(path.sep).join('/');
-    const folder = file.split('/')[0];
-    const pattern = patterns[path.extname(file)];
-    if (!pattern || !file.includes('/') || (tree === 'native' && folder === 'tests')) continue;
-    files += 1;
-    const text = readFileSync(path.join(root, tree, file), 'utf8');
-    for (const match of text.matchAll(pattern)) {
-      const target = match[1];
-      const reached = resolveFolder(tree, file, target);
-      const problem =
-        tree === 'native' && napi.test(target) && folder !== 'addon'
-          ? `${target} belongs to native/addon alone`
-          : reached && judge(tree, folder, reached);
-      if (!problem) continue;
-      const line = text.slice(0, match.index).split('\n').length;
-      problems.push(`${tree}/${file}:${line}: ${target}: ${problem}`);
-    }
+  const imports = readImports(tree);
+  for (const found of imports) {
+    const problem = judge(tree, found);
+    if (problem) problems.push(`${tree}/${found.file}:${found.line}: ${found.written}: ${problem}`);
   }
+  for (const circle of findCircles(imports)) problems.push(`${tree}: a circle of imports: ${circle}`);
 }
 for (const problem of problems) console.error(problem);
-if (files === 0) throw new Error('No sources found.');
-if (problems.length > 0) console.error(`${problems.length} imports break the order of the folders.`);
+if (problems.length > 0) console.error(`${problems.length} problems with imports.`);
 process.exitCode = problems.length > 0 ? 1 : 0;

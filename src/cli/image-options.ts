@@ -1,9 +1,10 @@
-// The options of generate, edit, inpaint and bench. Names, texts, kinds and choices come from the request schema; here
-// stands only how they are spelled on a command line, and what the command line has besides.
+// The options of generate, edit, inpaint and bench, made from the request schema, and those that only the command line
+// has.
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
-import type { Operation } from '../service/request/parse.js';
-import { createRequestSchemas } from '../service/request/schema.js';
+import { factsOf } from '../service/request/field.js';
+import { createRequestSchemas, type ImageOperation } from '../service/request/schema.js';
+import { LIMITS } from '../shared/limits.js';
 import { collect } from './collect.js';
 
 /** What commander gives. */
@@ -19,54 +20,21 @@ export interface ImageOptions {
   [name: string]: string | string[] | boolean | undefined;
 }
 
-/** Options that are spelled otherwise than their fields, or take something else than a text, a number or a choice. */
-const FLAGS: Record<string, string> = {
-  negative_prompt: '-n, --negative <text>',
-  model: '-m, --model <key|file>',
-  steps: '-s, --steps <n>',
-  guidance: '-g, --guidance <n>',
-  width: '-w, --width <pixels>',
-  height: '-h, --height <pixels>',
-  sampler: '--sampler <name>',
-  schedule: '--schedule <name>',
-  batch: '-b, --batch <n>',
-  loras: '--lora <file[:strength]>',
-  embeddings: '--embedding <file>',
-  reference_paths: '--ref <file>',
-  control: '--control <file>',
-  control_image_path: '--control-image <file>',
-  vae: '--vae <file>',
-  tae: '--tae <file>',
-  clip_l: '--clip-l <file>',
-  clip_g: '--clip-g <file>',
-  t5xxl: '--t5xxl <file>',
-  llm: '--llm <file>',
-  assist_prompt: '--assist',
-  upscaler: '--upscale <file>',
-};
-
-/** Fields that are arguments of their command, second spellings, or for clients that cannot name a file. */
-const NO_OPTIONS = new Set([
-  ...['prompt', 'init_image', 'init_image_path', 'image_path', 'mask_image', 'mask_image_path', 'mask_path'],
-  ...['guidance_scale', 'scheduler', 'assist', 'reference_images', 'control_image'],
-  ...['use_cache', 'return_mode', 'preview_every'],
-]);
-
 interface RequestOption {
   field: string;
   option: Option;
   read(value: string | string[] | boolean | undefined): unknown;
 }
 
-// bounds are for the request itself; options need none
-const schemas = createRequestSchemas({ maxRes: 1 });
+// Bounds are checked with the request itself, under the user's settings.
+const schemas = createRequestSchemas({ maxRes: LIMITS.largeSide });
 const options = {
   generate: describeOptions('generate'),
   edit: describeOptions('edit'),
   inpaint: describeOptions('inpaint'),
 };
 
-export function addImageOptions(command: Command, operation: Operation): Command {
+export function addImageOptions(command: Command, operation: ImageOperation): Command {
   return addRequestOptions(command, operation)
     .option('--no-cache', 'neither look for the image of an earlier request nor keep this one')
     .option('-o, --output <path>', 'file to write (default: a name from time and seed)')
@@ -78,15 +46,15 @@ export function addImageOptions(command: Command, operation: Operation): Command
 }
 
 /** Those of a request's fields that are named, or all. */
-export function addRequestOptions(command: Command, operation: Operation, fields?: string[]): Command {
+export function addRequestOptions(command: Command, operation: ImageOperation, fields?: string[]): Command {
   for (const { field, option } of options[operation])
     if (!fields || fields.includes(field)) command.addOption(option);
   return command;
 }
 
 /** Fields of the request schema; the schema checks them. */
-export function toFields(
-  operation: Operation,
+export function readOptions(
+  operation: ImageOperation,
   prompt: string | undefined,
   given: Partial<ImageOptions>,
 ): Record<string, unknown> {
@@ -104,10 +72,10 @@ export function toNumber(text: string | undefined): number | string | undefined 
     : text;
 }
 
-function describeOptions(operation: Operation): RequestOption[] {
-  return Object.entries(schemas[operation].shape)
-    .filter(([field]) => !NO_OPTIONS.has(field))
-    .map(([field, schema]) => describeOption(field, schema as z.ZodType));
+function describeOptions(operation: ImageOperation): RequestOption[] {
+  return Object.entries<z.ZodType>(schemas[operation].shape)
+    .filter(([, schema]) => factsOf(schema).flag !== null)
+    .map(([field, schema]) => describeOption(field, schema));
 }
 
 function describeOption(field: string, schema: z.ZodType): RequestOption {
@@ -115,7 +83,7 @@ function describeOption(field: string, schema: z.ZodType): RequestOption {
   const isNumber = kind instanceof z.ZodNumber;
   const placeholder =
     kind instanceof z.ZodBoolean ? '' : isNumber ? ' <n>' : kind instanceof z.ZodEnum ? ' <kind>' : ' <text>';
-  const flags = FLAGS[field] ?? `--${field.replaceAll('_', '-')}${placeholder}`;
+  const flags = factsOf(schema).flag ?? `--${field.replaceAll('_', '-')}${placeholder}`;
   const about = (schema.description ?? '').replace(/^[A-Z](?=[a-z ])/, (letter) => letter.toLowerCase());
   if (kind instanceof z.ZodArray) {
     const option = new Option(flags, `${about}; may be repeated`).argParser(collect);

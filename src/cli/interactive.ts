@@ -1,7 +1,7 @@
 // generate --interactive: prompt, parameters, picture, again; the model stays loaded between them.
 import * as prompts from '@clack/prompts';
 import { ImageForgeError } from '../shared/errors.js';
-import { type ImageOptions, toFields, toNumber } from './image-options.js';
+import { type ImageOptions, readOptions, toNumber } from './image-options.js';
 import { openService } from './open-service.js';
 import { printResult, runOnce } from './run-images.js';
 
@@ -38,7 +38,7 @@ export async function runInteractive(firstPrompt: string | undefined, given: Ima
       options = adjusted;
       try {
         printResult(
-          await runOnce(service, 'generate', toFields('generate', prompt, options), options),
+          await runOnce(service, 'generate', readOptions('generate', prompt, options), options),
           options,
         );
       } catch (error) {

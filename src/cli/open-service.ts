@@ -1,6 +1,6 @@
 // The service as the command line uses it: settings from here, paths unconfined, logs as text on stderr.
 import { ImageService } from '../service/image-service.js';
-import { listModels, type ModelDescription } from '../service/models/list.js';
+import type { ModelDescription } from '../service/models/list.js';
 import { type Config, readConfig } from '../shared/config.js';
 import { createTextLogger, silentLogger } from '../shared/log.js';
 
@@ -17,8 +17,7 @@ export function openService({
 
 /** Every model that could be used, without starting an engine. */
 export async function describeModels(config = readConfig()): Promise<ModelDescription[]> {
-  const service = openService({ config });
-  return listModels(config, service.lifecycle.client, service.defaultModel);
+  return openService({ config }).listModels();
 }
 
 /**

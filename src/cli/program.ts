@@ -1,7 +1,8 @@
 // The list of commands. `-h` is --height, as users of `flux` know it; help is --help.
 import { Command } from 'commander';
 import { readVersion } from '../shared/version.js';
-import { addBench, BENCH_FIELDS } from './commands/bench.js';
+import { BENCH_FIELDS } from './bench-flags.js';
+import { addBench } from './commands/bench.js';
 import { addConfig } from './commands/config.js';
 import { addConvert } from './commands/convert.js';
 import { addDoctor } from './commands/doctor.js';

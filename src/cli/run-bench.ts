@@ -1,7 +1,7 @@
 // Runs `imageforge bench`: progress to stderr, the figures to stdout.
 import { type BenchResult, benchModel } from '../service/bench.js';
 import { ImageForgeError } from '../shared/errors.js';
-import type { BenchFlags } from './commands/bench.js';
+import type { BenchFlags } from './bench-flags.js';
 import { toNumber } from './image-options.js';
 import { cancelOnSignals, openService } from './open-service.js';
 import { createProgress, silentProgress } from './progress.js';

@@ -1,16 +1,17 @@
 // Runs one request of the command line: progress to stderr, the saved paths (or one JSON document) to stdout.
 import path from 'node:path';
 import { type ImageResult, toResponse } from '../service/answers/results.js';
-import type { ImageService, SaveTarget } from '../service/image-service.js';
-import type { Operation } from '../service/request/parse.js';
+import type { ImageService } from '../service/image-service.js';
+import type { OutputTarget } from '../service/pictures/outputs.js';
+import type { ImageOperation } from '../service/request/parse.js';
 import { ImageForgeError } from '../shared/errors.js';
-import { type ImageOptions, toFields } from './image-options.js';
+import { type ImageOptions, readOptions } from './image-options.js';
 import { cancelOnSignals, openService } from './open-service.js';
 import { PreviewFile } from './preview-file.js';
 import { createProgress, formatDuration, silentProgress } from './progress.js';
 
 export async function runImages(
-  operation: Operation,
+  operation: ImageOperation,
   prompt: string | undefined,
   options: ImageOptions,
   pictures: Record<string, string> = {},
@@ -25,7 +26,7 @@ export async function runImages(
     const result = await runOnce(
       service,
       operation,
-      { ...toFields(operation, prompt, options), ...pictures },
+      { ...readOptions(operation, prompt, options), ...pictures },
       options,
     );
     printResult(result, options);
@@ -37,7 +38,7 @@ export async function runImages(
 /** One request with progress and Ctrl-C. */
 export async function runOnce(
   service: ImageService,
-  operation: Operation,
+  operation: ImageOperation,
   fields: Record<string, unknown>,
   options: ImageOptions,
 ): Promise<ImageResult> {
@@ -83,7 +84,7 @@ function describeResult({ model, width, height, steps, seed, elapsedSeconds, cac
   return `${model}, ${width} x ${height}, ${steps} steps, seed ${seed}, ${time}${cached ? ' (from the cache)' : ''}`;
 }
 
-export function readTarget({ output, outputDir }: Pick<ImageOptions, 'output' | 'outputDir'>): SaveTarget {
+export function readTarget({ output, outputDir }: Pick<ImageOptions, 'output' | 'outputDir'>): OutputTarget {
   const folder = outputDir === undefined ? undefined : path.resolve(outputDir);
   if (output === undefined) return { folder };
   const ending = path.extname(output).toLowerCase();

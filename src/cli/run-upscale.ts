@@ -1,5 +1,6 @@
 // What `imageforge upscale` does: progress to stderr, the path (or one JSON document) to stdout.
-import { parseUpscale, toUpscaleResponse } from '../service/upscale.js';
+import { toResponse } from '../service/answers/results.js';
+import { parseUpscale } from '../service/request/upscale.js';
 import { toNumber } from './image-options.js';
 import { cancelOnSignals, openService } from './open-service.js';
 import { createProgress, formatDuration, silentProgress } from './progress.js';
@@ -27,7 +28,7 @@ export async function runUpscale(image: string, flags: UpscaleFlags): Promise<vo
     const onProgress = view.onProgress.bind(view);
     const result = await service.run(asked, { signal, onProgress, save });
     view.end();
-    if (flags.json) process.stdout.write(`${JSON.stringify(toUpscaleResponse(result, 'path'), null, 2)}\n`);
+    if (flags.json) process.stdout.write(`${JSON.stringify(toResponse(result, 'path'), null, 2)}\n`);
     const [image] = result.images;
     if (!flags.json) process.stdout.write(`${image.path}\n`);
     const { width, height, source_width, source_height, elapsed_s } = image.metadata;

@@ -1,8 +1,8 @@
 // Bodies of bounded size, one by one and all together: what is being read or worked on is counted.
 import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { LIMITS } from '../service/request/schema.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { LIMITS } from '../shared/limits.js';
 import { refuseField } from './errors.js';
 
 /** Two pictures in base64 and the fields around them. */

@@ -15,7 +15,7 @@ import { upscalers } from '../registry/upscalers.js';
 import { resizePicture } from '../service/pictures/codec.js';
 import { addControl, openControl } from '../service/request/control.js';
 import { parseFields } from '../service/request/fields.js';
-import { upscaleSchema } from '../service/upscale.js';
+import { upscaleSchema } from '../service/request/upscale.js';
 import { readConfig } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import type { MemoryChoice } from '../shared/memory-modes.js';

@@ -8,8 +8,8 @@ import {
   decodeReference,
   encodePng,
   measurePicture,
-  readSource,
 } from '../service/pictures/codec.js';
+import { readSource } from '../service/pictures/source.js';
 import { fitSize } from '../service/request/sizes.js';
 import { ImageForgeError } from '../shared/errors.js';
 import type { PictureInput } from './options.js';

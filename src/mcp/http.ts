@@ -7,7 +7,7 @@ import {
   type McpServerFactory,
   WebStandardStreamableHTTPServerTransport,
 } from '@modelcontextprotocol/server';
-import { LIMITS } from '../service/request/schema.js';
+import { LIMITS } from '../shared/limits.js';
 import type { Logger } from '../shared/log.js';
 
 const maxRequestBodySize = 2 * LIMITS.pictureLength + 2 ** 20;

@@ -2,10 +2,11 @@
 import type { CallToolResult, McpServer, ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { ImageService } from '../service/image-service.js';
-import type { JobRequest } from '../service/jobs/job-types.js';
-import type { Job, JobStore } from '../service/jobs/store.js';
-import type { Operation } from '../service/request/parse.js';
-import { parseUpscale, upscaleSchema } from '../service/upscale.js';
+import type { Job } from '../service/jobs/job.js';
+import type { JobStore } from '../service/jobs/store.js';
+import { factsOf } from '../service/request/field.js';
+import type { ImageOperation, JobRequest } from '../service/request/parse.js';
+import { upscaleSchema } from '../service/request/upscale.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { lenient } from './lenient.js';
 import { reportProgress } from './progress.js';
@@ -22,37 +23,6 @@ const waitSeconds = z
   .nullish()
   .describe(`Seconds to wait for the image; after them the answer is a job_id. Default ${DEFAULT_WAIT}`);
 
-const COMMON = {
-  prompt: true,
-  negative_prompt: true,
-  model: true,
-  steps: true,
-  guidance: true,
-  guidance_scale: true,
-  width: true,
-  height: true,
-  seed: true,
-  assist: true,
-  sampler: true,
-  schedule: true,
-  batch: true,
-  clip_skip: true,
-  prediction: true,
-  loras: true,
-  embeddings: true,
-  control: true,
-  control_image: true,
-  control_image_path: true,
-  control_strength: true,
-  control_start: true,
-  control_end: true,
-  upscaler: true,
-  fast_decode: true,
-  use_cache: true,
-  memory_mode: true,
-  reference_paths: true,
-  reference_images: true,
-} as const;
 /** Hints of the tools that write files, and neither change nor send any. */
 const MAKES_PICTURES = {
   readOnlyHint: false,
@@ -60,10 +30,6 @@ const MAKES_PICTURES = {
   idempotentHint: false,
   openWorldHint: false,
 };
-const HIRES = { hires_scale: true, hires_strength: true, hires_steps: true, hires_upscaler: true } as const;
-const SOURCE = { image_path: true, init_image: true, strength: true } as const;
-const MASK = { mask_path: true, mask_image: true } as const;
-
 export function addImageTools(server: McpServer, service: ImageService, jobs: JobStore): void {
   const { generate, edit, inpaint } = service.schemas;
   const tools = [
@@ -72,14 +38,14 @@ export function addImageTools(server: McpServer, service: ImageService, jobs: Jo
       operation: 'generate',
       title: 'Generate an image',
       description: 'Generate an image from a text prompt, on this machine.',
-      schema: generate.pick({ ...COMMON, ...HIRES }),
+      schema: generate,
     },
     {
       name: 'edit_image',
       operation: 'edit',
       title: 'Edit an image',
       description: 'Change an existing image as a prompt says. Needs image_path (or init_image).',
-      schema: edit.pick({ ...COMMON, ...SOURCE }),
+      schema: edit,
     },
     {
       name: 'inpaint_image',
@@ -87,11 +53,11 @@ export function addImageTools(server: McpServer, service: ImageService, jobs: Jo
       title: 'Repaint a part of an image',
       description:
         'Repaint the white regions of a mask; black is kept. Needs image_path and mask_path (or init_image and mask_image).',
-      schema: inpaint.pick({ ...COMMON, ...SOURCE, ...MASK }),
+      schema: inpaint,
     },
   ] satisfies {
     name: string;
-    operation: Operation;
+    operation: ImageOperation;
     title: string;
     description: string;
     schema: z.ZodObject;
@@ -102,7 +68,7 @@ export function addImageTools(server: McpServer, service: ImageService, jobs: Jo
       {
         title,
         description,
-        inputSchema: lenient(schema.extend({ wait_seconds: waitSeconds })),
+        inputSchema: toInput(schema),
         outputSchema: jobResultSchema,
         annotations: MAKES_PICTURES,
       },
@@ -112,20 +78,25 @@ export function addImageTools(server: McpServer, service: ImageService, jobs: Jo
   }
 }
 
-export function addUpscaleTool(server: McpServer, jobs: JobStore): void {
-  const { return_mode: _mode, ...shape } = upscaleSchema.shape;
+export function addUpscaleTool(server: McpServer, service: ImageService, jobs: JobStore): void {
   server.registerTool(
     'upscale_image',
     {
       title: 'Make an image larger',
       description: 'Make an image larger with an ESRGAN upscaler. Needs image_path (or image) and model.',
-      inputSchema: lenient(z.object({ ...shape, wait_seconds: waitSeconds })),
+      inputSchema: toInput(upscaleSchema),
       outputSchema: jobResultSchema,
       annotations: MAKES_PICTURES,
     },
     async ({ wait_seconds, ...fields }, context) =>
-      begin(() => parseUpscale(fields), jobs, wait_seconds, context),
+      begin(() => service.parse('upscale', fields), jobs, wait_seconds, context),
   );
+}
+
+/** The fields that a schema has for agents, and how long to wait. */
+function toInput({ shape }: z.ZodObject): ReturnType<typeof lenient> {
+  const offered = Object.entries(shape).filter(([, field]) => factsOf(field as z.ZodType).agents);
+  return lenient(z.object({ ...Object.fromEntries(offered), wait_seconds: waitSeconds }));
 }
 
 /** A request's job, and its picture or how to come back for it. */

@@ -1,7 +1,7 @@
 // Progress notifications of one call: every step, and at least every ten seconds while nothing else happens.
 import type { ServerContext } from '@modelcontextprotocol/server';
 import type { Phase } from '../service/image-service.js';
-import type { Job, NumberedEvent } from '../service/jobs/store.js';
+import type { Job, NumberedEvent } from '../service/jobs/job.js';
 
 const HEARTBEAT_MS = 8000;
 /** What a message without a finished step adds: the protocol wants every value above the last. */

@@ -2,12 +2,11 @@
 import path from 'node:path';
 import type { CallToolResult } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { toResponse } from '../service/answers/results.js';
+import { type JobResult, toResponse, type UpscaleResult } from '../service/answers/results.js';
 import { imageResponseSchema, jobSchema, upscaleResponseSchema } from '../service/answers/schemas.js';
-import type { JobResult } from '../service/jobs/job-types.js';
-import type { Job } from '../service/jobs/store.js';
-import { makePreview, type Size } from '../service/pictures/codec.js';
-import { toUpscaleResponse, type UpscaleResult } from '../service/upscale.js';
+import type { Job } from '../service/jobs/job.js';
+import { makePreview } from '../service/pictures/codec.js';
+import type { Size } from '../service/pictures/size.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { describeProgress } from './progress.js';
 
@@ -69,7 +68,7 @@ async function showUpscaled(result: UpscaleResult): Promise<CallToolResult> {
     image_base64: _none,
     timestamp: _timestamp,
     ...structured
-  } = toUpscaleResponse(result, 'path');
+  } = toResponse(result, 'path');
   const [{ png, path: file }] = result.images;
   return {
     content: [

@@ -25,7 +25,7 @@ export function createMcpFactory(service: ImageService, jobs: JobStore): McpServ
     addImageTools(server, service, jobs);
     addStateTools(server, service);
     addJobTool(server, jobs);
-    addUpscaleTool(server, jobs);
+    addUpscaleTool(server, service, jobs);
     server.registerResource(
       'image',
       new ResourceTemplate(IMAGE_TEMPLATE, { list: undefined }),

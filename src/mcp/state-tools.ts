@@ -4,8 +4,7 @@ import { z } from 'zod';
 import { modelSchema } from '../service/answers/schemas.js';
 import { describeStatus, statusSchema, timeoutSchema } from '../service/answers/status.js';
 import type { ImageService } from '../service/image-service.js';
-import { listModels } from '../service/models/list.js';
-import { LIMITS } from '../service/request/schema.js';
+import { LIMITS } from '../shared/limits.js';
 import { showError, showFacts } from './results.js';
 
 const READ = { readOnlyHint: true, openWorldHint: false } as const;
@@ -62,9 +61,7 @@ export function addStateTools(server: McpServer, service: ImageService): void {
     },
     async () => {
       try {
-        const { config, defaultModel, lifecycle } = service;
-        const models = await listModels(config, lifecycle.client, defaultModel);
-        return showFacts({ default_model: defaultModel, models });
+        return showFacts({ default_model: service.defaultModel, models: await service.listModels() });
       } catch (error) {
         return showError(error);
       }

@@ -6,7 +6,7 @@ import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/s
 import type { ImageService } from '../service/image-service.js';
 import { SavedJobs } from '../service/jobs/saved-jobs.js';
 import { JobStore } from '../service/jobs/store.js';
-import { LIMITS } from '../service/request/schema.js';
+import { LIMITS } from '../shared/limits.js';
 import type { Logger } from '../shared/log.js';
 import { createMcpFactory } from './server.js';
 

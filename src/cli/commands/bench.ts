@@ -1,19 +1,7 @@
 // imageforge bench: what a picture of a model costs on this machine.
 import type { Command } from 'commander';
 
-export interface BenchFlags {
-  model?: string;
-  steps?: string;
-  guidance?: string;
-  width?: string;
-  height?: string;
-  runs: string;
-  json?: true;
-  quiet?: true;
-}
-
-/** What of a request can be chosen. */
-export const BENCH_FIELDS = ['model', 'steps', 'guidance', 'width', 'height'];
+import type { BenchFlags } from '../bench-flags.js';
 
 export function addBench(program: Command): void {
   program

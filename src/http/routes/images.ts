@@ -4,14 +4,14 @@ import path from 'node:path';
 import type { Context } from 'hono';
 import { toResponse } from '../../service/answers/results.js';
 import { imageResponseSchema } from '../../service/answers/schemas.js';
-import type { Operation } from '../../service/request/parse.js';
+import type { ImageOperation } from '../../service/request/parse.js';
 import { confinePath } from '../../service/request/paths.js';
 import { ImageForgeError } from '../../shared/errors.js';
 import { readJson } from '../body.js';
 import type { Doors } from '../context.js';
 import type { Routes } from '../routes.js';
 
-const OPERATIONS: { operation: Operation; name: string; summary: string }[] = [
+const OPERATIONS: { operation: ImageOperation; name: string; summary: string }[] = [
   { operation: 'generate', name: 'GenerateRequest', summary: 'Text to image' },
   { operation: 'edit', name: 'EditRequest', summary: 'Image to image' },
   { operation: 'inpaint', name: 'InpaintRequest', summary: 'Repaint the white regions of a mask' },

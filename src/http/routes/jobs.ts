@@ -2,10 +2,11 @@
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
+import { toResponse } from '../../service/answers/results.js';
 import { jobSchema } from '../../service/answers/schemas.js';
-import { JOB_OPERATIONS, parseJob, toJobResponse } from '../../service/jobs/job-types.js';
-import type { Job, NumberedEvent } from '../../service/jobs/store.js';
-import { upscaleSchema } from '../../service/upscale.js';
+import type { Job, NumberedEvent } from '../../service/jobs/job.js';
+import { OPERATIONS, type Operation } from '../../service/request/parse.js';
+import { upscaleSchema } from '../../service/request/upscale.js';
 import { readJson } from '../body.js';
 import type { Doors } from '../context.js';
 import { publish, refuseField } from '../errors.js';
@@ -34,7 +35,7 @@ export function addJobRoutes(routes: Routes, { service, jobs }: Doors): void {
     },
     async (c) => {
       const { operation, ...fields } = await readJson(c);
-      const request = parseJob(service, chooseOperation(operation, fields), { preview_every: 1, ...fields });
+      const request = service.parse(chooseOperation(operation, fields), { preview_every: 1, ...fields });
       const job = jobs.start(request);
       const accepted = describeJob(job);
       await jobs.keep(job);
@@ -91,19 +92,19 @@ export function describeJob(job: Job): z.infer<typeof jobSchema> {
     created_at: createdAt.toISOString(),
     started_at: startedAt?.toISOString() ?? null,
     ended_at: endedAt?.toISOString() ?? null,
-    result: result && toJobResponse(result, request.returnMode),
+    result: result && toResponse(result, request.returnMode),
     error: error && publish(error),
     events_url: `/jobs/${id}/events`,
   };
 }
 
-function chooseOperation(asked: unknown, fields: Record<string, unknown>): (typeof JOB_OPERATIONS)[number] {
+function chooseOperation(asked: unknown, fields: Record<string, unknown>): Operation {
   if (asked === undefined || asked === null) {
     if (fields.mask_image || fields.mask_image_path || fields.mask_path) return 'inpaint';
     return fields.init_image || fields.init_image_path || fields.image_path ? 'edit' : 'generate';
   }
-  const operation = JOB_OPERATIONS.find((known) => known === asked);
-  return operation ?? refuseField('operation', `operation: expected one of ${JOB_OPERATIONS.join(', ')}`);
+  const operation = OPERATIONS.find((known) => known === asked);
+  return operation ?? refuseField('operation', `operation: expected one of ${OPERATIONS.join(', ')}`);
 }
 
 /** What has happened (after Last-Event-ID, if the client has been here before), then what happens. */
@@ -150,7 +151,7 @@ function formatEvent({ id, event }: NumberedEvent, job: Job): { id: string; even
 function formatData(event: NumberedEvent['event'], job: Job): object {
   switch (event.type) {
     case 'done':
-      return toJobResponse(event.result, job.request.returnMode);
+      return toResponse(event.result, job.request.returnMode);
     case 'failed':
       return job.error ? publish(job.error) : event.error;
     case 'preview':

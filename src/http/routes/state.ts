@@ -9,7 +9,6 @@ import {
   timeoutSchema,
 } from '../../service/answers/status.js';
 import type { ServiceStatus } from '../../service/image-service.js';
-import { listModels } from '../../service/models/list.js';
 import { readVersion } from '../../shared/version.js';
 import { readJson } from '../body.js';
 import type { Doors } from '../context.js';
@@ -28,7 +27,7 @@ export function addStateRoutes(routes: Routes, { service, jobs, ollama, metrics 
       return found;
     });
     const known = last;
-    if (known?.engine.pid !== service.lifecycle.client.pid) return asked;
+    if (known?.engine.pid !== service.enginePid) return asked;
     asked.catch(() => undefined);
     return Promise.race([asked, wait(HEALTH_WAIT_MS, known)]);
   };
@@ -65,11 +64,7 @@ export function addStateRoutes(routes: Routes, { service, jobs, ollama, metrics 
       summary: 'Models and what they can do',
       answer: { schema: modelsSchema, description: 'All models that can be asked for' },
     },
-    async (c) => {
-      const { config, defaultModel, lifecycle } = service;
-      const models = await listModels(config, lifecycle.client, defaultModel);
-      return c.json({ default_model: defaultModel, models });
-    },
+    async (c) => c.json({ default_model: service.defaultModel, models: await service.listModels() }),
   );
   routes.add(
     {

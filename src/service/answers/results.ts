@@ -1,20 +1,16 @@
-// What the service answers, and the one JSON form of it that HTTP, MCP and `--json` give.
-import type { Phase } from '../../pipeline/types.js';
-import type { ImageMetadata, TaskName } from '../pictures/metadata.js';
-import type { ReturnMode } from '../request/parse.js';
+// What the service gives back, and the one JSON form of it that HTTP, MCP and `--json` give.
+import type { Phase, Task } from '../../pipeline/types.js';
+import type { ImageMetadata, UpscaleMetadata } from '../pictures/metadata.js';
+import type { SavedPicture } from '../pictures/outputs.js';
+import type { JobRequest, ReturnMode } from '../request/parse.js';
+import type { UpscaleRequest } from '../request/upscale.js';
 
-export interface ResultImage {
+export interface ResultImage extends SavedPicture<ImageMetadata> {
   seed: number;
-  /** The file's bytes, parameters included. */
-  png: Buffer;
-  /** null when it was not to be saved. */
-  path: string | null;
-  sidecarPath: string | null;
-  metadata: ImageMetadata;
 }
 
 export interface ImageResult {
-  task: TaskName;
+  task: Task;
   /** Key or path of the model. */
   model: string;
   /** Of the first image. */
@@ -38,8 +34,19 @@ export interface ImageResult {
   notes: string[];
 }
 
+export interface UpscaleResult {
+  task: 'upscale';
+  elapsedSeconds: number;
+  cached: false;
+  images: [SavedPicture<UpscaleMetadata>];
+}
+
+export type JobResult<Request extends JobRequest = JobRequest> = Request extends UpscaleRequest
+  ? UpscaleResult
+  : ImageResult;
+
 /** One image in an answer. */
-export interface ImageFields {
+interface ImageFields {
   output_path: string | null;
   metadata_path: string | null;
   image_base64: string | null;
@@ -48,7 +55,7 @@ export interface ImageFields {
 
 export interface ImageResponse extends ImageFields {
   ok: true;
-  task: TaskName;
+  task: Task;
   model: string;
   seed: number;
   steps: number;
@@ -70,7 +77,18 @@ export interface ImageResponse extends ImageFields {
   images: (ImageFields & { seed: number })[];
 }
 
-export function toResponse(result: ImageResult, returnMode: ReturnMode): ImageResponse {
+export type UpscaleResponse = { ok: true } & Omit<UpscaleMetadata, 'saved_at_iso' | 'filename' | 'software'> &
+  ImageFields;
+
+/** The one JSON form of a result. */
+export function toResponse(result: ImageResult, returnMode: ReturnMode): ImageResponse;
+export function toResponse(result: UpscaleResult, returnMode: ReturnMode): UpscaleResponse;
+export function toResponse(result: JobResult, returnMode: ReturnMode): ImageResponse | UpscaleResponse;
+export function toResponse(result: JobResult, returnMode: ReturnMode): ImageResponse | UpscaleResponse {
+  return result.task === 'upscale' ? describeUpscale(result, returnMode) : describeImages(result, returnMode);
+}
+
+function describeImages(result: ImageResult, returnMode: ReturnMode): ImageResponse {
   const { images, elapsedSeconds, negativePrompt, seconds: _seconds, ...rest } = result;
   const [first] = images;
   return {
@@ -81,16 +99,23 @@ export function toResponse(result: ImageResult, returnMode: ReturnMode): ImageRe
     generation_time_seconds: elapsedSeconds,
     negative_prompt: negativePrompt,
     timestamp: first.metadata.timestamp,
-    ...toFields(first, returnMode),
+    ...describeImage(first, returnMode),
     images: images.map((image) => ({
       seed: image.seed,
-      ...toFields(image, images.length > 1 ? returnMode : 'path'),
+      ...describeImage(image, returnMode),
+      // A single picture's bytes stand above, and megabytes need no second copy.
+      ...(images.length === 1 && { image_base64: null }),
     })),
   };
 }
 
-export function toFields(
-  { png, path, sidecarPath }: Pick<ResultImage, 'png' | 'path' | 'sidecarPath'>,
+function describeUpscale({ images: [image] }: UpscaleResult, returnMode: ReturnMode): UpscaleResponse {
+  const { saved_at_iso: _iso, filename: _name, software: _software, ...facts } = image.metadata;
+  return { ok: true, ...facts, ...describeImage(image, returnMode) };
+}
+
+function describeImage(
+  { png, path, sidecarPath }: SavedPicture<unknown>,
   returnMode: ReturnMode,
 ): ImageFields {
   const withPath = returnMode !== 'base64';

@@ -2,8 +2,8 @@
 // is really answered.
 import { z } from 'zod';
 import type { ModelDescription } from '../models/list.js';
-import type { UpscaleResponse } from '../upscale.js';
-import type { ImageResponse } from './results.js';
+import { OPERATIONS } from '../request/parse.js';
+import type { ImageResponse, UpscaleResponse } from './results.js';
 
 /** Fails to compile when a schema and the type of its answer part. */
 type Matches<Type, Schema extends z.ZodType<Type>> = Schema;
@@ -108,7 +108,7 @@ export const jobSchema = z
   .object({
     id: z.string(),
     status: z.enum(['queued', 'running', 'done', 'failed', 'cancelled']),
-    operation: z.enum(['generate', 'edit', 'inpaint', 'upscale']),
+    operation: z.enum(OPERATIONS),
     position: z.int().nullable().describe('Place in the line, 1 = next'),
     progress: z
       .object({

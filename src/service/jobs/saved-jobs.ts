@@ -11,9 +11,10 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { ImageForgeError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
+import type { JobResult } from '../answers/results.js';
 import { makeFolder, writeTemporary } from '../pictures/outputs.js';
-import type { JobRequest, JobResult } from './job-types.js';
-import type { Job } from './store.js';
+import type { JobRequest } from '../request/parse.js';
+import type { Job } from './job.js';
 
 export interface SavedJob {
   id: string;

@@ -1,40 +1,17 @@
-// Every request that a server works on, as a job: it can be watched, waited for and cancelled, and its result is kept
-// for a while when its client did not stay for it. All server doors start their work here.
-import { randomUUID } from 'node:crypto';
-import type { Phase, Progress } from '../../pipeline/types.js';
-import { ImageForgeError, type SerializedError } from '../../shared/errors.js';
-import type { ImageService, RunControls, SaveTarget } from '../image-service.js';
-import { makePreview } from '../pictures/codec.js';
-import { countImages, type JobRequest, type JobResult } from './job-types.js';
+// Every request that a server works on, as a job. Its result is kept for a while when its client did not stay for it.
+// All server doors start their work here.
+import { ImageForgeError } from '../../shared/errors.js';
+import type { JobResult } from '../answers/results.js';
+import type { JobRequest } from '../request/parse.js';
+import { Job, type JobOptions, type Work } from './job.js';
+import type { RunControls } from './run-controls.js';
 import { readResult, requireSurvivable, type SavedJob, type SavedJobs } from './saved-jobs.js';
 
-export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
-
-export interface JobPreview {
-  image: number;
-  step: number;
-  mime: 'image/jpeg';
-  data: Buffer;
-}
-
-export type JobEvent =
-  | { type: 'queued'; position: number | null }
-  | { type: 'phase'; phase: Phase; image: number }
-  | { type: 'step'; image: number; step: number; steps: number }
-  | ({ type: 'preview' } & JobPreview)
-  | { type: 'done'; result: JobResult }
-  | { type: 'failed'; error: SerializedError };
-
-export interface NumberedEvent {
-  id: number;
-  event: JobEvent;
-}
-
-export interface JobOptions {
-  /** Cancels it: the client that waits for it has gone. */
-  signal?: AbortSignal | undefined;
-  priority?: number;
-  save?: SaveTarget;
+/** What does the work: the service. */
+export interface Runner {
+  /** Requests that may wait. */
+  readonly queueLimit: number;
+  run(request: JobRequest, controls: RunControls): Promise<JobResult>;
 }
 
 export interface JobTotals {
@@ -47,149 +24,6 @@ export interface JobTotals {
   seconds: number;
 }
 
-/** What a job does: the service's run, or, after a restart, the result that it had. */
-type Work = (controls: RunControls) => Promise<JobResult>;
-
-const PREVIEW = { side: 512, bytes: 100_000 };
-
-export class Job<A extends JobRequest = JobRequest> {
-  readonly id: string;
-  readonly createdAt: Date;
-  readonly request: A;
-  /** Settles when the job has ended in any way; never rejects. */
-  readonly ended: Promise<void>;
-  /** Everything that happened, but of the previews only the last one. */
-  readonly history: NumberedEvent[] = [];
-  state: JobState = 'queued';
-  /** Place in the line, 1 = next; null before it is known and once it runs. */
-  position: number | null = null;
-  startedAt: Date | null = null;
-  endedAt: Date | null = null;
-  progress: Omit<Progress, 'preview'> | null = null;
-  preview: JobPreview | null = null;
-  result: JobResult<A> | null = null;
-  error: ImageForgeError | null = null;
-  /** It goes on after a restart: the program's end does not fail it. */
-  suspended = false;
-  readonly #controller = new AbortController();
-  readonly #listeners = new Set<(event: NumberedEvent) => void>();
-  #nextId: number;
-
-  constructor(work: Work, request: A, { signal, priority, save }: JobOptions, before?: SavedJob) {
-    this.request = request;
-    this.id = before?.id ?? randomUUID();
-    this.createdAt = before ? new Date(before.createdAt) : new Date();
-    this.#nextId = (before?.lastEvent ?? 0) + 1;
-    const cancel = () => this.cancel();
-    signal?.addEventListener('abort', cancel, { once: true });
-    this.#emit({ type: 'queued', position: null });
-    this.ended = work({
-      signal: this.#controller.signal,
-      onPosition: (position) => this.#onPosition(position),
-      onProgress: (progress) => this.#onProgress(progress),
-      ...(priority !== undefined && { priority }),
-      ...(save && { save }),
-    })
-      .then(
-        (result) => this.#succeed(result),
-        (error) => this.#fail(ImageForgeError.from(error)),
-      )
-      .finally(() => signal?.removeEventListener('abort', cancel));
-    if (signal?.aborted) this.cancel();
-  }
-
-  /** Pictures that it makes. */
-  get batch(): number {
-    return countImages(this.request);
-  }
-
-  get active(): boolean {
-    return this.endedAt === null;
-  }
-
-  /** Takes effect within a step; nothing happens to a job that has ended. */
-  cancel(): void {
-    this.#controller.abort();
-  }
-
-  /** @throws ImageForgeError that the job failed with. */
-  async wait(): Promise<JobResult<A>> {
-    await this.ended;
-    if (this.error) throw this.error;
-    return this.result!;
-  }
-
-  /** Calls the listener with what happens from now on; returns how to stop. */
-  subscribe(listener: (event: NumberedEvent) => void): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
-  }
-
-  /** Bytes of finished pictures that it holds. */
-  get bytes(): number {
-    return this.result?.images.reduce((sum, { png }) => sum + png.length, 0) ?? 0;
-  }
-
-  #onPosition(position: number): void {
-    this.position = position;
-    this.#emit({ type: 'queued', position });
-  }
-
-  #onProgress({ preview, ...progress }: Progress): void {
-    const { phase, image, step, steps } = progress;
-    const begins = this.progress?.phase !== phase || this.progress.image !== image;
-    this.progress = progress;
-    this.position = null;
-    this.startedAt ??= new Date();
-    this.state = 'running';
-    if (begins) this.#emit({ type: 'phase', phase, image });
-    if ((phase === 'denoise' || phase === 'upscale') && step > 0)
-      this.#emit({ type: 'step', image, step, steps });
-    if (preview) void this.#encodePreview(preview, image, step);
-  }
-
-  async #encodePreview(pixels: NonNullable<Progress['preview']>, image: number, step: number): Promise<void> {
-    const made = await makePreview(pixels, PREVIEW).catch(() => undefined);
-    if (!made || !this.active) return;
-    this.preview = { image, step, mime: made.mime, data: made.data };
-    const last = this.history.findIndex(({ event }) => event.type === 'preview');
-    if (last >= 0) this.history.splice(last, 1);
-    this.#emit({ type: 'preview', ...this.preview });
-  }
-
-  #succeed(result: JobResult): void {
-    this.#end('done');
-    this.result = result as JobResult<A>;
-    this.#emit({ type: 'done', result });
-  }
-
-  #fail(error: ImageForgeError): void {
-    if (this.suspended && error.code === 'CLOSED') {
-      this.#end('queued');
-      this.error = new ImageForgeError('CLOSED', 'The server is ending; the job goes on at its next start.', {
-        hint: `Ask for job ${this.id} then.`,
-      });
-      this.#emit({ type: 'queued', position: null });
-      return;
-    }
-    this.#end(error.code === 'ABORTED' ? 'cancelled' : 'failed');
-    this.error = error;
-    this.#emit({ type: 'failed', error: error.toJSON() });
-  }
-
-  #end(state: JobState): void {
-    this.state = state;
-    this.position = null;
-    this.endedAt = new Date();
-  }
-
-  #emit(event: JobEvent): void {
-    const numbered = { id: this.#nextId++, event };
-    this.history.push(numbered);
-    for (const listener of this.#listeners) listener(numbered);
-  }
-}
-
 export interface JobStoreOptions {
   /** Where kept jobs are written down, for the next start. Default: nowhere. */
   saved?: SavedJobs;
@@ -199,7 +33,7 @@ export interface JobStoreOptions {
 }
 
 export class JobStore {
-  readonly #service: ImageService;
+  readonly #runner: Runner;
   readonly #saved: SavedJobs | undefined;
   readonly #maxKept: number;
   readonly #maxBytes: number;
@@ -207,8 +41,8 @@ export class JobStore {
   readonly #unlisted = new Set<Job>();
   readonly totals: JobTotals = { done: 0, failed: 0, cancelled: 0, images: 0, cached: 0, seconds: 0 };
 
-  constructor(service: ImageService, { saved, maxKept = 256, maxBytes = 2 ** 27 }: JobStoreOptions = {}) {
-    this.#service = service;
+  constructor(runner: Runner, { saved, maxKept = 256, maxBytes = 2 ** 27 }: JobStoreOptions = {}) {
+    this.#runner = runner;
     this.#saved = saved;
     this.#maxKept = maxKept;
     this.#maxBytes = maxBytes;
@@ -217,7 +51,7 @@ export class JobStore {
   /** @throws ImageForgeError QUEUE_FULL before anything is read for the request. */
   start<A extends JobRequest>(request: A, options: JobOptions = {}): Job<A> {
     this.#requireRoom();
-    const job = new Job((controls) => this.#service.run(request, controls), request, options);
+    const job = new Job((controls) => this.#runner.run(request, controls), request, options);
     this.#add(job);
     return job;
   }
@@ -235,7 +69,7 @@ export class JobStore {
     this.#requireRoom();
     const work: Work = async (controls) => {
       requireSurvivable(saved);
-      return result ? readResult(result) : this.#service.run(request, controls);
+      return result ? readResult(result) : this.#runner.run(request, controls);
     };
     const job = new Job(work, request, {}, saved);
     this.#jobs.set(job.id, job);
@@ -291,7 +125,7 @@ export class JobStore {
 
   /** What is being prepared counts too: pictures are decoded before a request joins the line. */
   #requireRoom(): void {
-    const { limit } = this.#service.queue;
+    const limit = this.#runner.queueLimit;
     if (this.countActive() <= limit) return;
     throw new ImageForgeError('QUEUE_FULL', `${limit} requests are waiting already, as many as may.`, {
       hint: 'Try again in a while, or raise QUEUE_LIMIT.',

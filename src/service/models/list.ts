@@ -1,5 +1,5 @@
 // The models that can be asked for, as GET /models and the tool list_models tell them.
-import type { EngineClient } from '../../engine/client.js';
+import type { ModelFiles, ModelPlan } from '../../families/types.js';
 import { catalog, maxSideOf, type Operation, POCKET } from '../../registry/catalog.js';
 import { listLooseModels } from '../../registry/locate.js';
 import { howToGet, isUnlocked, listMissing, resolveModel } from '../../registry/resolve-model.js';
@@ -31,9 +31,11 @@ export interface ModelDescription {
   default: boolean;
 }
 
+type MakePlan = (files: ModelFiles) => Promise<ModelPlan>;
+
 export async function listModels(
   config: Config,
-  client: Pick<EngineClient, 'plan'>,
+  plan: MakePlan,
   defaultModel: string,
 ): Promise<ModelDescription[]> {
   const known = catalog.map((entry): ModelDescription => {
@@ -61,7 +63,7 @@ export async function listModels(
   });
   const names = [POCKET, ...listLooseModels(config).map(({ name }) => name)];
   const files = await Promise.all(
-    names.map((name) => describeFile(name, config, client, name === defaultModel)),
+    names.map((name) => describeFile(name, config, plan, name === defaultModel)),
   );
   return [...files.slice(0, 1), ...known, ...files.slice(1)];
 }
@@ -70,11 +72,11 @@ export async function listModels(
 async function describeFile(
   name: string,
   config: Config,
-  client: Pick<EngineClient, 'plan'>,
+  plan: MakePlan,
   isDefault: boolean,
 ): Promise<ModelDescription> {
   const model = resolveModel({ model: name }, config);
-  const found = await client.plan(model.files).then(
+  const found = await plan(model.files).then(
     ({ defaults, name: title }) => ({ defaults, title, problem: null }),
     (error: Error) => ({ defaults: undefined, title: name, problem: error.message }),
   );

@@ -95,7 +95,7 @@ export interface HiresFacts {
 /** What a request became, as far as a sidecar tells it. */
 export interface DrawnRequest {
   request: PipelineRequest;
-  model: { key: string; entry?: { hubId: string } | undefined };
+  model: { key: string; entry?: { hubId: string | null } | undefined };
   plan: { name: string; family: string };
   /** Of the delivered pictures. */
   size: Size;

@@ -16,6 +16,43 @@ export interface SavedFiles {
   sidecarPath: string;
 }
 
+/** A picture in memory and, where it was saved, on disk. */
+export interface SavedPicture<Metadata> {
+  png: Buffer;
+  /** null when it was not to be saved. */
+  path: string | null;
+  sidecarPath: string | null;
+  metadata: Metadata;
+}
+
+/** Where a run's pictures go. */
+export interface OutputTarget {
+  /** Default: OUTPUT_DIR. */
+  folder?: string | undefined;
+  /** Exact name of the (first) image, with or without .png. */
+  file?: string | undefined;
+  /** false keeps the image in memory only. */
+  enabled?: boolean;
+}
+
+export function chooseFolder({ file, folder }: OutputTarget, { outputDir }: { outputDir: string }): string {
+  return file === undefined ? (folder ?? outputDir) : path.dirname(file);
+}
+
+/** Writes a picture and its sidecar, unless it is to stay in memory; `name` is its base name without ending. */
+export async function savePicture<Metadata extends { filename: string }>(
+  png: Buffer,
+  metadata: Metadata,
+  { folder = '.', file, enabled }: OutputTarget,
+  name: string,
+): Promise<SavedPicture<Metadata>> {
+  if (enabled === false) return { png, path: null, sidecarPath: null, metadata };
+  const base = file?.replace(/\.png$/i, '') ?? path.join(folder, name);
+  const describe = (filename: string) => ({ ...metadata, filename });
+  const { imagePath, sidecarPath } = await saveOutput(base, { image: png, describe });
+  return { png, path: imagePath, sidecarPath, metadata: describe(path.basename(imagePath)) };
+}
+
 /** How many names are tried when files of the same second and seed exist. */
 const MAX_ATTEMPTS = 1000;
 

@@ -4,7 +4,10 @@ import type { HiresUpscaler } from '../../pipeline/types.js';
 import { samplerEntries, scheduleEntries } from '../../sampling/index.js';
 import type { ControlFacts, ImageMetadata } from './metadata.js';
 
-export type ParameterSource = Omit<ImageMetadata, 'filename' | 'timestamp' | 'saved_at_iso' | 'cached'>;
+export type ParameterSource = Omit<
+  ImageMetadata,
+  'filename' | 'timestamp' | 'saved_at_iso' | 'cached' | 'notes'
+>;
 
 /** The WebUI's names; its "Lanczos" enlarges pictures. */
 const UPSCALERS: Record<HiresUpscaler, string> = { latent: 'Latent', pixel: 'Lanczos' };

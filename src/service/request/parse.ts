@@ -66,15 +66,18 @@ type Fields = z.infer<RequestSchemas['inpaint'] & RequestSchemas['generate']>;
  * Checks a door's fields (unknown ones are ignored, null means not given) and spells them one way.
  * @throws ImageForgeError INVALID_ARGUMENT that names each bad field, its value and what is allowed.
  */
-export function parseRequest(operation: ImageOperation, input: unknown, schemas: RequestSchemas): ImageRequest;
+export function parseRequest(
+  operation: ImageOperation,
+  input: unknown,
+  schemas: RequestSchemas,
+): ImageRequest;
 export function parseRequest(operation: 'upscale', input: unknown, schemas: RequestSchemas): UpscaleRequest;
 export function parseRequest(operation: Operation, input: unknown, schemas: RequestSchemas): JobRequest;
 export function parseRequest(operation: Operation, input: unknown, schemas: RequestSchemas): JobRequest {
   if (operation === 'upscale') return parseUpscale(input);
   const schema = schemas[operation];
   const fields = parseFields(schema, input) as Fields;
-  const source = (inline: string) =>
-    readSourceField(fields, inline, spellingsOf(`${inline}_path`, schema));
+  const source = (inline: string) => readSourceField(fields, inline, spellingsOf(`${inline}_path`, schema));
   const { prompt, loras } = takeLoraTags(fields.prompt);
   const seed = fields.seed ?? -1;
   return {
@@ -101,14 +104,16 @@ export function countImages(request: JobRequest): number {
   return request.operation === 'upscale' ? 1 : request.batch;
 }
 
+type Given = Omit<PlainFields, keyof typeof DEFAULTS> & Partial<typeof DEFAULTS>;
+
 /** Those that are there, in camelCase. */
-function readPlain(fields: Fields, schema: z.ZodObject): PlainFields {
+function readPlain(fields: Fields, schema: z.ZodObject): Given {
   const plain: Record<string, unknown> = {};
   for (const name of PLAIN_FIELDS) {
     const value = pickOne(fields, spellingsOf(name, schema));
     if (value !== undefined) plain[toCamelCase(name)] = value;
   }
-  return plain as PlainFields;
+  return plain as Given;
 }
 
 function readParts(fields: Fields): ImageRequest['parts'] {

@@ -1,36 +1,29 @@
-// From a door's request to one that the pipeline runs: the model and its plan, the size, the pictures, every default.
+// Turns a door's request into one that the pipeline runs: the model and its plan, the size, the pictures, every default.
 // All that can be refused is refused here, before anything waits or is loaded.
-
 import type { ModelPlan } from '../../families/types.js';
 import { planUpscaler } from '../../families/upscaler.js';
 import type { Pixels } from '../../native/addon.js';
 import { finalSize, requireReferences, resolveRequest } from '../../pipeline/resolve.js';
 import type { PipelineRequest } from '../../pipeline/types.js';
 import { POCKET } from '../../registry/catalog.js';
-import { controlNets } from '../../registry/control-nets.js';
-import { findEmbedding, resolveEmbeddings } from '../../registry/embeddings.js';
-import { loras as loraKind, resolveLoras } from '../../registry/loras.js';
-import type { NamedKind } from '../../registry/named-files.js';
+import { resolveEmbeddings } from '../../registry/embeddings.js';
+import { resolveLoras } from '../../registry/loras.js';
 import { type ResolvedModel, resolveModel } from '../../registry/resolve-model.js';
-import { chooseTinyAutoencoder, tinyAutoencoders } from '../../registry/tiny-autoencoders.js';
+import { chooseTinyAutoencoder } from '../../registry/tiny-autoencoders.js';
 import type { Config } from '../../shared/config.js';
 import { ImageForgeError } from '../../shared/errors.js';
-import { listWeightFiles } from '../pictures/cache.js';
-import {
-  decodeMask,
-  decodePicture,
-  decodeReference,
-  measurePicture,
-  readSource,
-  type Size,
-} from '../pictures/codec.js';
-import { locateUpscaler } from '../upscale.js';
+import { listWeightFiles } from '../models/identity.js';
+import type { ModelMemory } from '../models/memory.js';
+import { decodeMask, decodePicture, decodeReference, measurePicture } from '../pictures/codec.js';
+import type { Size } from '../pictures/size.js';
+import { type PictureSource, readSource } from '../pictures/source.js';
+import { confineRequest } from './confine.js';
 import { addControl, openControl } from './control.js';
 import { requireMemory } from './estimate.js';
-import type { PictureSource } from './fields.js';
 import type { ImageRequest } from './parse.js';
-import { confineNamed, confinePath } from './paths.js';
+import { SIDECAR_FIELDS, toCamelCase } from './schema.js';
 import { fitSize, type SizeBounds } from './sizes.js';
+import { locateUpscaler } from './upscale.js';
 
 export interface PreparedRequest {
   request: PipelineRequest;
@@ -42,15 +35,16 @@ export interface PreparedRequest {
   upscale: number;
   /** Of every weight file by its path, in order: what the cache and the loaded engine are compared with. */
   identities: ReadonlyMap<string, string>;
+  /** Values of the fields that the sidecar tells under their own names. */
+  fields: Record<string, unknown>;
   notes: string[];
 }
 
 export interface PrepareContext {
   config: Config;
-  /** Paths in requests come from clients, not from the user's own hand. */
+  /** Paths in requests come from clients, not from the user at the machine. */
   confine: boolean;
-  plan(files: ResolvedModel['files']): Promise<ModelPlan>;
-  identify(file: string): Promise<string>;
+  models: Pick<ModelMemory, 'plan' | 'identify'>;
 }
 
 /** @throws ImageForgeError INVALID_ARGUMENT, NOT_FOUND, FORBIDDEN, and those of models and weights. */
@@ -58,7 +52,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   const { config } = context;
   const safe = context.confine ? confineRequest(asked, config) : asked;
   const model = resolveModel(safe, config);
-  const plan = await context.plan(model.files);
+  const plan = await context.models.plan(model.files);
   const defaults = { ...plan.defaults, ...model.defaults, ...generalDefaults(model, config) };
   const references = await readReferences(safe.references ?? [], { ...plan, name: model.key });
   const { size, init, mask } = await readPictures(safe, defaults, {
@@ -75,30 +69,16 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   const memoryMode = safe.memoryMode ?? config.memoryMode;
   const resolved = resolveRequest(
     {
-      prompt: safe.prompt,
-      negativePrompt: safe.negativePrompt,
+      ...safe,
       ...size,
-      steps: safe.steps,
-      guidance: safe.guidance,
-      seed: safe.seed,
-      sampler: safe.sampler,
-      schedule: safe.schedule,
-      noise: safe.noise,
-      batch: safe.batch,
-      clipSkip: safe.clipSkip,
-      strength: safe.strength,
       init: init && (await decodePicture(init, size, 'init_image')),
       mask: mask && (await decodeMask(mask, size, 'mask_image')),
-      previewEvery: safe.previewEvery,
       loras,
       embeddings: embeddings.used,
       references,
-      hires: safe.hires,
       memoryMode,
       tae: tiny?.path,
-      fastDecode: safe.fastDecode,
       upscaler: upscaler?.file,
-      prediction: safe.prediction,
     },
     model.files,
     { ...plan, defaults, name: model.key },
@@ -125,12 +105,19 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
     size: { width: made.width * upscale, height: made.height * upscale },
     upscale,
     identities,
+    fields: readSidecarFields(request, safe),
     notes: [
       ...(request.tiny && tiny ? tiny.notes : []),
       ...embeddings.notes,
       ...(model.chosenByUs && model.key === POCKET ? [biggerModels(config)] : []),
     ],
   };
+}
+
+/** As they run; a field that the pipeline does not know has the value that was asked for. */
+function readSidecarFields(request: PipelineRequest, asked: ImageRequest): Record<string, unknown> {
+  const known = { ...asked, ...request } as Record<string, unknown>;
+  return Object.fromEntries(SIDECAR_FIELDS.map((name) => [name, known[toCamelCase(name)] ?? null]));
 }
 
 /** Asks first whether the model takes them: decoding pictures for nothing costs time. */
@@ -201,44 +188,9 @@ function requireSides(size: Size, { key, maxSide, entry }: ResolvedModel): void 
   }
 }
 
-/** Replaces every path of a client's request by the checked one. */
-function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
-  const pictures = [config.outputDir, ...config.allowedPaths];
-  const own = [config.loraDir, config.embeddingDir].filter((folder) => folder !== '');
-  const models = [config.modelDir, ...own, ...config.allowedPaths];
-  const picture = (source: PictureSource | undefined) =>
-    source && 'path' in source ? { path: confinePath(source.path, pictures, config) } : source;
-  // a key has no separator and is not confined: it can only mean the catalogue or the model folder; nor is what the
-  // settings name, since clients send back the default model that they are told
-  const isKey = (name: string) =>
-    name === config.model ||
-    (!/[\\/]/.test(name) && !/\.(gguf|safetensors|ckpt|pt|pth|bin|json)$/i.test(name));
-  const model = (name: string) => (isKey(name) ? name : confinePath(name, models, config));
-  const named = (kind: NamedKind, name: string) => confineNamed(kind, name, models, config);
-  const embedding = (name: string) => findEmbedding(name, config)?.file ?? confinePath(name, models, config);
-  return {
-    ...asked,
-    model: asked.model === undefined ? undefined : model(asked.model),
-    parts: Object.fromEntries(
-      Object.entries(asked.parts).map(([part, name]) => [part, confinePath(name, models, config)]),
-    ),
-    loras: asked.loras.map(({ path, strength }) => ({ path: named(loraKind, path), strength })),
-    tae: asked.tae === undefined ? undefined : named(tinyAutoencoders, asked.tae),
-    embeddings: asked.embeddings.map(embedding),
-    init: picture(asked.init),
-    mask: picture(asked.mask),
-    control: asked.control && {
-      ...asked.control,
-      model: named(controlNets, asked.control.model),
-      image: picture(asked.control.image)!,
-    },
-    references: asked.references?.map((source) => picture(source)!),
-  };
-}
-
-async function identifyExisting(file: string, { identify }: PrepareContext): Promise<string> {
+async function identifyExisting(file: string, { models }: PrepareContext): Promise<string> {
   try {
-    return await identify(file);
+    return await models.identify(file);
   } catch (error) {
     throw new ImageForgeError('NOT_FOUND', `Cannot read ${file}: ${(error as Error).message}.`, {
       cause: error,

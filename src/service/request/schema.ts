@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { DEFAULT_STRENGTH, LIMITS } from '../../shared/limits.js';
 import { MEMORY_MODES } from '../../shared/memory-modes.js';
-import { alias, field, required } from './field.js';
+import { alias, factsOf, field, required } from './field.js';
 
 /** Where the schema's bounds come from; Config has these fields. */
 export interface RequestLimits {
@@ -141,13 +141,18 @@ const commonFields = {
     flag: null,
   }),
   negative_prompt: field(text, 'What to avoid', { agents, flag: '-n, --negative <text>' }),
-  seed: field(
-    z.int().min(-1).max(LIMITS.seed),
-    'Seed, for the same image again; none or -1: random',
-    { agents },
-  ),
+  seed: field(z.int().min(-1).max(LIMITS.seed), 'Seed, for the same image again; none or -1: random', {
+    agents,
+  }),
   loras: field(
-    z.array(z.object({ path, strength: z.number().min(-LIMITS.loraStrength).max(LIMITS.loraStrength).default(1) })).max(LIMITS.loras),
+    z
+      .array(
+        z.object({
+          path,
+          strength: z.number().min(-LIMITS.loraStrength).max(LIMITS.loraStrength).default(1),
+        }),
+      )
+      .max(LIMITS.loras),
     'LoRA files, or names in the LoRA folder, and their strengths',
     { agents, flag: '--lora <file[:strength]>' },
   ),
@@ -180,7 +185,11 @@ const commonFields = {
     'What the ControlNet looks at, a finished map of edges, depth …: a local path',
     { agents, flag: '--control-image <file>' },
   ),
-  control_strength: field(z.number().min(0).max(LIMITS.controlStrength), 'Weight of the ControlNet, 0 to 2; default 1', { agents }),
+  control_strength: field(
+    z.number().min(0).max(LIMITS.controlStrength),
+    'Weight of the ControlNet, 0 to 2; default 1',
+    { agents },
+  ),
   control_start: field(share, 'Share of the steps before which the ControlNet is off; default 0', { agents }),
   control_end: field(share, 'Share of the steps after which the ControlNet is off; default 1', { agents }),
 };
@@ -206,11 +215,9 @@ function sourceFields(operation: keyof typeof DEFAULT_STRENGTH) {
     init_image: field(picture, 'Source image, base64 or a data URL', { agents, flag: null }),
     init_image_path,
     image_path: alias(init_image_path, 'init_image_path', { agents }),
-    strength: field(
-      share,
-      `0 keeps the original, 1 ignores it; default ${DEFAULT_STRENGTH[operation]}`,
-      { agents },
-    ),
+    strength: field(share, `0 keeps the original, 1 ignores it; default ${DEFAULT_STRENGTH[operation]}`, {
+      agents,
+    }),
   };
 }
 
@@ -262,5 +269,10 @@ export type PlainFields = {
   [Name in keyof Plain & string as CamelCase<Name>]: NonNullable<z.infer<Plain[Name]>> | undefined;
 };
 
+const anyPlain = plainFields({ maxRes: LIMITS.largeSide });
+
 /** Names of the plain fields. */
-export const PLAIN_FIELDS = Object.keys(plainFields({ maxRes: LIMITS.largeSide })) as (keyof Plain & string)[];
+export const PLAIN_FIELDS = Object.keys(anyPlain) as (keyof Plain & string)[];
+
+/** Those that the sidecar tells. */
+export const SIDECAR_FIELDS = PLAIN_FIELDS.filter((name) => factsOf(anyPlain[name]).sidecar);

@@ -1,6 +1,7 @@
 // Chooses the size of a picture that is made from another one, where the request leaves it open.
-import type { Size } from '../pictures/size.js';
+
 import { LIMITS } from '../../shared/limits.js';
+import type { Size } from '../pictures/size.js';
 
 export interface SizeBounds {
   maxSide: number;

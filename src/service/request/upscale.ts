@@ -6,13 +6,13 @@ import { resolveNamed } from '../../registry/named-files.js';
 import { upscalers } from '../../registry/upscalers.js';
 import type { Config } from '../../shared/config.js';
 import { ImageForgeError } from '../../shared/errors.js';
+import { LIMITS } from '../../shared/limits.js';
 import { decodePicture, measurePicture } from '../pictures/codec.js';
 import { readPngText } from '../pictures/png-text.js';
 import type { Size } from '../pictures/size.js';
 import { type PictureSource, readSource } from '../pictures/source.js';
 import { field, required } from './field.js';
 import { parseFields, readSourceField } from './fields.js';
-import { LIMITS } from '../../shared/limits.js';
 import { confineNamed, confinePath } from './paths.js';
 
 const path = z.string().min(1).max(4096);
@@ -35,10 +35,14 @@ export const upscaleSchema = z
       'Size of the result over that of the source; default: what the upscaler makes',
       { agents },
     ),
-    tile: field(z.int().min(64).max(4096), 'Largest side of a tile in pixels; default: from the free memory', {
-      agents,
-      flag: '--tile <pixels>',
-    }),
+    tile: field(
+      z.int().min(64).max(4096),
+      'Largest side of a tile in pixels; default: from the free memory',
+      {
+        agents,
+        flag: '--tile <pixels>',
+      },
+    ),
     return_mode: field(z.enum(['base64', 'path', 'both']), 'What the answer carries; default both', {
       flag: null,
     }),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ImageOptions, toFields } from '../../../src/cli/image-options.js';
+import { type ImageOptions, readOptions } from '../../../src/cli/image-options.js';
 import { createProgram } from '../../../src/cli/program.js';
 import { createRequestSchemas } from '../../../src/service/request/schema.js';
 
@@ -12,7 +12,7 @@ async function parse(...args: string[]): Promise<ImageOptions> {
 }
 
 const fields = async (...args: string[]) =>
-  JSON.parse(JSON.stringify(toFields('generate', 'x', await parse(...args))));
+  JSON.parse(JSON.stringify(readOptions('generate', 'x', await parse(...args))));
 
 describe('options of generate', () => {
   it('has every option of flux generate; -h is the height', async () => {
@@ -79,7 +79,7 @@ describe('options of generate', () => {
 
   it('has an option for every field that a user has no other way to give', async () => {
     const { shape } = createRequestSchemas({ maxRes: 1024 }).inpaint;
-    const reached = Object.keys(toFields('inpaint', 'x', {}));
+    const reached = Object.keys(readOptions('inpaint', 'x', {}));
     const otherwise = [
       ...['init_image', 'init_image_path', 'image_path', 'mask_image', 'mask_image_path', 'mask_path'],
       ...[

@@ -19,7 +19,7 @@ import { toResponse } from '../../../src/service/answers/results.js';
 import { ImageService, type RunControls } from '../../../src/service/image-service.js';
 import { parseParameters } from '../../../src/service/pictures/parameters.js';
 import { readPngText } from '../../../src/service/pictures/png-text.js';
-import type { Operation } from '../../../src/service/request/parse.js';
+import type { ImageOperation } from '../../../src/service/request/parse.js';
 import { readConfig } from '../../../src/shared/config.js';
 import { testModel } from '../../test-model.js';
 
@@ -64,7 +64,7 @@ function run(
   service: ImageService,
   fields: object = {},
   controls: RunControls = {},
-  operation: Operation = 'generate',
+  operation: ImageOperation = 'generate',
 ) {
   return service.run(service.parse(operation, { ...fox, ...fields }), controls);
 }
@@ -186,10 +186,10 @@ describe('cache', () => {
     writeFileSync(model, readFileSync(testModel.model));
     const service = open();
     await run(service, { model });
-    const pid = service.lifecycle.client.pid;
+    const pid = service.enginePid;
     utimesSync(model, new Date(), new Date(Date.now() + 60_000));
     expect((await run(service, { model })).cached).toBe(false);
-    expect(service.lifecycle.client.pid).not.toBe(pid);
+    expect(service.enginePid).not.toBe(pid);
   });
 
   it('keeps the engine when LoRAs come and go, and ends it when one was replaced', async () => {
@@ -198,7 +198,7 @@ describe('cache', () => {
     writeFileSync(lora, 'the engine refuses it, which is no matter here: who is asked is');
     const begin = async (fields: Record<string, unknown>) => {
       await run(service, { ...fields, use_cache: false }).catch(() => undefined);
-      return service.lifecycle.client.pid;
+      return service.enginePid;
     };
     const pid = await begin({});
     expect(await begin({ loras: [{ path: lora }] })).toBe(pid);
@@ -272,14 +272,14 @@ describe('refusals', () => {
     writeFileSync(path.join(folder, 'package.json'), '{"name": "x"}'.repeat(100));
     const service = open({ env: env as Record<string, string> });
     await expect(run(service, fields)).rejects.toMatchObject({ code });
-    expect(service.lifecycle.client.pid).toBeNull();
+    expect(service.enginePid).toBeNull();
   });
 
   it('of an output folder that cannot be written come before anything is loaded', async () => {
     writeFileSync(path.join(folder, 'outputs'), 'a file');
     const service = open();
     await expect(run(service)).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
-    expect(service.lifecycle.client.pid).toBeNull();
+    expect(service.enginePid).toBeNull();
   });
 
   it('of a default model that cannot be meant come at start', () => {

@@ -2,8 +2,7 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
 import type { ImageResult } from '../../../service/answers/results.js';
-import { listModels } from '../../../service/models/list.js';
-import type { ImageRequest, Operation } from '../../../service/request/parse.js';
+import type { ImageOperation, ImageRequest } from '../../../service/request/parse.js';
 import { ImageForgeError } from '../../../shared/errors.js';
 import { readJson } from '../../body.js';
 import type { Doors } from '../../context.js';
@@ -57,7 +56,7 @@ const model = z
   .meta({ id: 'OpenAiModel' });
 
 export function addOpenAiRoutes(routes: Routes, { service, jobs }: Doors): void {
-  const run = async (c: Context, operation: Operation, fields: Fields, pictures: Fields) => {
+  const run = async (c: Context, operation: ImageOperation, fields: Fields, pictures: Fields) => {
     const options = z.object(common).omit({ prompt: true }).safeParse(fields);
     if (!options.success) {
       const [issue] = options.error.issues;
@@ -65,14 +64,14 @@ export function addOpenAiRoutes(routes: Routes, { service, jobs }: Doors): void 
     }
     const { stream } = options.data;
     const partials = stream ? (options.data.partial_images ?? 0) : 0;
-    const asked = { ...toFields(fields), ...pictures, ...(partials > 0 && { preview_every: 1 }) };
+    const asked = { ...toRequestFields(fields), ...pictures, ...(partials > 0 && { preview_every: 1 }) };
     const request = service.parse(operation, asked);
     const job = jobs.start(request, { signal: c.req.raw.signal });
     if (stream) return streamImages(c, job, { ...options.data, partials });
     return c.json(await formatImages(c, await job.wait(), request, options.data));
   };
   const models = async () => {
-    const all = await listModels(service.config, service.lifecycle.client, service.defaultModel);
+    const all = await service.listModels();
     return all
       .filter(({ available, allowed }) => available && allowed)
       .map(({ key }) => ({ id: key, object: 'model' as const, created: 0, owned_by: 'imageforge' }));
@@ -144,7 +143,7 @@ export function addOpenAiRoutes(routes: Routes, { service, jobs }: Doors): void 
   );
 }
 
-function toFields({ n, size, model: name, response_format: _, ...fields }: Fields): Fields {
+function toRequestFields({ n, size, model: name, response_format: _, ...fields }: Fields): Fields {
   const sides = /^(\d+)x(\d+)$/.exec(String(size ?? 'auto'));
   if (!sides && size !== undefined && size !== null && size !== 'auto')
     refuseField('size', `size: expected WIDTHxHEIGHT or auto, found ${JSON.stringify(size)}`);

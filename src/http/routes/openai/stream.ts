@@ -2,7 +2,7 @@
 import type { Context } from 'hono';
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming';
 import { z } from 'zod';
-import type { Job, JobPreview, NumberedEvent } from '../../../service/jobs/store.js';
+import type { Job, JobPreview, NumberedEvent } from '../../../service/jobs/job.js';
 import type { ImageRequest } from '../../../service/request/parse.js';
 import { ImageForgeError } from '../../../shared/errors.js';
 import { toOpenAi } from '../../errors.js';

@@ -6,7 +6,7 @@ export type Fields = Record<string, unknown>;
 /** A list's "let the program choose". */
 const AUTOMATIC = /^(automatic|none|use same.*)?$/i;
 
-export function toFields(body: Fields, checkpoint: string | undefined): Fields {
+export function toRequestFields(body: Fields, checkpoint: string | undefined): Fields {
   const settings = (body.override_settings ?? {}) as Fields;
   return {
     prompt: body.prompt,

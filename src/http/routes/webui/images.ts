@@ -4,15 +4,15 @@ import { z } from 'zod';
 import { samplerEntries } from '../../../sampling/index.js';
 import type { ImageResult } from '../../../service/answers/results.js';
 import { formatParameters } from '../../../service/pictures/parameters.js';
-import type { Operation } from '../../../service/request/parse.js';
+import type { ImageOperation } from '../../../service/request/parse.js';
 import { ImageForgeError } from '../../../shared/errors.js';
 import { readJson } from '../../body.js';
 import type { Doors } from '../../context.js';
 import { refuseField } from '../../errors.js';
 import type { Routes } from '../../routes.js';
 import { alwaysOnScripts, readControlUnit } from './control.js';
-import { type Fields, readBase64, readHires, toFields } from './fields.js';
-import type { WebUiState } from './index.js';
+import { type Fields, readBase64, readHires, toRequestFields } from './fields.js';
+import type { WebUiState } from './state.js';
 
 /** Enough for a picture that grows, few enough to cost nothing. */
 const PREVIEW_EVERY = 2;
@@ -81,7 +81,11 @@ export function addWebUiImageRoutes(routes: Routes, doors: Doors, state: WebUiSt
     },
     async (c) => {
       const body = await readJson(c);
-      const fields = { ...toFields(body, state.checkpoint), ...readControlUnit(body), ...readHires(body) };
+      const fields = {
+        ...toRequestFields(body, state.checkpoint),
+        ...readControlUnit(body),
+        ...readHires(body),
+      };
       return run(c, 'generate', body, fields, doors, state);
     },
   );
@@ -100,7 +104,7 @@ export function addWebUiImageRoutes(routes: Routes, doors: Doors, state: WebUiSt
         refuseField('init_images', 'init_images: expected a list with a picture');
       const mask = body.mask ? await readMask(body) : undefined;
       const fields = {
-        ...toFields(body, state.checkpoint),
+        ...toRequestFields(body, state.checkpoint),
         ...readControlUnit(body),
         init_image: source,
         strength: body.denoising_strength ?? 0.75,
@@ -113,7 +117,7 @@ export function addWebUiImageRoutes(routes: Routes, doors: Doors, state: WebUiSt
 
 async function run(
   c: Context,
-  operation: Operation,
+  operation: ImageOperation,
   body: Fields,
   fields: Fields,
   { service, jobs }: Doors,

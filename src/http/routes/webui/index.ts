@@ -1,29 +1,22 @@
 // The API of the Stable Diffusion WebUI, as its clients speak it: lists, settings, progress and interruption. Pictures
-// are made in webui-images.ts.
+// are made in images.ts.
 import path from 'node:path';
 import { z } from 'zod';
 import { listControlNets } from '../../../registry/control-nets.js';
 import { listEmbeddings } from '../../../registry/embeddings.js';
 import { listLoras } from '../../../registry/loras.js';
 import { samplerEntries, scheduleEntries } from '../../../sampling/index.js';
-import type { Job } from '../../../service/jobs/store.js';
-import { listModels } from '../../../service/models/list.js';
+import type { Job } from '../../../service/jobs/job.js';
 import { parseParameters } from '../../../service/pictures/parameters.js';
 import { readPngText } from '../../../service/pictures/png-text.js';
 import { readJson } from '../../body.js';
 import type { Doors } from '../../context.js';
 import { refuseField } from '../../errors.js';
 import type { Routes } from '../../routes.js';
+import { addWebUiExtrasRoutes } from './extras.js';
 import { readBase64, stripHash } from './fields.js';
 import { addWebUiImageRoutes } from './images.js';
-
-/** What one server's WebUI clients share. */
-export interface WebUiState {
-  /** Model chosen through /options; undefined = the default model. */
-  checkpoint: string | undefined;
-  readonly jobs: Set<Job>;
-  readonly interrupted: WeakSet<Job>;
-}
+import type { WebUiState } from './state.js';
 
 const anything = z.record(z.string(), z.unknown());
 const list = z.array(anything);
@@ -33,7 +26,7 @@ export function addWebUiRoutes(routes: Routes, doors: Doors): void {
   const { config } = service;
   const state: WebUiState = { checkpoint: undefined, jobs: new Set(), interrupted: new WeakSet() };
   const models = async () => {
-    const all = await listModels(config, service.lifecycle.client, service.defaultModel);
+    const all = await service.listModels();
     return all.filter(({ available, allowed }) => available && allowed);
   };
   const get = (
@@ -54,6 +47,7 @@ export function addWebUiRoutes(routes: Routes, doors: Doors): void {
     );
 
   addWebUiImageRoutes(routes, doors, state);
+  addWebUiExtrasRoutes(routes, doors);
   get('samplers', 'Samplers', () =>
     samplerEntries.map(({ label, name, aliases }) => ({
       name: label,

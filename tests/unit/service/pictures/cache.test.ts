@@ -2,7 +2,8 @@ import { readdirSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'no
 import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { PipelineRequest } from '../../../../src/pipeline/types.js';
-import { cacheKey, identifyFile, PictureCache } from '../../../../src/service/pictures/cache.js';
+import { identifyFile } from '../../../../src/service/models/identity.js';
+import { cacheKey, PictureCache } from '../../../../src/service/pictures/cache.js';
 import { makeFolder } from '../../../folder.js';
 
 let folder: string;

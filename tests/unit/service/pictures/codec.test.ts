@@ -7,9 +7,10 @@ import {
   encodePng,
   makePreview,
   measurePicture,
-  readSource,
 } from '../../../../src/service/pictures/codec.js';
-import { fitReference, fitSize } from '../../../../src/service/request/sizes.js';
+import { fitReference } from '../../../../src/service/pictures/size.js';
+import { readSource } from '../../../../src/service/pictures/source.js';
+import { fitSize } from '../../../../src/service/request/sizes.js';
 
 const noise = (width: number, height: number) =>
   Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 2654435761) >>> 24);

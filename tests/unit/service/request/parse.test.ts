@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { type Operation, parseRequest } from '../../../../src/service/request/parse.js';
+import { type ImageOperation, parseRequest } from '../../../../src/service/request/parse.js';
 import { createRequestSchemas } from '../../../../src/service/request/schema.js';
 import type { ImageForgeError } from '../../../../src/shared/errors.js';
 
 const schemas = createRequestSchemas({ maxRes: 1024, set: new Set(['MAX_RES']) });
-const parse = (fields: unknown, operation: Operation = 'generate') =>
+const parse = (fields: unknown, operation: ImageOperation = 'generate') =>
   parseRequest(operation, fields, schemas);
 
-function refusal(fields: unknown, operation: Operation = 'generate'): ImageForgeError {
+function refusal(fields: unknown, operation: ImageOperation = 'generate'): ImageForgeError {
   try {
     parse(fields, operation);
   } catch (error) {
@@ -30,7 +30,7 @@ describe('parseRequest', () => {
       embeddings: [],
       batch: 1,
       fastDecode: false,
-      assist: false,
+      assistPrompt: false,
       useCache: true,
       returnMode: 'both',
       previewEvery: 0,
@@ -55,11 +55,19 @@ describe('parseRequest', () => {
       { guidance: 3, assist_prompt: true },
       { guidance_scale: 3, assist: true },
     ])
-      expect(parse({ ...common, ...fields })).toMatchObject({ guidance: 3, assist: true, seed: undefined });
+      expect(parse({ ...common, ...fields })).toMatchObject({
+        guidance: 3,
+        assistPrompt: true,
+        seed: undefined,
+      });
     expect(parse({ ...common, schedule: 'karras', scheduler: 'karras' }).schedule).toBe('karras');
     expect(refusal({ prompt: 'x', guidance: 1, guidance_scale: 2 }).message).toContain(
       'guidance and guidance_scale',
     );
+  });
+
+  it('takes an empty prompt, which makes the unconditional picture', () => {
+    expect(parse({ prompt: '' }).prompt).toBe('');
   });
 
   it('takes seed -1 as random and 0 as a seed', () => {
@@ -79,9 +87,8 @@ describe('parseRequest', () => {
     expect(parse({ prompt: 'x', image_path: 'a.png' }, 'edit').strength).toBe(0.6);
   });
 
-  it.each<[string, Operation, object]>([
+  it.each<[string, ImageOperation, object]>([
     ['prompt: expected a text, found nothing', 'generate', {}],
-    ['prompt: expected a description of the image, found an empty text', 'generate', { prompt: '  ' }],
     [
       'prompt: expected at most 10000 characters, found 10001 characters',
       'generate',
@@ -116,7 +123,7 @@ describe('parseRequest', () => {
   });
 
   it('names every bad field at once', () => {
-    const error = refusal({ prompt: '', width: 100, steps: -1 });
+    const error = refusal({ prompt: 7, width: 100, steps: -1 });
     expect(error.details).toMatchObject({ fields: ['prompt', 'steps', 'width'] });
   });
 

@@ -1,0 +1,127 @@
+// The one engine: the line in front of it, its lifetime, and what it has in memory.
+import { EngineClient } from '../engine/client.js';
+import type { ModelFiles } from '../families/types.js';
+import type { Config } from '../shared/config.js';
+import type { Logger } from '../shared/log.js';
+import { JobQueue } from './jobs/queue.js';
+import type { RunControls } from './jobs/run-controls.js';
+import { Lifecycle, type LifecycleStatus } from './lifecycle.js';
+
+/** The model that a piece of work needs. */
+export interface NeededModel {
+  /** Key or path, as requests name it. */
+  key: string;
+  files: ModelFiles;
+  /** Of every weight file by its path, as the files are now. */
+  identities: ReadonlyMap<string, string>;
+}
+
+export interface EngineRoomStatus extends LifecycleStatus {
+  /** Key or path of the model in memory. */
+  loadedModel: string | null;
+  queue: { waiting: number; running: boolean; limit: number };
+}
+
+/** A place in the line. */
+type Turn = { [Name in 'signal' | 'priority' | 'onPosition']?: RunControls[Name] | undefined };
+
+/** What the engine gets for its end after a server's grace. */
+const ENGINE_END_MS = 1000;
+
+export class EngineRoom {
+  readonly #queue: JobQueue;
+  readonly #lifecycle: Lifecycle;
+  readonly #client: EngineClient;
+  /** What the engine has in memory, as it was when it was loaded. */
+  #loaded: { key: string; affinity: string; identities: ReadonlyMap<string, string> } | undefined;
+
+  constructor(config: Config, logger: Logger, client = createClient(config, logger)) {
+    this.#client = client;
+    this.#queue = new JobQueue({ limit: config.queueLimit });
+    this.#lifecycle = new Lifecycle(client, config.unloadTimeout, logger);
+  }
+
+  get queueLimit(): number {
+    return this.#queue.limit;
+  }
+
+  /** The engine's process; null while there is none. */
+  get pid(): number | null {
+    return this.#client.pid;
+  }
+
+  /** Reads headers only, without starting an engine. */
+  plan(files: ModelFiles): ReturnType<EngineClient['plan']> {
+    return this.#client.plan(files);
+  }
+
+  /** Runs `work` when its turn comes, after whatever the model's files demand. */
+  useModel<T>(model: NeededModel, turn: Turn, work: (client: EngineClient) => Promise<T>): Promise<T> {
+    const affinity = affinityOf(model.files);
+    return this.use(affinity, turn, async (client) => {
+      await this.#noteModel(model, affinity, client);
+      return work(client);
+    });
+  }
+
+  /** The same for work that needs no model; jobs of one affinity run one after the other where that saves loading. */
+  use<T>(affinity: string, turn: Turn, work: (client: EngineClient) => Promise<T>): Promise<T> {
+    return this.#queue.add({ ...turn, affinity, run: () => this.#lifecycle.use(work) });
+  }
+
+  /** Ends the engine's process after the running job; true when there was one. */
+  async unload(): Promise<boolean> {
+    this.#loaded = undefined;
+    return this.#lifecycle.unload();
+  }
+
+  /** Idle seconds until the engine is unloaded; 0 = never. */
+  setTimeout(seconds: number): void {
+    this.#lifecycle.setTimeout(seconds);
+  }
+
+  async status(): Promise<EngineRoomStatus> {
+    const lifecycle = await this.#lifecycle.status();
+    const { model } = lifecycle.engine;
+    const { waiting, running, limit } = this.#queue;
+    const isOurs = model !== null && this.#loaded?.affinity === affinityOf(model);
+    return {
+      ...lifecycle,
+      loadedModel: isOurs ? this.#loaded!.key : (model?.model ?? null),
+      queue: { waiting, running, limit },
+    };
+  }
+
+  /** Refuses what waits, lets what runs end within `graceMs` (default: at once), then ends the engine. */
+  async close(graceMs = 0): Promise<void> {
+    const drained = this.#queue.close();
+    if (graceMs > 0)
+      await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, graceMs).unref())]);
+    // An engine in the middle of a long step does not hear a polite request.
+    await this.#lifecycle.close(graceMs > 0 ? ENGINE_END_MS : undefined);
+    await drained;
+  }
+
+  /** A file that was replaced under its name must not be drawn with the old weights. */
+  async #noteModel({ key, identities }: NeededModel, affinity: string, client: EngineClient): Promise<void> {
+    const before = this.#loaded?.affinity === affinity ? this.#loaded.identities : noFiles;
+    const replaced = [...identities].some(([file, now]) => (before.get(file) ?? now) !== now);
+    if (replaced) await client.unload();
+    const known = replaced ? identities : new Map([...before, ...identities]);
+    this.#loaded = { key, affinity, identities: known };
+  }
+}
+
+const noFiles: ReadonlyMap<string, string> = new Map();
+
+function affinityOf(files: ModelFiles): string {
+  return JSON.stringify(files);
+}
+
+function createClient({ device, threads }: Config, logger: Logger): EngineClient {
+  return new EngineClient({
+    ...(device !== 'auto' && { device }),
+    ...(threads > 0 && { threads }),
+    onLog: (level, message) => logger[level]({ from: 'engine' }, message),
+  });
+}

@@ -1,0 +1,139 @@
+// One request for pictures, from the prompt to the saved files: prepare, look into the cache, draw, write.
+import type { PipelineResult } from '../pipeline/types.js';
+import type { ImageResult, ResultImage } from './answers/results.js';
+import type { RunControls } from './jobs/run-controls.js';
+import { type CachedPicture, cacheKey } from './pictures/cache.js';
+import { encodePng } from './pictures/codec.js';
+import { describePicture, type ImageMetadata } from './pictures/metadata.js';
+import { chooseFolder, type OutputTarget, prepareFolder, savePicture } from './pictures/outputs.js';
+import { formatParameters } from './pictures/parameters.js';
+import { insertPngText } from './pictures/png-text.js';
+import { formatFileTime } from './pictures/times.js';
+import type { ImageRequest } from './request/parse.js';
+import { type PreparedRequest, prepareRequest } from './request/prepare.js';
+import type { Workshop } from './workshop.js';
+
+interface Drawn {
+  pictures: CachedPicture[];
+  /** By phase; null where the pictures were stored. */
+  seconds: PipelineResult['seconds'] | null;
+}
+
+/** @throws ImageForgeError of any code; nothing is left half-written. */
+export async function makeImages(
+  asked: ImageRequest,
+  controls: RunControls,
+  workshop: Workshop,
+): Promise<ImageResult> {
+  const begun = performance.now();
+  const { signal, save = {} } = controls;
+  const { request: wanted, reason } = await expandPrompt(asked, workshop, signal);
+  const prepared = await workshop.preparing(() => prepareRequest(wanted, workshop));
+  const { request, size } = prepared;
+  const folder = chooseFolder(save, workshop.config);
+  const needed = request.batch * (size.width * size.height * 4 + 2 ** 16);
+  if (save.enabled !== false) await prepareFolder(folder, needed);
+  signal?.throwIfAborted();
+  controls.onPrompt?.(request.prompt);
+
+  const seeds = Array.from({ length: request.batch }, (_, i) => request.seed + i);
+  const { useCache } = wanted;
+  const keys = listCacheKeys(prepared, seeds, workshop);
+  const known = useCache && wanted.seed !== undefined ? await readCache(keys, workshop) : undefined;
+  const made = known ?? (await draw(prepared, controls, workshop));
+  if (!known && useCache)
+    for (const [i, picture] of made.pictures.entries()) await workshop.cache.put(keys[i]!, picture);
+
+  const facts = {
+    elapsedSeconds: round((performance.now() - begun) / 1000),
+    cached: known !== undefined,
+    originalPrompt: wanted.prompt === asked.prompt ? null : asked.prompt,
+    notes: [
+      ...(reason === undefined ? [] : [`The prompt was not expanded: ${reason}.`]),
+      ...(made.pictures[0]?.facts.notes ?? []),
+      ...prepared.notes,
+    ],
+  };
+  const images: ResultImage[] = [];
+  for (const [i, { png }] of made.pictures.entries()) {
+    const metadata = describePicture(prepared, facts, seeds[i]!);
+    images.push(await finish(png, metadata, { ...save, folder }));
+  }
+  return {
+    task: request.task,
+    model: prepared.model.key,
+    seed: request.seed,
+    steps: request.steps,
+    guidance: request.guidance,
+    ...size,
+    elapsedSeconds: facts.elapsedSeconds,
+    prompt: request.prompt,
+    negativePrompt: request.negativePrompt,
+    assisted: facts.originalPrompt !== null,
+    cached: facts.cached,
+    sampler: request.sampler,
+    schedule: request.schedule,
+    seconds: made.seconds,
+    images: images as [ResultImage, ...ResultImage[]],
+    notes: facts.notes,
+  };
+}
+
+async function expandPrompt(
+  asked: ImageRequest,
+  { assistant }: Workshop,
+  signal: AbortSignal | undefined,
+): Promise<{ request: ImageRequest; reason?: string }> {
+  if (!asked.assistPrompt) return { request: asked };
+  const { prompt, reason } = await assistant.expand(asked.prompt, { signal });
+  return { request: { ...asked, prompt }, ...(reason !== undefined && { reason }) };
+}
+
+function listCacheKeys(
+  { request, identities }: PreparedRequest,
+  seeds: number[],
+  { config }: Workshop,
+): string[] {
+  const weights = { identities: [...identities.values()], device: config.device };
+  return seeds.map((seed) => cacheKey(request, seed, weights));
+}
+
+/** All pictures of the batch, or nothing. */
+async function readCache(keys: string[], { cache }: Workshop): Promise<Drawn | undefined> {
+  const pictures: CachedPicture[] = [];
+  for (const key of keys) {
+    const picture = await cache.get(key);
+    if (!picture) return undefined;
+    pictures.push(picture);
+  }
+  return { pictures, seconds: null };
+}
+
+async function draw(
+  { request, model, plan, identities }: PreparedRequest,
+  { signal, priority, onPosition, onProgress }: RunControls,
+  { engine, logger }: Workshop,
+): Promise<Drawn> {
+  const turn = { signal, priority, onPosition };
+  const needed = { key: model.key, files: model.files, identities };
+  const { images, seconds, notes } = await engine.useModel(needed, turn, (client) => {
+    logger.info({ model: model.key, task: request.task, steps: request.steps }, 'generation begins');
+    return client.run(request, { ...(signal && { signal }), ...(onProgress && { onProgress }) });
+  });
+  const elapsedSeconds = round(Object.values(seconds).reduce((sum, value) => sum + value, 0));
+  logger.info({ model: model.key, seconds: elapsedSeconds }, 'generation done');
+  const facts = { family: plan.family, elapsedSeconds, notes };
+  const pictures: CachedPicture[] = [];
+  for (const { pixels } of images) pictures.push({ png: await encodePng(pixels), facts });
+  return { pictures, seconds };
+}
+
+async function finish(png: Buffer, metadata: ImageMetadata, save: OutputTarget): Promise<ResultImage> {
+  const image = insertPngText(png, { parameters: formatParameters(metadata) });
+  const name = `flux_${formatFileTime(new Date())}_${metadata.seed}`;
+  return { seed: metadata.seed, ...(await savePicture(image, metadata, save, name)) };
+}
+
+function round(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000;
+}
