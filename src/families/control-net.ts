@@ -6,7 +6,7 @@ import { describeNetworks, type FoundNetwork, findForeign, findNetworks } from '
 import { hintPlaces, readControlNetConfig } from './networks/controlnet.js';
 import { sd1, sd2 } from './sd/index.js';
 import { sdxl } from './sdxl/index.js';
-import { nameModel, openSources, type Source } from './sources.js';
+import { nameModel, openSources, type WeightSource } from './sources.js';
 import { need, type Tensors } from './tensors.js';
 import type { ModelPlan, NetworkPlan } from './types.js';
 
@@ -65,7 +65,7 @@ export async function findControlNet(path: string): Promise<FoundNetwork> {
 }
 
 /** Kinds that have a ControlNet's tensors and compute something else. */
-function findVariant({ tensors }: Source): string | undefined {
+function findVariant({ tensors }: WeightSource): string | undefined {
   for (const name of tensors.keys()) {
     if (/(^|\.)lora_controlnet$/.test(name)) return 'a Control-LoRA';
     if (/(^|\.)(task_embedding$|control_add_embedding\.|spatial_ch_projs\.)/.test(name))

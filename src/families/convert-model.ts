@@ -12,7 +12,7 @@ import { readRawMetadata } from '../weights/gguf.js';
 import type { GgufValue } from '../weights/write-gguf.js';
 import { type FoundNetwork, findForeign, findNetworks, isLora } from './find-networks.js';
 import { familyOf, findDenoiser } from './index.js';
-import { nameModel, openSources, type Source } from './sources.js';
+import { nameModel, openSources, type WeightSource } from './sources.js';
 
 export interface ConvertModelOptions {
   /** GGUF or safetensors file, or the index of its shards. */
@@ -55,7 +55,7 @@ export async function convertModel({ input, ...options }: ConvertModelOptions): 
   });
 }
 
-function requireModel({ label, tensors }: Source, networks: readonly FoundNetwork[]): void {
+function requireModel({ label, tensors }: WeightSource, networks: readonly FoundNetwork[]): void {
   const refuse = (what: string, hint: string) =>
     new ImageForgeError('UNSUPPORTED', `${label} is ${what}`, { hint, details: { file: label } });
   if (isLora(tensors)) throw refuse('a LoRA', 'LoRAs are used as they are: --lora FILE.');
@@ -92,7 +92,11 @@ const longestText = 4096;
 const ownKeys =
   /^(general\.(alignment|file_type|quantization_version)|comfy\.gguf\.orig_shape\..*|imageforge\.(source\..*|kernel_order)|split\..*|format|_quantization_metadata)$/;
 
-function describe(source: Source, networks: readonly FoundNetwork[], type: string): Map<string, GgufValue> {
+function describe(
+  source: WeightSource,
+  networks: readonly FoundNetwork[],
+  type: string,
+): Map<string, GgufValue> {
   const denoiser = findDenoiser(networks);
   const family = denoiser && familyOf(denoiser);
   const metadata = new Map<string, GgufValue>([
@@ -108,7 +112,7 @@ function describe(source: Source, networks: readonly FoundNetwork[], type: strin
   return metadata;
 }
 
-function readMetadata({ files }: Source): Map<string, GgufValue> {
+function readMetadata({ files }: WeightSource): Map<string, GgufValue> {
   const file = files[0]!;
   const found = new Map<string, GgufValue>();
   if (file.format === 'safetensors') {

@@ -5,7 +5,8 @@ import { describeNetworks, type FoundNetwork } from './find-networks.js';
 import { type AutoencoderFacts, readAutoencoderConfig } from './networks/autoencoder.js';
 import type { NetworkKind } from './networks/layout.js';
 import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
-import type { Source } from './sources.js';
+import type { FamilyRuntime } from './runtime.js';
+import type { WeightSource } from './sources.js';
 import { bytesInMemory, type Tensors, totalInMemory, toWeights } from './tensors.js';
 import type { Defaults, ModelPlan, NetworkPlan, Part } from './types.js';
 
@@ -14,7 +15,7 @@ export interface FoundModel {
   name: string;
   denoiser: FoundNetwork;
   networks: FoundNetwork[];
-  sources: Source[];
+  sources: WeightSource[];
   /** What its family needs beside the denoiser. */
   parts: readonly PartNeed[];
   options: PlanOptions;
@@ -50,6 +51,8 @@ export interface Family {
   /** What a model needs beside its denoiser. */
   parts: readonly PartNeed[];
   plan(model: FoundModel): Promise<ModelPlan>;
+  /** What the pipeline asks while a request runs. */
+  runtime: FamilyRuntime;
 }
 
 export function planNetwork(kind: string, config: object, tensors: Tensors): NetworkPlan {
@@ -61,7 +64,7 @@ export function planNetwork(kind: string, config: object, tensors: Tensors): Net
 }
 
 /** A number from the denoiser's file, `imageforge.<key>`; a value that isn't positive is WEIGHTS_INVALID. */
-export function readFact({ metadata, label }: Source, key: string): number | undefined {
+export function readFact({ metadata, label }: WeightSource, key: string): number | undefined {
   const value = metadata.get(`imageforge.${key}`);
   if (value === undefined) return undefined;
   const number = Number(value);
@@ -77,13 +80,13 @@ export function readFact({ metadata, label }: Source, key: string): number | und
   return number;
 }
 
-function readWord({ metadata }: Source, key: string): string | undefined {
+function readWord({ metadata }: WeightSource, key: string): string | undefined {
   const value = metadata.get(`imageforge.${key}`);
   return typeof value === 'string' ? value : undefined;
 }
 
 /** The family's defaults, where the file says nothing else. */
-export function readDefaults(source: Source, family: Defaults): Defaults {
+export function readDefaults(source: WeightSource, family: Defaults): Defaults {
   return {
     steps: readFact(source, 'default.steps') ?? family.steps,
     guidance: readFact(source, 'default.guidance') ?? family.guidance,
@@ -128,7 +131,7 @@ function incomplete({ denoiser }: FoundModel, needs: readonly PartNeed[], what: 
   });
 }
 
-function unfit({ label }: Source, need: PartNeed, { denoiser, networks }: FoundModel): ImageForgeError {
+function unfit({ label }: WeightSource, need: PartNeed, { denoiser, networks }: FoundModel): ImageForgeError {
   const inside = describeNetworks(networks.filter(({ source }) => source.label === label));
   return new ImageForgeError(
     'WEIGHTS_INVALID',

@@ -10,7 +10,7 @@ import { rrdbNetLayouts } from './networks/rrdbnet.js';
 import { t5Layouts } from './networks/t5.js';
 import { tinyAutoencoderLayouts } from './networks/tiny-autoencoder.js';
 import { unetLayouts } from './networks/unet.js';
-import type { Source } from './sources.js';
+import type { WeightSource } from './sources.js';
 import { below, type Tensors } from './tensors.js';
 
 export interface FoundNetwork {
@@ -19,7 +19,7 @@ export interface FoundNetwork {
   layout: string;
   /** What stands before the names in the file. */
   prefix: string;
-  source: Source;
+  source: WeightSource;
   /** By the network's own names. */
   tensors: Tensors;
 }
@@ -36,7 +36,7 @@ const layouts: Layout[] = [
   ...controlNetLayouts,
 ];
 
-export function findNetworks(source: Source): FoundNetwork[] {
+export function findNetworks(source: WeightSource): FoundNetwork[] {
   const found: FoundNetwork[] = [];
   for (const layout of layouts) {
     for (const prefix of findPrefixes(source.tensors, layout)) {
@@ -102,7 +102,10 @@ export function findForeign(tensors: Tensors): string | undefined {
 }
 
 /** What a model's file is when it has no denoiser that a family runs. */
-export function refuseWithoutDenoiser(source: Source, networks: readonly FoundNetwork[]): ImageForgeError {
+export function refuseWithoutDenoiser(
+  source: WeightSource,
+  networks: readonly FoundNetwork[],
+): ImageForgeError {
   const { label } = source;
   if (isLora(source.tensors)) {
     return new ImageForgeError('UNSUPPORTED', `${label} is a LoRA, not a model`, {

@@ -5,6 +5,7 @@ import { type Family, type FoundModel, type PlanOptions, refuseStrangeParts } fr
 import { type FoundNetwork, findForeign, findNetworks, refuseWithoutDenoiser } from './find-networks.js';
 import { flux } from './flux/index.js';
 import { flux2 } from './flux2/index.js';
+import type { FamilyRuntime } from './runtime.js';
 import { sd1, sd2 } from './sd/index.js';
 import { sdxl } from './sdxl/index.js';
 import { nameModel, openSources } from './sources.js';
@@ -49,4 +50,11 @@ export function findDenoiser(networks: readonly FoundNetwork[]): FoundNetwork | 
 
 export function familyOf(denoiser: FoundNetwork): Family | undefined {
   return families.find(({ claims }) => claims(denoiser));
+}
+
+/** What runs a plan of this family. */
+export function findRuntime(id: string): FamilyRuntime {
+  const family = families.find((family) => family.id === id);
+  if (!family) throw new ImageForgeError('UNSUPPORTED', `No pipeline runs models of the family ${id} yet.`);
+  return family.runtime;
 }

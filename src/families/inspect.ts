@@ -9,7 +9,7 @@ import { guessBase, nameKinds, pairKeys } from './lora-keys.js';
 import type { NetworkKind } from './networks/layout.js';
 import { readRrdbNetConfig, scaleOf } from './networks/rrdbnet.js';
 import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
-import { nameModel, openSources, type Source } from './sources.js';
+import { nameModel, openSources, type WeightSource } from './sources.js';
 import { type Tensors, totalInMemory } from './tensors.js';
 import { requireTokenizers } from './text-encoder-tokenizer.js';
 import { readWords } from './tiny-autoencoder.js';
@@ -124,7 +124,7 @@ function summarise(tensors: Tensors): Pick<InspectedNetwork, 'tensors' | 'parame
 }
 
 function describe(
-  sources: readonly Source[],
+  sources: readonly WeightSource[],
   networks: readonly FoundNetwork[],
   title: string | undefined,
   missing: readonly PartNeed[],

@@ -5,7 +5,7 @@ import { ImageForgeError } from '../shared/errors.js';
 import { readFloats } from '../weights/read-floats.js';
 import { guessBase, type LoraPair, nameKinds, pairKeys } from './lora-keys.js';
 import { type LoraTarget, listLoraTargets } from './lora-targets.js';
-import { openSources, type Source } from './sources.js';
+import { openSources, type WeightSource } from './sources.js';
 import { sliceRows, type TensorView, toWeights } from './tensors.js';
 import type { ModelPlan } from './types.js';
 
@@ -173,7 +173,7 @@ function withoutTrailingOnes(shape: number[], least: number): number[] {
 }
 
 /** alpha / rank; 1 where no alpha is given. */
-async function readScale(source: Source, module: string, { alpha, down }: LoraPair): Promise<number> {
+async function readScale(source: WeightSource, module: string, { alpha, down }: LoraPair): Promise<number> {
   const rank = down!.shape[0] ?? 1;
   const value = alpha ? (await readFloats(alpha))[0] : adapterAlpha(source, module);
   if (value === undefined) return 1;
@@ -186,7 +186,7 @@ async function readScale(source: Source, module: string, { alpha, down }: LoraPa
 }
 
 /** diffusers writes PEFT's settings into the metadata: {"unet.lora_alpha": 8, …}. */
-function adapterAlpha(source: Source, module: string): number | undefined {
+function adapterAlpha(source: WeightSource, module: string): number | undefined {
   const text = source.metadata.get('lora_adapter_metadata');
   if (typeof text !== 'string') return undefined;
   try {

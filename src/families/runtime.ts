@@ -1,13 +1,8 @@
 // What a family decides while a request runs: how prompts become conditioning, and which noise levels its network
-// knows. The pipeline looks a family up here by the key in its plan; a new family is one line.
+// was trained with. Each family in the list of index.ts has one.
 import type { Tensor, TextEncoder } from '../native/addon.js';
 import type { NoiseLevels } from '../sampling/noise-levels.js';
-import { ImageForgeError } from '../shared/errors.js';
 import type { LearnedVectors } from './embeddings.js';
-import { fluxRuntime } from './flux/runtime.js';
-import { flux2Runtime } from './flux2/runtime.js';
-import { sd1Runtime, sd2Runtime } from './sd/runtime.js';
-import { sdxlRuntime } from './sdxl/runtime.js';
 import type { ModelPlan } from './types.js';
 
 export interface PromptRequest {
@@ -47,19 +42,4 @@ export interface FamilyRuntime {
     learned: LearnedVectors,
   ): Promise<EncodedPrompts>;
   noiseLevels(plan: ModelPlan, request: { width: number; height: number; steps: number }): NoiseLevels;
-}
-
-const runtimes: Record<string, FamilyRuntime> = {
-  sd1: sd1Runtime,
-  sd2: sd2Runtime,
-  sdxl: sdxlRuntime,
-  flux: fluxRuntime,
-  flux2: flux2Runtime,
-};
-
-export function findRuntime(family: string): FamilyRuntime {
-  const runtime = runtimes[family];
-  if (!runtime)
-    throw new ImageForgeError('UNSUPPORTED', `No pipeline runs models of the family ${family} yet.`);
-  return runtime;
 }

@@ -11,7 +11,7 @@ import { type TensorView, viewTensors } from './tensors.js';
 import type { ModelFiles, Part } from './types.js';
 
 /** Tensors that lie together: one file, one set of shards, one folder of a diffusers model. */
-export interface Source {
+export interface WeightSource {
   part: Part;
   /** What the user named, with the subfolder where there is one; for messages. */
   label: string;
@@ -24,24 +24,24 @@ export interface Source {
   config?: Record<string, unknown>;
 }
 
-export async function openSources(files: ModelFiles): Promise<Source[]> {
-  const sources: Source[] = [];
+export async function openSources(files: ModelFiles): Promise<WeightSource[]> {
+  const sources: WeightSource[] = [];
   for (const [part, path] of Object.entries(files) as [Part, string][])
     sources.push(...(await openPart(part, path)));
   return sources;
 }
 
-async function openPart(part: Part, path: string): Promise<Source[]> {
+async function openPart(part: Part, path: string): Promise<WeightSource[]> {
   if (isFolder(path)) return openFolder(part, path);
   return [await openFile(part, path)];
 }
 
-async function openFile(part: Part, path: string): Promise<Source> {
+async function openFile(part: Part, path: string): Promise<WeightSource> {
   if (path.endsWith('.index.json')) return toSource(part, path, await readShards(path));
   return toSource(part, path, [await readWeightFile(path)]);
 }
 
-async function toSource(part: Part, label: string, files: WeightFile[]): Promise<Source> {
+async function toSource(part: Part, label: string, files: WeightFile[]): Promise<WeightSource> {
   const tensors = new Map<string, TensorView>();
   for (const file of files) for (const [name, view] of viewTensors(file)) tensors.set(name, view);
   await applyScales(tensors, files);
@@ -51,8 +51,8 @@ async function toSource(part: Part, label: string, files: WeightFile[]): Promise
 const networkFolders = ['unet', 'transformer', 'vae', 'text_encoder', 'text_encoder_2'];
 
 /** A diffusers folder, one of its networks, or a folder with a single weight file. */
-async function openFolder(part: Part, path: string): Promise<Source[]> {
-  const sources: Source[] = [];
+async function openFolder(part: Part, path: string): Promise<WeightSource[]> {
+  const sources: WeightSource[] = [];
   for (const folder of networkFolders) {
     const inside = join(path, folder);
     if (!isFolder(inside)) continue;
@@ -74,7 +74,7 @@ async function openFolder(part: Part, path: string): Promise<Source[]> {
   return sources;
 }
 
-async function openNetworkFolder(part: Part, path: string): Promise<Source | undefined> {
+async function openNetworkFolder(part: Part, path: string): Promise<WeightSource | undefined> {
   const names = readdirSync(path).sort();
   const chosen = chooseWeights(names);
   if (chosen === undefined) {
@@ -109,7 +109,7 @@ function isFolder(path: string): boolean {
 }
 
 /** What to call the model: what the file says, else the file's name. */
-export function nameModel(source: Source): string {
+export function nameModel(source: WeightSource): string {
   for (const key of ['general.name', 'modelspec.title']) {
     const name = source.metadata.get(key);
     if (typeof name === 'string' && name.trim() !== '') return name.trim();
@@ -118,7 +118,7 @@ export function nameModel(source: Source): string {
 }
 
 /** True where the file says so of itself or is called so: models of equal tensors differ in nothing else. */
-export function isCalled(source: Source, pattern: RegExp): boolean {
+export function isCalled(source: WeightSource, pattern: RegExp): boolean {
   const { metadata, config } = source;
   const words = [
     nameOnDisk(source),
@@ -130,7 +130,7 @@ export function isCalled(source: Source, pattern: RegExp): boolean {
 }
 
 /** Name of its file without ending, or of the folder that its network lies in. */
-export function nameOnDisk({ folder, label }: Source): string {
+export function nameOnDisk({ folder, label }: WeightSource): string {
   const path = folder === undefined ? label : dirname(label);
   return basename(path).replace(/(\.safetensors\.index\.json|\.safetensors|\.gguf)$/, '');
 }

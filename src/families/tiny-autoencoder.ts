@@ -8,7 +8,7 @@ import { planNetwork, refuseOtherLatents } from './family.js';
 import { describeNetworks, findNetworks } from './find-networks.js';
 import { families } from './index.js';
 import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
-import { openSources, type Source } from './sources.js';
+import { openSources, type WeightSource } from './sources.js';
 import type { ModelPlan, NetworkPlan } from './types.js';
 
 /** Channels by level of the autoencoders that the tiny ones were trained against. */
@@ -63,7 +63,7 @@ export async function planTinyAutoencoder(path: string, model: ModelPlan): Promi
 }
 
 /** Which tiny autoencoder it says it is: in the file, before in its name, before in the folders where it lies. */
-export function readWords({ metadata, label }: Source): string | undefined {
+export function readWords({ metadata, label }: WeightSource): string | undefined {
   const titles = ['general.name', 'modelspec.title'].map((key) => String(metadata.get(key) ?? ''));
   for (const text of [...titles, ...label.split(/[\\/]/).reverse()]) {
     const name = readTinyName(text);

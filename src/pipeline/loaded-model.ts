@@ -2,12 +2,8 @@
 // remembered.
 import { type ControlNetPlan, planControlNet } from '../families/control-net.js';
 import { readVectors } from '../families/embeddings.js';
-import {
-  type EncodedPrompts,
-  type FamilyRuntime,
-  findRuntime,
-  type PromptRequest,
-} from '../families/runtime.js';
+import { findRuntime } from '../families/index.js';
+import type { EncodedPrompts, FamilyRuntime, PromptRequest } from '../families/runtime.js';
 import { loadTokenizers } from '../families/text-encoder-tokenizer.js';
 import { planTinyAutoencoder } from '../families/tiny-autoencoder.js';
 import type { ModelFiles, ModelPlan, NetworkPlan } from '../families/types.js';

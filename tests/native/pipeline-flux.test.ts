@@ -1,9 +1,8 @@
 // The FLUX pipelines: FLUX.2 klein against the reference's end-to-end case, LoRAs on FLUX.1.
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { planModel } from '../../src/families/index.js';
+import { findRuntime, planModel } from '../../src/families/index.js';
 import { readT5Config, t5Layouts } from '../../src/families/networks/t5.js';
-import { findRuntime } from '../../src/families/runtime.js';
 import { toWeights, viewTensors } from '../../src/families/tensors.js';
 import type { ModelPlan } from '../../src/families/types.js';
 import type { ConditioningInputs, Engine, Pixels } from '../../src/native/addon.js';

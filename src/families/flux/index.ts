@@ -18,8 +18,9 @@ import type { FoundNetwork } from '../find-networks.js';
 import { readClip } from '../networks/clip.js';
 import { readFluxConfig } from '../networks/flux.js';
 import { readT5Config } from '../networks/t5.js';
-import { isCalled, type Source } from '../sources.js';
+import { isCalled, type WeightSource } from '../sources.js';
 import type { Defaults, ModelPlan, ReferenceRule, TextEncoderPlan } from '../types.js';
+import { fluxRuntime } from './runtime.js';
 
 const pulledWith = ({ tensors }: FoundNetwork) =>
   tensors.has('guidance_in.in_layer.weight') ? 'flux1-dev' : 'flux-q4';
@@ -80,6 +81,7 @@ export const flux: Family = {
   claims: ({ kind, tensors }) => kind === 'flux' && tensors.has('double_blocks.0.img_mod.lin.weight'),
   parts: [autoencoder, clip, t5],
   plan: planFlux,
+  runtime: fluxRuntime,
 };
 
 async function planFlux(model: FoundModel): Promise<ModelPlan> {
@@ -108,7 +110,7 @@ async function planFlux(model: FoundModel): Promise<ModelPlan> {
   };
 }
 
-function chooseDefaults(source: Source, { guidance }: FluxConfig): Defaults {
+function chooseDefaults(source: WeightSource, { guidance }: FluxConfig): Defaults {
   if (!guidance) return schnellDefaults;
   return isCalled(source, /kontext/i) ? kontextDefaults : devDefaults;
 }

@@ -17,9 +17,10 @@ import {
 import type { FoundNetwork } from '../find-networks.js';
 import { type CausalLmFacts, countLayers, hasQkNorm, readCausalLm } from '../networks/causal-lm.js';
 import { isFlux2, readFluxConfig } from '../networks/flux.js';
-import { isCalled, type Source } from '../sources.js';
+import { isCalled, type WeightSource } from '../sources.js';
 import type { Tensors } from '../tensors.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
+import { flux2Runtime } from './runtime.js';
 
 /** Width of the context of klein 9B: three states of Qwen3-8B. */
 const contextOf9B = 3 * 4096;
@@ -53,6 +54,7 @@ export const flux2: Family = {
   claims: ({ kind, tensors }) => kind === 'flux' && isFlux2(tensors),
   parts: [autoencoder, languageModel],
   plan: planFlux2,
+  runtime: flux2Runtime,
 };
 
 async function planFlux2(model: FoundModel): Promise<ModelPlan> {
@@ -81,7 +83,7 @@ async function planFlux2(model: FoundModel): Promise<ModelPlan> {
 }
 
 /** The distilled klein and its base have the same tensors; only the file's name and its own words tell. */
-function chooseDefaults(source: Source, { guidance }: FluxConfig): Defaults {
+function chooseDefaults(source: WeightSource, { guidance }: FluxConfig): Defaults {
   if (guidance) return devDefaults;
   return isCalled(source, /(?<![a-z])base(?![a-z])/i) ? kleinBaseDefaults : kleinDefaults;
 }

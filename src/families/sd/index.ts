@@ -20,6 +20,7 @@ import { type Speed, speedOf } from '../speed.js';
 import { need } from '../tensors.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 import { findPrediction } from './prediction.js';
+import { sd1Runtime, sd2Runtime } from './runtime.js';
 
 const autoencoder = autoencoderNeed('Name the autoencoder with --vae FILE, or use a full checkpoint.');
 const textEncoder: PartNeed = {
@@ -46,6 +47,7 @@ export const sd1: Family = {
   claims: (denoiser) => isSd(denoiser) && !hasLinearProjection(denoiser),
   parts: [autoencoder, textEncoder],
   plan: (model) => planSd(model, 'sd1'),
+  runtime: sd1Runtime,
 };
 
 export const sd2: Family = {
@@ -55,6 +57,7 @@ export const sd2: Family = {
   claims: (denoiser) => isSd(denoiser) && hasLinearProjection(denoiser),
   parts: [autoencoder, textEncoder],
   plan: (model) => planSd(model, 'sd2'),
+  runtime: sd2Runtime,
 };
 
 function isSd({ kind, tensors }: FoundNetwork): boolean {

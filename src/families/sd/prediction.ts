@@ -3,7 +3,7 @@ import type { Prediction } from '../../sampling/types.js';
 import { ImageForgeError } from '../../shared/errors.js';
 import { readFloats } from '../../weights/read-floats.js';
 import type { FoundModel } from '../family.js';
-import type { Source } from '../sources.js';
+import type { WeightSource } from '../sources.js';
 
 const words: Record<string, Prediction> = {
   eps: 'eps',
@@ -26,7 +26,7 @@ export async function findPrediction(model: FoundModel, family: 'sd1' | 'sd2' | 
   );
 }
 
-function readStated({ metadata, tensors, config }: Source): Prediction | undefined {
+function readStated({ metadata, tensors, config }: WeightSource): Prediction | undefined {
   for (const key of ['imageforge.prediction', 'modelspec.prediction_type', 'prediction_type']) {
     const word = metadata.get(key);
     if (typeof word === 'string' && Object.hasOwn(words, word)) return words[word];

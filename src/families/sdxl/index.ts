@@ -18,6 +18,7 @@ import { headSize, readUnetConfig } from '../networks/unet.js';
 import { findPrediction } from '../sd/prediction.js';
 import { type Speed, speedOf } from '../speed.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
+import { sdxlRuntime } from './runtime.js';
 
 const autoencoder = autoencoderNeed('Name the SDXL autoencoder with --vae FILE, or use a full checkpoint.');
 const clipL: PartNeed = {
@@ -52,6 +53,7 @@ export const sdxl: Family = {
   claims: ({ kind, tensors }) => kind === 'unet' && tensors.has('label_emb.0.0.weight'),
   parts: [autoencoder, clipL, clipG],
   plan: planSdxl,
+  runtime: sdxlRuntime,
 };
 
 async function planSdxl(model: FoundModel): Promise<ModelPlan> {
