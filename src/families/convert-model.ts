@@ -10,8 +10,10 @@ import { type ConvertProgress, type ConvertResult, convertWeights } from '../wei
 import { readConvertType, type TensorRule } from '../weights/convert-rules.js';
 import { readRawMetadata } from '../weights/gguf.js';
 import type { GgufValue } from '../weights/write-gguf.js';
-import { type FoundNetwork, findForeign, findNetworks, isLora } from './find-networks.js';
-import { familyOf, findDenoiser } from './index.js';
+import { type FoundNetwork, findNetworks, isLora } from './find-networks.js';
+import { findForeign } from './foreign.js';
+import { families, familyOf, findDenoiser } from './index.js';
+import { listTitles } from './refuse-model.js';
 import { nameModel, openSources, type WeightSource } from './sources.js';
 
 export interface ConvertModelOptions {
@@ -63,7 +65,7 @@ function requireModel({ label, tensors }: WeightSource, networks: readonly Found
   const foreign = findForeign(tensors);
   throw refuse(
     foreign ?? 'no model that is known',
-    'Stable Diffusion 1.x, 2.x, XL, FLUX.1, FLUX.2 and their parts are converted.',
+    `Models of these families and their parts are converted: ${listTitles(families)}.`,
   );
 }
 

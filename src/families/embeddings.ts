@@ -1,11 +1,12 @@
 // Textual inversion (Gal et al. 2022, "An Image is Worth One Word"): files of vectors that stand where a prompt's tokens
 // would. Read against a model's plan: one set of rows for each of its text encoders.
 import type { Tensor } from '../native/addon.js';
-import type { ClipConfig } from '../native/configs.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { rowCapacity } from '../text/chunks.js';
 import { LearnedWords } from '../text/learned-words.js';
 import { readFloats } from '../weights/read-floats.js';
+import type { ClipConfig } from './networks/clip.js';
+import { textEncoders as encoders, ofKind } from './networks/index.js';
 import { openSources } from './sources.js';
 import type { Tensors, TensorView } from './tensors.js';
 import type { ModelPlan, TextEncoderPlan } from './types.js';
@@ -35,7 +36,7 @@ export function vocabularyOf({ config }: TextEncoderPlan): number {
 
 /** Whether prompts of this model may hold learned words: T5 and language models have none. */
 export function takesEmbeddings({ textEncoders }: Pick<ModelPlan, 'textEncoders'>): boolean {
-  return textEncoders.every(({ kind }) => kind === 'clip');
+  return textEncoders.every(({ kind }) => ofKind(encoders, kind).takesVectors);
 }
 
 /**

@@ -2,9 +2,8 @@
 import type { Prediction } from '../sampling/types.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { describeNetworks, type FoundNetwork } from './find-networks.js';
-import { type AutoencoderFacts, readAutoencoderConfig } from './networks/autoencoder.js';
-import type { NetworkKind } from './networks/layout.js';
-import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
+import { autoencoders, hasKind, type NetworkKind, ofKind } from './networks/index.js';
+import type { AutoencoderFacts } from './networks/network.js';
 import type { FamilyRuntime } from './runtime.js';
 import type { WeightSource } from './sources.js';
 import { bytesInMemory, type Tensors, totalInMemory, toWeights } from './tensors.js';
@@ -51,11 +50,13 @@ export interface Family {
   /** What a model needs beside its denoiser. */
   parts: readonly PartNeed[];
   plan(model: FoundModel): Promise<ModelPlan>;
+  /** Whether a ControlNet with these tensors was made for its models. Absent: they take none. */
+  controlNet?(tensors: Tensors): boolean;
   /** What the pipeline asks while a request runs. */
   runtime: FamilyRuntime;
 }
 
-export function planNetwork(kind: string, config: object, tensors: Tensors): NetworkPlan {
+export function planNetwork(kind: NetworkKind, config: object, tensors: Tensors): NetworkPlan {
   const { vocab } = config as { vocab?: number };
   let largest = 0;
   for (const view of tensors.values())
@@ -180,38 +181,36 @@ export function autoencoderNeed(bring: string, pulledWith?: PartNeed['pulledWith
 }
 
 export function planAutoencoder(model: FoundModel, wish: AutoencoderWish): NetworkPlan {
-  const network = takePart(model, wish.need);
-  if (network.kind === 'tiny_autoencoder') return planTinyAutoencoder(model, network, wish);
-  const { source, tensors } = network;
-  const config = readAutoencoderConfig(tensors, source.label, {
+  const { kind, source, tensors } = takePart(model, wish.need);
+  const { first, read, tiny } = ofKind(autoencoders, kind);
+  const config = read(tensors, source.label, {
     scale: readFact(source, 'autoencoder.scale') ?? wish.scale,
     shift: readFact(source, 'autoencoder.shift') ?? wish.shift,
     normGroups: readFact(source, 'autoencoder.norm_groups') ?? 32,
   });
   const hint = howToBring(wish.need, model.denoiser);
-  refuseOtherLatents(source.label, 'decoder.conv_in.weight', config.latentChannels, wish, hint);
-  return planNetwork('autoencoder', config, tensors);
+  refuseOtherLatents(source.label, first.decoder, config.latentChannels, wish, hint);
+  if (!tiny || !wish.normalised) return planNetwork(kind, config, tensors);
+  return planNetwork(kind, { ...config, patchify: true }, withStatistics(model, wish, source.label, tensors));
 }
 
-/** Named in the large one's place; FLUX.2's needs the statistics that only the large one has. */
-function planTinyAutoencoder(
+/** Only the large autoencoder's file has the statistics that packed latents are normalised with. */
+function withStatistics(
   model: FoundModel,
-  { source, tensors }: FoundNetwork,
-  wish: AutoencoderWish,
-): NetworkPlan {
-  const config = readTinyAutoencoderConfig(tensors, source.label);
-  const hint = howToBring(wish.need, model.denoiser);
-  refuseOtherLatents(source.label, 'decoder.1.weight', config.latentChannels, wish, hint);
-  if (!wish.normalised) return planNetwork('tiny_autoencoder', config, tensors);
+  { need }: AutoencoderWish,
+  label: string,
+  tensors: Tensors,
+): Tensors {
   const all = new Map(tensors);
   for (const name of ['bn.running_mean', 'bn.running_var']) {
-    const large = model.networks.find(({ kind, tensors }) => kind === 'autoencoder' && tensors.has(name));
+    const large = model.networks.find(
+      (network) => hasKind(autoencoders, network.kind) && network.tensors.has(name),
+    );
     const view = tensors.get(name) ?? large?.tensors.get(name);
-    if (!view)
-      throw incomplete(model, [wish.need], `${name}, which ${source.label} needs from the large autoencoder`);
+    if (!view) throw incomplete(model, [need], `${name}, which ${label} needs from the large autoencoder`);
     all.set(name, view);
   }
-  return planNetwork('tiny_autoencoder', { ...config, patchify: true }, all);
+  return all;
 }
 
 /** @throws ImageForgeError WEIGHTS_INVALID where an autoencoder's latents aren't those of the model. */

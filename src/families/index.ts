@@ -1,10 +1,12 @@
-// The list of model families, and the one way from files to a plan: open, find the networks by their tensors, ask the
-// families whose denoiser it is.
+// The list of model families, and the one way from files to a plan: open them, find the networks by their tensors, ask
+// the families whose denoiser it is.
 import { ImageForgeError } from '../shared/errors.js';
 import { type Family, type FoundModel, type PlanOptions, refuseStrangeParts } from './family.js';
-import { type FoundNetwork, findForeign, findNetworks, refuseWithoutDenoiser } from './find-networks.js';
+import { type FoundNetwork, findNetworks } from './find-networks.js';
 import { flux } from './flux/index.js';
 import { flux2 } from './flux2/index.js';
+import { denoisers, hasKind } from './networks/index.js';
+import { refuseDenoiser, refuseWithoutDenoiser } from './refuse-model.js';
 import type { FamilyRuntime } from './runtime.js';
 import { sd1, sd2 } from './sd/index.js';
 import { sdxl } from './sdxl/index.js';
@@ -25,17 +27,10 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
   if (!denoiser) {
     const main = sources.find(({ part }) => part === 'model')!;
     const found = networks.filter(({ source }) => source.part === 'model');
-    throw refuseWithoutDenoiser(main, found);
+    throw refuseWithoutDenoiser(main, found, families);
   }
   const family = familyOf(denoiser);
-  if (!family) {
-    const { label, tensors } = denoiser.source;
-    const what = findForeign(tensors) ?? 'of no family that is known';
-    throw new ImageForgeError('UNSUPPORTED', `${label} is ${what}`, {
-      hint: `Known are ${families.map(({ title }) => title).join(', ')}.`,
-      details: { file: label },
-    });
-  }
+  if (!family) throw refuseDenoiser(denoiser, families);
   const { parts } = family;
   const name = nameModel(denoiser.source);
   const model: FoundModel = { name, denoiser, networks, sources, parts, options };
@@ -43,18 +38,23 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
   return family.plan(model);
 }
 
-/** The denoiser that the model's own file brings. */
+/** The denoiser that the model's own file brings; of several, the first that a family runs. */
 export function findDenoiser(networks: readonly FoundNetwork[]): FoundNetwork | undefined {
-  return networks.find(({ kind, source }) => source.part === 'model' && (kind === 'unet' || kind === 'flux'));
+  const found = networks.filter(({ kind, source }) => source.part === 'model' && hasKind(denoisers, kind));
+  return found.find((denoiser) => familyOf(denoiser)) ?? found[0];
 }
 
 export function familyOf(denoiser: FoundNetwork): Family | undefined {
   return families.find(({ claims }) => claims(denoiser));
 }
 
-/** What runs a plan of this family. */
-export function findRuntime(id: string): FamilyRuntime {
+export function findFamily(id: string): Family {
   const family = families.find((family) => family.id === id);
-  if (!family) throw new ImageForgeError('UNSUPPORTED', `No pipeline runs models of the family ${id} yet.`);
-  return family.runtime;
+  if (family) return family;
+  throw new ImageForgeError('UNSUPPORTED', `No family of models is called ${id}.`);
+}
+
+/** What the pipeline asks while it runs a plan of this family. */
+export function findRuntime(id: string): FamilyRuntime {
+  return findFamily(id).runtime;
 }

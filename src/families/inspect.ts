@@ -4,15 +4,13 @@ import { nameControlNetFamily } from './control-net.js';
 import { findVectors } from './embeddings.js';
 import { findPart, howToBring, type PartNeed } from './family.js';
 import { describeNetworks, type FoundNetwork, findNetworks, isLora } from './find-networks.js';
-import { families, familyOf, findDenoiser, planModel } from './index.js';
+import { familyOf, findDenoiser, planModel } from './index.js';
 import { guessBase, nameKinds, pairKeys } from './lora-keys.js';
-import type { NetworkKind } from './networks/layout.js';
-import { readRrdbNetConfig, scaleOf } from './networks/rrdbnet.js';
-import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
+import { controlNets, hasKind, type NetworkKind, ofKind, upscalers } from './networks/index.js';
 import { nameModel, openSources, type WeightSource } from './sources.js';
 import { type Tensors, totalInMemory } from './tensors.js';
 import { requireTokenizers } from './text-encoder-tokenizer.js';
-import { readWords } from './tiny-autoencoder.js';
+import { describeTinyAutoencoder, isTiny } from './tiny-autoencoder.js';
 import type { ModelPlan } from './types.js';
 
 export interface TypeUse {
@@ -133,14 +131,11 @@ function describe(
   if (problem) return problem.message;
   if (title && missing.length > 0) return `${title}, without ${missing.map(({ what }) => what).join(', ')}`;
   if (title) return `${title}, complete`;
-  const upscaler = networks.find(({ kind }) => kind === 'rrdbnet');
-  if (upscaler) {
-    const config = readRrdbNetConfig(upscaler.tensors, upscaler.source.label);
-    return `Upscaler (RRDBNet) to ${scaleOf(config)} times the size, ${config.blocks} blocks of ${config.width} channels`;
-  }
-  const tiny = networks.find(({ kind }) => kind === 'tiny_autoencoder');
+  const upscaler = networks.find(({ kind }) => hasKind(upscalers, kind));
+  if (upscaler) return ofKind(upscalers, upscaler.kind).read(upscaler.tensors, upscaler.source.label).summary;
+  const tiny = networks.find(({ kind }) => isTiny(kind));
   if (tiny) return describeTinyAutoencoder(tiny);
-  const control = networks.find(({ kind }) => kind === 'controlnet');
+  const control = networks.find(({ kind }) => hasKind(controlNets, kind));
   if (control) return `ControlNet for ${nameControlNetFamily(control.tensors)}`;
   const { tensors } = sources[0]!;
   if (networks.length === 0 && isLora(tensors)) {
@@ -161,14 +156,4 @@ function describe(
     return `embedding (textual inversion): ${sizes.join(', ')}`;
   }
   return `no denoiser; ${describeNetworks(networks)}`;
-}
-
-function describeTinyAutoencoder({ source, tensors }: FoundNetwork): string {
-  const { latentChannels } = readTinyAutoencoderConfig(tensors, source.label);
-  const called = readWords(source);
-  const owners = families.filter(({ tiny }) => tiny === called).map(({ title }) => title);
-  const whose =
-    owners.length > 0 ? `${called} by its name, for ${owners.join(' and ')}` : 'of an unknown family';
-  const half = tensors.has('encoder.0.weight') ? '' : ', the decoder alone';
-  return `tiny autoencoder for latents of ${latentChannels} channels (${whose})${half}`;
 }

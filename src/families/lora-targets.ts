@@ -1,7 +1,6 @@
 // Every name by which LoRA files call the weights of a model's networks.
-import type { FluxConfig, UnetConfig } from '../native/configs.js';
-import { fluxModules } from './networks/flux-names.js';
-import { unetModulePairs } from './networks/unet-names.js';
+import { denoisers, ofKind } from './networks/index.js';
+import type { DiffusersModule } from './networks/network.js';
 import type { ModelPlan, NetworkPlan, Part } from './types.js';
 
 /** What a name stands for. */
@@ -90,42 +89,23 @@ function ownAliases({ weights }: NetworkPlan): Alias[] {
 
 function denoiserAliases(denoiser: NetworkPlan): Alias[] {
   const own = ownAliases(denoiser);
-  if (denoiser.kind === 'unet') return [...own, ...unetAliases(own, denoiser.config as UnetConfig)];
-  return [...own, ...fluxAliases(own, denoiser.config as FluxConfig)];
+  const modules = ofKind(denoisers, denoiser.kind).diffusersModules?.(denoiser.config) ?? [];
+  return [...own, ...diffusersAliases(own, modules)];
 }
 
-function unetAliases(own: Alias[], { channels, resBlocks, depth }: UnetConfig): Alias[] {
-  const pairs = unetModulePairs({
-    levels: channels.length,
-    resBlocks,
-    attention: depth.map((blocks) => blocks > 0),
-  });
-  const toDiffusers = new Map(pairs.map(([diffusers, ldm]) => [ldm, diffusers]));
-  const aliases: Alias[] = [];
-  for (const { path, target } of own) {
+/** What lies in a module has the same name below it in both conventions. */
+function diffusersAliases(own: Alias[], modules: readonly DiffusersModule[]): Alias[] {
+  const byPath = new Map<string, DiffusersModule[]>();
+  for (const module of modules) byPath.set(module.own, [...(byPath.get(module.own) ?? []), module]);
+  return own.flatMap(({ path, target }) => {
     for (let end = path.length; end > 0; end = path.lastIndexOf('.', end - 1)) {
-      const module = toDiffusers.get(path.slice(0, end));
-      if (module === undefined) continue;
-      aliases.push({ path: module + path.slice(end), target });
-      break;
+      const found = byPath.get(path.slice(0, end));
+      if (!found) continue;
+      return found.map(({ diffusers, own, ...rows }) => ({
+        path: diffusers + path.slice(end),
+        target: { ...target, ...rows },
+      }));
     }
-  }
-  return aliases;
-}
-
-function fluxAliases(own: Alias[], config: FluxConfig): Alias[] {
-  const known = new Map(own.map(({ path, target }) => [path, target]));
-  const aliases: Alias[] = [];
-  for (const { diffusers, bfl, row, swapped } of fluxModules(config)) {
-    const target = known.get(bfl);
-    if (!target) continue;
-    if (row === undefined)
-      aliases.push({ path: diffusers, target: { ...target, ...(swapped && { swapped }) } });
-    else
-      aliases.push({
-        path: diffusers,
-        target: { ...target, row: row * config.width, rows: row === 3 ? config.mlpWidth : config.width },
-      });
-  }
-  return aliases;
+    return [];
+  });
 }

@@ -2,13 +2,15 @@
 // with other latents apart; those of SD 1.x, 2.x and SDXL have one shape, so that only words do: the file's metadata,
 // its name, the folders it lies in. What a user names is believed, and a note says where the words disagree.
 import type { Weights } from '../native/addon.js';
-import type { AutoencoderConfig, TinyAutoencoderConfig } from '../native/configs.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { planNetwork, refuseOtherLatents } from './family.js';
-import { describeNetworks, findNetworks } from './find-networks.js';
-import { families } from './index.js';
-import { readTinyAutoencoderConfig } from './networks/tiny-autoencoder.js';
+import { describeNetworks, type FoundNetwork, findNetworks } from './find-networks.js';
+import { families, findFamily } from './index.js';
+import type { AutoencoderConfig } from './networks/autoencoder.js';
+import { autoencoders, ofKind } from './networks/index.js';
+import type { AutoencoderFacts } from './networks/network.js';
 import { openSources, type WeightSource } from './sources.js';
+import { sizeOf } from './tensors.js';
 import type { ModelPlan, NetworkPlan } from './types.js';
 
 /** Channels by level of the autoencoders that the tiny ones were trained against. */
@@ -29,6 +31,11 @@ export function nameTinyAutoencoder({ family, autoencoder }: ModelPlan): string 
   return families.find(({ id }) => id === family)?.tiny;
 }
 
+/** Whether a network of this kind is a tiny autoencoder. */
+export function isTiny(kind: string): boolean {
+  return autoencoders.some((network) => network.tiny && network.kind === kind);
+}
+
 /** 'taesd', 'taesdxl', …: the first that a text names as a word of its own. */
 export function readTinyName(text: string): string | undefined {
   return /(?<![a-z])tae(?:sd|f|w|hv|m)[a-z]*\d*/i.exec(text)?.[0].toLowerCase();
@@ -42,23 +49,23 @@ export function readTinyName(text: string): string | undefined {
 export async function planTinyAutoencoder(path: string, model: ModelPlan): Promise<TinyAutoencoderPlan> {
   const sources = await openSources({ model: path });
   const networks = sources.flatMap(findNetworks);
-  const found = networks.find(({ kind }) => kind === 'tiny_autoencoder');
-  if (!found?.tensors.has('decoder.1.weight')) {
+  const found = networks.find(({ kind }) => isTiny(kind));
+  const network = found && ofKind(autoencoders, found.kind);
+  if (!network || !found.tensors.has(network.first.decoder)) {
     throw new ImageForgeError(
       'WEIGHTS_INVALID',
       `${path} has ${describeNetworks(networks)}; a tiny autoencoder with its decoder was expected`,
       { hint: howToBring(model), details: { file: path, part: 'tae' } },
     );
   }
-  const { label } = found.source;
-  const config = readTinyAutoencoderConfig(found.tensors, label);
-  const { latentChannels, patchify } = model.autoencoder.config as TinyAutoencoderConfig;
-  const title = families.find(({ id }) => id === model.family)?.title ?? model.family;
-  const wish = { latentChannels, title };
-  refuseOtherLatents(label, 'decoder.1.weight', config.latentChannels, wish, howToBring(model));
-  const called = readWords(found.source);
-  if (!patchify) return { ...planNetwork('tiny_autoencoder', config, found.tensors), called };
-  const plan = planNetwork('tiny_autoencoder', { ...config, patchify }, found.tensors);
+  const { kind, tensors, source } = found;
+  const large = model.autoencoder.config as AutoencoderFacts & { latentChannels: number; patchify?: true };
+  const config = network.read(tensors, source.label, large);
+  const wish = { latentChannels: large.latentChannels, title: findFamily(model.family).title };
+  refuseOtherLatents(source.label, network.first.decoder, config.latentChannels, wish, howToBring(model));
+  const called = readWords(source);
+  if (!large.patchify) return { ...planNetwork(kind, config, tensors), called };
+  const plan = planNetwork(kind, { ...config, patchify: true }, tensors);
   return { ...plan, weights: withStatistics(plan.weights, model.autoencoder.weights), called };
 }
 
@@ -70,6 +77,18 @@ export function readWords({ metadata, label }: WeightSource): string | undefined
     if (name !== undefined) return name;
   }
   return undefined;
+}
+
+/** One line for people. */
+export function describeTinyAutoencoder({ kind, source, tensors }: FoundNetwork): string {
+  const { first } = ofKind(autoencoders, kind);
+  const channels = sizeOf(tensors, first.decoder, 1, source.label);
+  const called = readWords(source);
+  const owners = families.filter(({ tiny }) => tiny === called).map(({ title }) => title);
+  const whose =
+    owners.length > 0 ? `${called} by its name, for ${owners.join(' and ')}` : 'of an unknown family';
+  const half = tensors.has(first.encoder) ? '' : ', the decoder alone';
+  return `tiny autoencoder for latents of ${channels} channels (${whose})${half}`;
 }
 
 /** FLUX.2's latents are normalised with statistics that only the large autoencoder's file has. */

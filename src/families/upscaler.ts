@@ -1,9 +1,9 @@
 // From a file to the plan of an upscaler: the network and its scale, read off the tensors.
-import type { RrdbNetConfig } from '../native/configs.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { planNetwork } from './family.js';
-import { describeNetworks, findForeign, findNetworks } from './find-networks.js';
-import { readRrdbNetConfig, scaleOf } from './networks/rrdbnet.js';
+import { describeNetworks, findNetworks } from './find-networks.js';
+import { findForeign } from './foreign.js';
+import { hasKind, ofKind, upscalers } from './networks/index.js';
 import { nameModel, openSources } from './sources.js';
 import type { NetworkPlan } from './types.js';
 
@@ -22,7 +22,7 @@ export interface UpscalerPlan extends NetworkPlan {
 export async function planUpscaler(path: string): Promise<UpscalerPlan> {
   const sources = await openSources({ model: path });
   const networks = sources.flatMap(findNetworks);
-  const found = networks.find(({ kind }) => kind === 'rrdbnet');
+  const found = networks.find(({ kind }) => hasKind(upscalers, kind));
   if (!found) {
     const what = findForeign(sources[0]!.tensors) ?? describeNetworks(networks);
     throw new ImageForgeError('UNSUPPORTED', `${path} has ${what}; an ESRGAN upscaler was expected`, {
@@ -30,19 +30,14 @@ export async function planUpscaler(path: string): Promise<UpscalerPlan> {
       details: { file: path },
     });
   }
-  const config = readRrdbNetConfig(found.tensors, found.source.label);
+  const { kind, tensors, source } = found;
+  const network = ofKind(upscalers, kind);
+  const { config, scale, multiple } = network.read(tensors, source.label);
   return {
-    ...planNetwork('rrdbnet', config, found.tensors),
-    name: nameModel(found.source),
-    scale: scaleOf(config),
-    multiple: config.shuffle,
-    bytesPerPixel: bytesPerPixel(config),
+    ...planNetwork(kind, config, tensors),
+    name: nameModel(source),
+    scale,
+    multiple,
+    bytesPerPixel: network.computeBytes(config, { pixels: 1, referencePixels: 0, factor: 1, tokens: 0 }),
   };
-}
-
-/** The larger of what is held at full size (two maps, the smaller one before them, the result) and in a dense block. */
-function bytesPerPixel({ width, growth, doublings, shuffle }: RrdbNetConfig): number {
-  const large = (2.25 * width + 3) * 4 ** doublings;
-  const dense = 2 * (width + 4 * growth) + 3 * width;
-  return (4 * Math.max(large, dense)) / shuffle ** 2;
 }

@@ -5,7 +5,7 @@ import { readVectors } from '../families/embeddings.js';
 import { findRuntime } from '../families/index.js';
 import type { EncodedPrompts, FamilyRuntime, PromptRequest } from '../families/runtime.js';
 import { loadTokenizers } from '../families/text-encoder-tokenizer.js';
-import { planTinyAutoencoder } from '../families/tiny-autoencoder.js';
+import { isTiny, planTinyAutoencoder } from '../families/tiny-autoencoder.js';
 import type { ModelFiles, ModelPlan, NetworkPlan } from '../families/types.js';
 import type { Autoencoder, ControlNet, Denoiser, Engine, Module, TextEncoder } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
@@ -198,7 +198,7 @@ export class LoadedModel {
     previewEvery,
   }: Pick<PipelineRequest, 'tiny' | 'previewEvery'>): Promise<TinyDecoder | undefined> {
     const { autoencoder, latent } = this.plan;
-    const own = autoencoder.kind === 'tiny_autoencoder' && previewEvery > 0 ? autoencoder : undefined;
+    const own = isTiny(autoencoder.kind) && previewEvery > 0 ? autoencoder : undefined;
     const plan = tiny ? await planTinyAutoencoder(tiny.path, this.plan) : own;
     if (!plan) return undefined;
     return TinyDecoder.open(this.engine, plan, latent.channels, (message) => this.#log('warn', message));

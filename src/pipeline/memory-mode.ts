@@ -1,7 +1,8 @@
 // How a run keeps a model's networks in memory: all of them, one after the other, or a network's layers one after the
 // other. Chosen before anything is loaded, from estimates of weights and compute buffers.
+import { autoencoders, controlNets, denoisers, ofKind, textEncoders } from '../families/networks/index.js';
+import type { Workload } from '../families/networks/network.js';
 import type { ModelPlan, NetworkPlan } from '../families/types.js';
-import type { AutoencoderConfig, CausalLmConfig, FluxConfig, UnetConfig } from '../native/configs.js';
 import type { MemoryChoice, MemoryMode } from '../shared/memory-modes.js';
 
 interface Size {
@@ -23,20 +24,8 @@ export interface MemoryNeeds {
   autoencoder: NetworkNeed;
 }
 
-/** Decoding holds about three feature maps of the second level at full resolution, in F32 (measured: 8 to 17 % less). */
-const DECODE_MAPS = 3;
-/** Pixels of a tile, in which larger pictures are decoded when they can't be decoded whole. */
-const TILE_PIXELS = 512 * 512;
-/** A UNet holds about so many maps of the first level at latent resolution, skip connections among them. */
-const UNET_MAPS = 40;
-/**
- * What a ControlNet hands to the UNet: about so many of these maps for each of the two halves of guidance, once where
- * they are kept and once as inputs of the UNet's graph.
- */
-const RESIDUAL_MAPS = 4 * 5;
-/** A transformer block holds about so many states of all its tokens: projections, heads, the feed-forward's middle. */
-const FLUX_STATES = 24;
-const TEXT_STATES = 16;
+/** Ids in a row of a text encoder whose plan says nothing else (CLIP). */
+const ROW_LENGTH = 77;
 /** Of free memory so much is planned with where weights are to stay in it: others grow, and estimates miss. */
 const PLANNED = 0.9;
 /** Of streamed weights two stretches are in memory: one computes, the next one comes (see native/core/stream.h). */
@@ -52,29 +41,49 @@ export function estimateNeeds(
   references: readonly Size[] = [],
   control?: NetworkPlan,
 ): MemoryNeeds {
-  const { textEncoders, denoiser, autoencoder } = plan;
-  const text = textEncoders.map((encoder) => ({
-    weights: encoder.bytes,
-    compute: textCompute(encoder, encoder.rowLength ?? 77),
-    streamed: streamedBytes(encoder),
-  }));
+  const { denoiser, autoencoder } = plan;
+  const area = ({ width, height }: Size) => width * height;
+  const rows = plan.textEncoders.map(({ rowLength = ROW_LENGTH }) => rowLength);
+  const workload: Workload = {
+    pixels: area(size),
+    referencePixels: references.reduce((sum, reference) => sum + area(reference), 0),
+    factor: plan.latent.factor,
+    tokens: Math.max(0, ...rows),
+  };
+  const text = plan.textEncoders.map((encoder, i) => {
+    const network = ofKind(textEncoders, encoder.kind);
+    return needOf(encoder, network.computeBytes(encoder.config, { ...workload, tokens: rows[i]! }));
+  });
+  const denoising = ofKind(denoisers, denoiser.kind).computeBytes(denoiser.config, workload);
+  const decoding = ofKind(autoencoders, autoencoder.kind).computeBytes(autoencoder.config, workload);
   return {
     text: {
-      weights: text.reduce((sum, { weights }) => sum + weights, 0),
+      ...add(text),
+      // encoders work one after the other
       compute: Math.max(0, ...text.map(({ compute }) => compute)),
-      streamed: text.reduce((sum, { streamed }) => sum + streamed, 0),
     },
-    denoiser: {
-      weights: denoiser.bytes + (control?.bytes ?? 0),
-      compute: denoiserCompute(plan, size, references) + (control ? unetMaps(plan, size, RESIDUAL_MAPS) : 0),
-      streamed: streamedBytes(denoiser) + (control ? streamedBytes(control) : 0),
-    },
-    autoencoder: {
-      weights: autoencoder.bytes,
-      compute: decodeCompute(autoencoder, size),
-      streamed: streamedBytes(autoencoder),
-    },
+    denoiser: add([
+      needOf(denoiser, denoising),
+      ...(control
+        ? [needOf(control, ofKind(controlNets, control.kind).computeBytes(control.config, workload))]
+        : []),
+    ]),
+    autoencoder: needOf(autoencoder, decoding),
   };
+}
+
+function needOf(plan: NetworkPlan, compute: number): NetworkNeed {
+  return { weights: plan.bytes, compute, streamed: streamedBytes(plan) };
+}
+
+function add(needs: readonly NetworkNeed[]): NetworkNeed {
+  const sum = { weights: 0, compute: 0, streamed: 0 };
+  for (const { weights, compute, streamed } of needs) {
+    sum.weights += weights;
+    sum.compute += compute;
+    sum.streamed += streamed;
+  }
+  return sum;
 }
 
 export interface MemorySums {
@@ -136,29 +145,4 @@ function streamedBytes({ bytes, largest }: NetworkPlan): number {
 
 export function formatGigabytes(bytes: number): string {
   return `${(bytes / 1e9).toFixed(bytes < 1e9 ? 2 : 1)} GB`;
-}
-
-function textCompute({ config }: NetworkPlan, tokens: number): number {
-  const { width = 0, intermediate = 4 * width } = config as Partial<CausalLmConfig>;
-  return tokens * (TEXT_STATES * width + 3 * intermediate) * 4;
-}
-
-function denoiserCompute(plan: ModelPlan, size: Size, references: readonly Size[]): number {
-  const { denoiser, textEncoders } = plan;
-  if (denoiser.kind !== 'flux') return unetMaps(plan, size, UNET_MAPS);
-  const cells = (side: number) =>
-    [size, ...references].reduce((sum, s) => sum + (s.width * s.height) / side ** 2, 0);
-  const { width } = denoiser.config as FluxConfig;
-  const text = Math.max(...textEncoders.map(({ rowLength = 0 }) => rowLength));
-  return (cells(16) + text) * width * 4 * FLUX_STATES;
-}
-
-function unetMaps({ denoiser, latent }: ModelPlan, { width, height }: Size, maps: number): number {
-  const { modelChannels = 0 } = denoiser.config as Partial<UnetConfig>;
-  return ((width * height) / latent.factor ** 2) * modelChannels * 4 * maps;
-}
-
-function decodeCompute({ config }: NetworkPlan, { width, height }: Size): number {
-  const [first = 64, second = first] = (config as Partial<AutoencoderConfig>).channels ?? [];
-  return Math.min(width * height, TILE_PIXELS) * second * 4 * DECODE_MAPS;
 }

@@ -6,10 +6,11 @@ import { afterAll, describe, expect, test } from 'vitest';
 // @ts-expect-error plain JavaScript
 import { makeLayouts } from '../../scripts/fixtures/layouts.mjs';
 import { planModel } from '../../src/families/index.js';
+import type { FluxConfig } from '../../src/families/networks/flux.js';
+import type { UnetConfig } from '../../src/families/networks/unet.js';
 import type { ModelFiles } from '../../src/families/types.js';
 import type { Tensor } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
-import type { FluxConfig, UnetConfig } from '../../src/native/configs.js';
 import { testDevice } from '../device.js';
 import { goldenCase, goldenFolder } from '../golden.js';
 

@@ -3,9 +3,10 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
+import type { AutoencoderConfig } from '../../src/families/networks/autoencoder.js';
+import type { TinyAutoencoderConfig } from '../../src/families/networks/tiny-autoencoder.js';
 import type { Tensors } from '../../src/families/tensors.js';
 import type { Tensor } from '../../src/native/addon.js';
-import type { AutoencoderConfig, TinyAutoencoderConfig } from '../../src/native/configs.js';
 import { assertClose, element, goldenCase, goldenFolder, toleranceOf } from '../golden.js';
 import { operations, weightsFrom, withEngine } from './networks.js';
 

@@ -1,9 +1,9 @@
 // The CLIP text encoder against its golden cases: quick and erf GELU, three layouts, pooled and projected states.
 import { describe, expect, test } from 'vitest';
+import type { ClipConfig } from '../../src/families/networks/clip.js';
 import { clipLayouts } from '../../src/families/networks/clip.js';
 import type { Tensors } from '../../src/families/tensors.js';
 import type { TextEncoder, Weights } from '../../src/native/addon.js';
-import type { ClipConfig } from '../../src/native/configs.js';
 import { assertClose, element, type GoldenCase, goldenCase, type Precision, toleranceOf } from '../golden.js';
 import { operations, weightsFrom, withEngine } from './networks.js';
 

@@ -1,9 +1,9 @@
 // The FLUX transformers against their golden cases: both generations, quantised files, trajectories, LoRAs.
 import { describe, expect, test } from 'vitest';
+import type { FluxConfig } from '../../src/families/networks/flux.js';
 import { fluxLayouts, readFluxConfig } from '../../src/families/networks/flux.js';
 import { below, type Tensors, toWeights, viewTensors } from '../../src/families/tensors.js';
 import type { ConditioningInputs, Denoiser, Engine, LoadOptions, Tensor } from '../../src/native/addon.js';
-import type { FluxConfig } from '../../src/native/configs.js';
 import { flowLevels, flux1Mu, timeShift } from '../../src/sampling/index.js';
 import { createNoise } from '../../src/sampling/noise.js';
 import { flow } from '../../src/sampling/schedules.js';

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { convertModel } from '../../src/families/convert-model.js';
+import type { UnetConfig } from '../../src/families/networks/unet.js';
 import type { ConditioningInputs, Denoiser, Tensor } from '../../src/native/addon.js';
-import type { UnetConfig } from '../../src/native/configs.js';
 import { readTensorRule } from '../../src/weights/convert-rules.js';
 import { onCpu } from '../device.js';
 import {

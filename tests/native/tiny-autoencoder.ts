@@ -1,8 +1,8 @@
 // An autoencoder with few channels and random weights: cheap to write, and at a large size slow enough to be aborted.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AutoencoderConfig } from '../../src/families/networks/autoencoder.js';
 import type { TensorEntry, Weights } from '../../src/native/addon.js';
-import type { AutoencoderConfig } from '../../src/native/configs.js';
 import { randomFloats } from './tiny-clip.js';
 
 export const tinyAutoencoder: AutoencoderConfig = {

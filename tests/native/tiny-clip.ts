@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ClipConfig } from '../../src/families/networks/clip.js';
 import type { TensorEntry, Weights } from '../../src/native/addon.js';
-import type { ClipConfig } from '../../src/native/configs.js';
 
 export const tinyClip: ClipConfig = {
   width: 32,

@@ -2,6 +2,10 @@
 // a run of queries; keys and values pass by in blocks that stay in L2, MR queries' scores at a time stay in
 // L1.
 #pragma once
+#include "gemm.h"
+#ifdef IMAGEFORGE_INT8
+#include "scores_int8.h"
+#endif
 
 namespace imageforge::kernels {
 namespace {

@@ -1,6 +1,7 @@
 // 2-D convolution as a matrix product with outputs as rows and pixels as columns. The panels of B are cut
 // straight out of the input planes: no image of unfolded patches ever lies in memory.
 #pragma once
+#include "gemm.h"
 
 namespace imageforge::kernels {
 namespace {

@@ -2,6 +2,8 @@
 // channels of a pixel with a scale each, and its planes of bytes are then cut into panels like any image: a
 // pixel's block is the same under every tap. Outputs are the rows of the register tile, pixels its columns.
 #pragma once
+#include "conv.h"
+#include "int8.h"
 
 namespace imageforge::kernels {
 namespace {

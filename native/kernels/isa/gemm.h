@@ -1,6 +1,7 @@
 // The matrix product: a register tile of MR rows by NV vectors over packed panels, and the cache blocking
 // around it.
 #pragma once
+#include "pack.h"
 
 namespace imageforge::kernels {
 namespace {

@@ -3,6 +3,8 @@
 // are 32 wide, and are requantised to 8 bits in blocks of 32 otherwise. Sums of a block are exact; scales are
 // applied in F32.
 #pragma once
+#include "gemm.h"
+#include "int8_dot.h"
 
 namespace imageforge::kernels {
 namespace {

@@ -1,5 +1,6 @@
 // Dot products of bytes: AArch64 dot product instructions.
 #pragma once
+#include "simd_neon.h"
 
 namespace {
 

@@ -1,5 +1,6 @@
 // Dot products of bytes: AVX-VNNI, 256 bits.
 #pragma once
+#include "simd_avx2.h"
 
 namespace {
 

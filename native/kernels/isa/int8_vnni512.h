@@ -1,5 +1,6 @@
 // Dot products of bytes: AVX-512 VNNI.
 #pragma once
+#include "simd_avx512.h"
 
 namespace {
 

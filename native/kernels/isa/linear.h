@@ -1,5 +1,6 @@
 // y = x · Wᵀ + bias. Tokens are the rows of the register tile, outputs its columns.
 #pragma once
+#include "gemm.h"
 
 namespace imageforge::kernels {
 namespace {

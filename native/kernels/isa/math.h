@@ -1,5 +1,6 @@
 // Elementary functions on vectors. Polynomials are least-maximum fits made for these ranges.
 #pragma once
+#include "simd.h"
 
 namespace imageforge::kernels {
 namespace {

@@ -1,6 +1,8 @@
 // The memory-bound operations: group norm (with SiLU), layer norm, gated and plain activations. One pass for
 // the statistics, one to apply.
 #pragma once
+#include "../table.h"
+#include "math.h"
 
 namespace imageforge::kernels {
 namespace {

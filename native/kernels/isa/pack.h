@@ -2,6 +2,8 @@
 // register tile reads in order. A panel holds, for one k after the other, the values of its rows side by
 // side.
 #pragma once
+#include "../table.h"
+#include "math.h"
 
 namespace imageforge::kernels {
 namespace {

@@ -2,6 +2,7 @@
 // SageAttention does it (Zhang et al. 2024). Keys lose their mean over all places first: that changes all
 // scores of a query alike and so nothing of its softmax, but takes away what makes them large.
 #pragma once
+#include "int8.h"
 
 namespace imageforge::kernels {
 namespace {

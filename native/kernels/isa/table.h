@@ -1,26 +1,15 @@
-// Included last by each instruction set's translation unit: all kernels, compiled for it, and their table.
-// Everything but the table has internal linkage.
+// All kernels, compiled for one instruction set, and their table. Each instruction set's translation unit includes this
+// file alone. Everything but the table has internal linkage.
 #pragma once
-#include "../table.h"
-// clang-format off
-#include "math.h"
-#include "pack.h"
-#include "gemm.h"
-#include "linear.h"
-#ifdef IMAGEFORGE_INT8
-#include "int8.h"
-#endif
+#include "attention.h"
 #include "conv.h"
-#ifdef IMAGEFORGE_INT8
-#include "conv_int8.h"
-#endif
+#include "linear.h"
+#include "norms.h"
 #include "winograd.h"
 #ifdef IMAGEFORGE_INT8
-#include "scores_int8.h"
+#include "conv_int8.h"
+#include "int8.h"
 #endif
-#include "attention.h"
-#include "norms.h"
-// clang-format on
 
 namespace imageforge::kernels {
 namespace {
@@ -34,6 +23,19 @@ void linear(const LinearArgs & args, Team & team) {
     }
 #endif
     linear_f32(args, team);
+}
+
+void conv2d(const ConvArgs & args, Team & team) {
+#ifdef IMAGEFORGE_INT8
+    // A quarter of the multiplications in F32 beats all of them in 8 bits, as long as tiles fill vectors.
+    const int64_t tiles = parts(args.out_width, 4) * parts(args.out_height, 4);
+    if (args.weight.block > 1 && (tiles < L || !suits_winograd(args))) return conv2d_int8(args, team);
+#endif
+    if (suits_winograd(args)) {
+        conv2d_winograd(args, team);
+    } else {
+        conv2d_direct(args, team);
+    }
 }
 
 #ifndef IMAGEFORGE_INT8

@@ -3,6 +3,7 @@
 // each, which makes 36 matrix products [out, in] x [in, tiles]; vectors run over tiles, or over outputs where
 // an image has few tiles. Tiles pass in chunks, so memory stays bounded.
 #pragma once
+#include "conv.h"
 
 namespace imageforge::kernels {
 namespace {
@@ -358,19 +359,6 @@ void conv2d_winograd(const ConvArgs & args, Team & team) {
             compute(w, out0, lesser(w.out_block, args.out - out0), input, scratch.floats(), team);
         }
         team.barrier();
-    }
-}
-
-void conv2d(const ConvArgs & args, Team & team) {
-#ifdef IMAGEFORGE_INT8
-    // A quarter of the multiplications in F32 beats all of them in 8 bits, as long as tiles fill vectors.
-    const int64_t tiles = parts(args.out_width, 4) * parts(args.out_height, 4);
-    if (args.weight.block > 1 && (tiles < L || !suits_winograd(args))) return conv2d_int8(args, team);
-#endif
-    if (suits_winograd(args)) {
-        conv2d_winograd(args, team);
-    } else {
-        conv2d_direct(args, team);
     }
 }
 

@@ -1,5 +1,5 @@
 // FLUX.1: pooled CLIP-L and T5 states, the transformer of 19 + 38 blocks (schnell, dev, Kontext), a 16-channel autoencoder.
-import type { FluxConfig } from '../../native/configs.js';
+
 import { ImageForgeError } from '../../shared/errors.js';
 import { fluxRowLength } from '../../text/flux-prompts.js';
 import {
@@ -16,6 +16,7 @@ import {
 } from '../family.js';
 import type { FoundNetwork } from '../find-networks.js';
 import { readClip } from '../networks/clip.js';
+import type { FluxConfig } from '../networks/flux.js';
 import { readFluxConfig } from '../networks/flux.js';
 import { readT5Config } from '../networks/t5.js';
 import { isCalled, type WeightSource } from '../sources.js';

@@ -1,6 +1,7 @@
 // FLUX.1 while it runs: two text encoders, and a flow whose schedule dev shifts with the picture's size.
-import type { FluxConfig } from '../../native/configs.js';
+
 import { flowLevels, flux1Mu, timeShift } from '../../sampling/index.js';
+import type { FluxConfig } from '../networks/flux.js';
 import type { FamilyRuntime } from '../runtime.js';
 import { encodeFluxPrompts } from './text.js';
 

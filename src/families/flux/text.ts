@@ -1,8 +1,8 @@
 // FLUX.1: prompt -> T5's states as context, CLIP-L's pooled state as vector. Weights in brackets have no meaning here.
 import type { TextEncoder } from '../../native/addon.js';
-import type { FluxConfig } from '../../native/configs.js';
 import { clipEnd, encodeClip, padClip } from '../../text/clip-tokenizer.js';
 import { encodeT5Prompt } from '../../text/flux-prompts.js';
+import type { FluxConfig } from '../networks/flux.js';
 import type { EncodedPrompts, PromptRequest } from '../runtime.js';
 import { tokenizerOf } from '../text-encoder-tokenizer.js';
 import type { ModelPlan } from '../types.js';

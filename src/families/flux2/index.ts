@@ -1,6 +1,6 @@
 // FLUX.2: states of three layers of a language model (Qwen3 for klein, Mistral for dev), a transformer with shared
 // modulation, a 32-channel autoencoder whose latents are packed 2 x 2 and normalised.
-import type { FluxConfig } from '../../native/configs.js';
+
 import { ImageForgeError } from '../../shared/errors.js';
 import { fluxRowLength } from '../../text/flux-prompts.js';
 import {
@@ -16,6 +16,7 @@ import {
 } from '../family.js';
 import type { FoundNetwork } from '../find-networks.js';
 import { type CausalLmFacts, countLayers, hasQkNorm, readCausalLm } from '../networks/causal-lm.js';
+import type { FluxConfig } from '../networks/flux.js';
 import { isFlux2, readFluxConfig } from '../networks/flux.js';
 import { isCalled, type WeightSource } from '../sources.js';
 import type { Tensors } from '../tensors.js';

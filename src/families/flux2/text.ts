@@ -1,8 +1,9 @@
 // FLUX.2: prompt -> states of three layers of a language model side by side, padding included.
 import type { Tensor, TextEncoder } from '../../native/addon.js';
-import type { CausalLmConfig, FluxConfig } from '../../native/configs.js';
 import { encodeMistralPrompt, encodeQwenPrompt } from '../../text/flux-prompts.js';
 import { needsNegative } from '../clip-rows.js';
+import type { CausalLmConfig } from '../networks/causal-lm.js';
+import type { FluxConfig } from '../networks/flux.js';
 import type { EncodedPrompts, PromptRequest } from '../runtime.js';
 import { tokenizerOf } from '../text-encoder-tokenizer.js';
 import type { ModelPlan } from '../types.js';

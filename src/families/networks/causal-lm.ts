@@ -1,7 +1,29 @@
 // Qwen3 and Mistral as text encoders of FLUX.2: where they lie in a file, their names, their configuration.
-import type { CausalLmConfig } from '../../native/configs.js';
 import { countWhile, sizeOf, type Tensors, type TensorView } from '../tensors.js';
-import type { Layout } from './layout.js';
+import { textStates } from './estimates.js';
+import type { Layout, TextEncoderNetwork } from './network.js';
+
+/**
+ * kind 'causal_lm': Qwen3 and Mistral as text encoders, Hugging Face names without "model." ("embed_tokens.weight",
+ * "layers.0.self_attn.q_proj.weight"). Only the layers that are used are in the table; neither the last norm nor the
+ * language head is.
+ */
+export interface CausalLmConfig {
+  width: number;
+  /** Layers in the table. */
+  layers: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  intermediate: number;
+  vocab: number;
+  theta: number;
+  eps: number;
+  /** RMS norm on each query and key head before the rotation ("self_attn.q_norm.weight"). */
+  qkNorm: boolean;
+  /** Rotation pairs are (2i, 2i + 1), as llama.cpp permutes Llama-type weights, instead of (i, i + headDim / 2). */
+  ropeInterleaved: boolean;
+}
 
 const own = /^(embed_tokens\.|layers\.|norm\.)/;
 
@@ -21,7 +43,6 @@ const llamaModules: Record<string, string> = {
 
 export const causalLmLayouts: Layout[] = [
   {
-    kind: 'causal_lm',
     name: 'Hugging Face',
     marker: 'layers.0.mlp.gate_proj.weight',
     // a vision tower's layers have these names too
@@ -29,13 +50,24 @@ export const causalLmLayouts: Layout[] = [
     rename: (tensors) => new Map([...tensors].filter(([name]) => own.test(name))),
   },
   {
-    kind: 'causal_lm',
     name: 'llama.cpp',
     marker: 'blk.0.ffn_gate.weight',
     unless: 'enc.blk.0.ffn_gate.weight',
     rename: renameLlama,
   },
 ];
+
+export const causalLmNetwork: TextEncoderNetwork<'causal_lm'> = {
+  kind: 'causal_lm',
+  title: 'a language model',
+  layouts: causalLmLayouts,
+  option: '--llm',
+  tokenizer: ({ qkNorm }: CausalLmConfig) =>
+    qkNorm
+      ? { what: 'Qwen3', published: "the tokenizer.json of Qwen3's repository" }
+      : { what: 'Mistral', published: 'the tekken.json of Mistral Small 3.2' },
+  computeBytes: textStates,
+};
 
 function renameLlama(tensors: Tensors): Map<string, TensorView> {
   const renamed = new Map<string, TensorView>();

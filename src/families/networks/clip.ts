@@ -1,20 +1,35 @@
 // CLIP and OpenCLIP text encoders: where they lie in a file, their names, their configuration.
-import type { ClipConfig } from '../../native/configs.js';
 import { countWhile, sizeOf, sliceRows, type Tensors, type TensorView } from '../tensors.js';
-import type { Layout } from './layout.js';
+import { textStates } from './estimates.js';
+import type { Layout, TextEncoderNetwork } from './network.js';
 import { type ModulePair, renamer } from './unet-names.js';
+
+/** kind 'clip': CLIP and OpenCLIP text encoders, Hugging Face tensor names without prefix ("text_model.encoder.layers.0…"). */
+export interface ClipConfig {
+  width: number;
+  layers: number;
+  heads: number;
+  intermediate: number;
+  vocab: number;
+  positions: number;
+  activation: 'quick_gelu' | 'gelu';
+  /** Id whose first occurrence marks the pooled state. */
+  endToken: number;
+  /** Width of the text projection ("text_projection.weight", [proj, width]); 0 without one. */
+  projection: number;
+  /** The file has the projection as OpenCLIP stores it, [width, proj]: pooled = state @ P. */
+  projectionTransposed?: boolean;
+}
 
 const own = /^text_model\.(embeddings\.(token|position)_embedding|encoder\.layers|final_layer_norm)\./;
 
 export const clipLayouts: Layout[] = [
   {
-    kind: 'clip',
     name: 'Hugging Face',
     marker: 'text_model.embeddings.token_embedding.weight',
     rename: renameHuggingFace,
   },
   {
-    kind: 'clip',
     name: 'Hugging Face without text_model',
     marker: 'embeddings.token_embedding.weight',
     unless: 'text_model.embeddings.token_embedding.weight',
@@ -29,12 +44,20 @@ export const clipLayouts: Layout[] = [
       ),
   },
   {
-    kind: 'clip',
     name: 'OpenCLIP',
     marker: 'transformer.resblocks.0.attn.in_proj_weight',
     rename: renameOpenClip,
   },
 ];
+
+export const clipNetwork: TextEncoderNetwork<'clip'> = {
+  kind: 'clip',
+  title: 'a CLIP text encoder',
+  layouts: clipLayouts,
+  option: '--clip-l',
+  takesVectors: true,
+  computeBytes: textStates,
+};
 
 function renameHuggingFace(tensors: Tensors): Map<string, TensorView> {
   const renamed = new Map<string, TensorView>();

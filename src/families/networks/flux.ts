@@ -1,15 +1,36 @@
 // The transformers of FLUX.1 and FLUX.2: where they lie in a file, their names, their configuration.
-import type { FluxConfig } from '../../native/configs.js';
 import { compose, countWhile, sizeOf, sliceRows, type Tensors, type TensorView } from '../tensors.js';
 import { type FluxModule, fluxModules } from './flux-names.js';
-import type { Layout } from './layout.js';
+import type { DenoiserNetwork, Layout } from './network.js';
+
+/** kind 'flux': the transformers of FLUX.1 and FLUX.2, BFL tensor names without prefix ("double_blocks.0.img_attn.qkv.weight"). */
+export interface FluxConfig {
+  /** 1: 2 x 2 patches made here, modulation in every block, GELU. 2: shared modulation, SwiGLU, no biases. */
+  generation: 1 | 2;
+  width: number;
+  heads: number;
+  doubleBlocks: number;
+  singleBlocks: number;
+  /** Hidden width of the feed-forward (of each half where it is gated). */
+  mlpWidth: number;
+  /** Width of an image token: 64 (FLUX.1: 16 channels x 2 x 2), 128 (FLUX.2). Kontext is the same; Fill has more. */
+  inChannels: number;
+  outChannels: number;
+  contextWidth: number;
+  /** Width of the pooled text vector ("vector_in"); 0 without one. */
+  vectorWidth: number;
+  /** Takes distilled guidance ("guidance_in"). */
+  guidance: boolean;
+  /** Rotary dimensions of a head by axis of the position ids; their sum is the head's size. */
+  axes: number[];
+  theta: number;
+}
 
 const own =
   /^(double_blocks|single_blocks|time_in|guidance_in|vector_in|txt_in|img_in|final_layer|double_stream_modulation_(img|txt)|single_stream_modulation)\./;
 
 export const fluxLayouts: Layout[] = [
   {
-    kind: 'flux',
     name: 'BFL',
     marker: 'double_blocks.0.img_attn.qkv.weight',
     rename: (tensors) => {
@@ -20,12 +41,34 @@ export const fluxLayouts: Layout[] = [
     },
   },
   {
-    kind: 'flux',
     name: 'diffusers',
     marker: 'single_transformer_blocks.0.attn.norm_q.weight',
     rename: renameDiffusers,
   },
 ];
+
+/** A transformer block holds about this many states of all tokens: projections, heads, the feed-forward's middle. */
+const STATES = 24;
+/** An image token stands for a square of this many pixels on a side. */
+const TOKEN = 16;
+
+export const fluxNetwork: DenoiserNetwork<'flux'> = {
+  kind: 'flux',
+  title: 'a FLUX transformer',
+  layouts: fluxLayouts,
+  computeBytes: ({ width }: FluxConfig, { pixels, referencePixels, tokens }) =>
+    ((pixels + referencePixels) / TOKEN ** 2 + tokens) * width * 4 * STATES,
+  diffusersModules: (config: FluxConfig) =>
+    fluxModules(config).map(({ bfl, row, ...module }) => ({
+      ...module,
+      own: bfl,
+      // `linear1` of a single block: queries, keys and values of the network's width, then the feed-forward
+      ...(row !== undefined && {
+        row: row * config.width,
+        rows: row === 3 ? config.mlpWidth : config.width,
+      }),
+    })),
+};
 
 function renameDiffusers(tensors: Tensors): Map<string, TensorView> {
   const modules = fluxModules({

@@ -1,21 +1,31 @@
 // RRDBNet, the upscaler of ESRGAN and Real-ESRGAN: three sets of names for one network, and its configuration.
-import type { RrdbNetConfig } from '../../native/configs.js';
 import { ImageForgeError } from '../../shared/errors.js';
 import { countWhile, sizeOf, type Tensors, type TensorView } from '../tensors.js';
-import type { Layout } from './layout.js';
+import type { Layout, UpscalerNetwork } from './network.js';
+
+/** kind 'rrdbnet': ESRGAN and Real-ESRGAN, Real-ESRGAN's names ("body.0.rdb1.conv1.weight"). */
+export interface RrdbNetConfig {
+  /** Channels between the blocks. */
+  width: number;
+  /** Channels that each convolution of a dense block adds. */
+  growth: number;
+  blocks: number;
+  /** Sides of the pixel blocks that become channels before the first convolution: 1, 2 or 4. */
+  shuffle: number;
+  /** At the end, each doubles the size. */
+  doublings: number;
+}
 
 const own =
   /^(conv_first|conv_body|conv_up\d|conv_hr|conv_last|body\.\d+\.rdb[123]\.conv\w+)\.(weight|bias)$/;
 
 export const rrdbNetLayouts: Layout[] = [
   {
-    kind: 'rrdbnet',
     name: 'Real-ESRGAN',
     marker: 'body.0.rdb1.conv1.weight',
     rename: (tensors) => renameAll(tensors, (name) => name),
   },
   {
-    kind: 'rrdbnet',
     name: 'ESRGAN',
     marker: 'RRDB_trunk.0.RDB1.conv1.weight',
     rename: (tensors) =>
@@ -28,12 +38,32 @@ export const rrdbNetLayouts: Layout[] = [
       ),
   },
   {
-    kind: 'rrdbnet',
     name: 'first ESRGAN',
     marker: 'model.1.sub.0.RDB1.conv1.0.weight',
     rename: renameSequence,
   },
 ];
+
+export const rrdbNetNetwork: UpscalerNetwork<'rrdbnet'> = {
+  kind: 'rrdbnet',
+  title: 'an upscaler',
+  layouts: rrdbNetLayouts,
+  read: (tensors, where) => {
+    const config = readRrdbNetConfig(tensors, where);
+    const scale = scaleOf(config);
+    const summary = `Upscaler (RRDBNet) to ${scale} times the size, ${config.blocks} blocks of ${config.width} channels`;
+    return { config, scale, multiple: config.shuffle, summary };
+  },
+  computeBytes: (config: RrdbNetConfig, { pixels }) => pixels * bytesPerPixel(config),
+};
+
+/** For each pixel that goes in. The larger of what is held at full size (two maps, the smaller one before them, the
+ * result) and in a dense block. */
+function bytesPerPixel({ width, growth, doublings, shuffle }: RrdbNetConfig): number {
+  const large = (2.25 * width + 3) * 4 ** doublings;
+  const dense = 2 * (width + 4 * growth) + 3 * width;
+  return (4 * Math.max(large, dense)) / shuffle ** 2;
+}
 
 /**
  * The first release counts the parts of a sequence: convolution, blocks, then upsampling, convolution and activation

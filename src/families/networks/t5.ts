@@ -1,7 +1,21 @@
 // T5 v1.1 encoders: where they lie in a file, their names, their configuration.
-import type { T5Config } from '../../native/configs.js';
 import { countWhile, sizeOf, type Tensors, type TensorView } from '../tensors.js';
-import type { Layout } from './layout.js';
+import { textStates } from './estimates.js';
+import type { Layout, TextEncoderNetwork } from './network.js';
+
+/** kind 't5': T5 v1.1 encoder, Hugging Face names ("shared.weight", "encoder.block.0.layer.0.SelfAttention.q.weight"). */
+export interface T5Config {
+  width: number;
+  layers: number;
+  heads: number;
+  headDim: number;
+  /** Hidden width of the gated feed-forward. */
+  intermediate: number;
+  vocab: number;
+  /** Relative position buckets, shared by all blocks from block 0. */
+  buckets: number;
+  maxDistance: number;
+}
 
 const own = /^(shared\.weight|encoder\.(block\.|final_layer_norm\.))/;
 
@@ -20,7 +34,6 @@ const llamaModules: Record<string, string> = {
 
 export const t5Layouts: Layout[] = [
   {
-    kind: 't5',
     name: 'Hugging Face',
     marker: 'encoder.block.0.layer.0.SelfAttention.q.weight',
     rename: (tensors) => {
@@ -30,8 +43,17 @@ export const t5Layouts: Layout[] = [
       return renamed;
     },
   },
-  { kind: 't5', name: 'llama.cpp', marker: 'enc.blk.0.attn_q.weight', rename: renameLlama },
+  { name: 'llama.cpp', marker: 'enc.blk.0.attn_q.weight', rename: renameLlama },
 ];
+
+export const t5Network: TextEncoderNetwork<'t5'> = {
+  kind: 't5',
+  title: 'a T5 text encoder',
+  layouts: t5Layouts,
+  option: '--t5xxl',
+  tokenizer: () => ({ what: 'T5', published: "tokenizer_2/tokenizer.json of FLUX.1's repository" }),
+  computeBytes: textStates,
+};
 
 function renameLlama(tensors: Tensors): Map<string, TensorView> {
   const renamed = new Map<string, TensorView>();

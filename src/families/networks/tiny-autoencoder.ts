@@ -1,19 +1,27 @@
 // The tiny autoencoders TAESD, TAESDXL, TAEF1 and TAEF2, in their author's names and in diffusers'.
-import type { TinyAutoencoderConfig } from '../../native/configs.js';
 import { sizeOf, type Tensors, type TensorView } from '../tensors.js';
-import type { Layout } from './layout.js';
+import { tileMaps } from './estimates.js';
+import type { AutoencoderNetwork, Layout } from './network.js';
+
+/** kind 'tiny_autoencoder': TAESD, TAESDXL, TAEF1, TAEF2, their author's names ("decoder.3.conv.0.weight"). Either half may be missing. */
+export interface TinyAutoencoderConfig {
+  width: number;
+  latentChannels: number;
+  /** The blocks at the lowest resolution have a branch with group statistics (TAEF2). */
+  pooled: boolean;
+  /** Latents are packed and normalised (FLUX.2); "bn.running_mean" and "bn.running_var" come from the large autoencoder. */
+  patchify?: boolean;
+}
 
 const own = /^((encoder|decoder)\.\d+|bn\.running_(mean|var)$)/;
 
 export const tinyAutoencoderLayouts: Layout[] = [
   {
-    kind: 'tiny_autoencoder',
     name: 'TAESD',
     marker: 'decoder.3.conv.0.weight',
     rename: (tensors) => new Map([...tensors].filter(([name]) => own.test(name))),
   },
   {
-    kind: 'tiny_autoencoder',
     name: 'TAESD decoder',
     // a file of its own, whose names begin with the places in the sequence: the encoder's ends before this one
     marker: '18.conv.0.weight',
@@ -24,7 +32,6 @@ export const tinyAutoencoderLayouts: Layout[] = [
     },
   },
   {
-    kind: 'tiny_autoencoder',
     name: 'diffusers',
     marker: 'decoder.layers.2.conv.0.weight',
     rename: (tensors) => {
@@ -39,6 +46,20 @@ export const tinyAutoencoderLayouts: Layout[] = [
     },
   },
 ];
+
+/** About this many maps at full resolution are held while decoding. */
+const MAPS = 3;
+
+export const tinyAutoencoderNetwork: AutoencoderNetwork<'tiny_autoencoder'> = {
+  kind: 'tiny_autoencoder',
+  title: 'a tiny autoencoder',
+  layouts: tinyAutoencoderLayouts,
+  option: '--tae',
+  tiny: true,
+  first: { encoder: 'encoder.0.weight', decoder: 'decoder.1.weight' },
+  read: readTinyAutoencoderConfig,
+  computeBytes: ({ width }: TinyAutoencoderConfig, workload) => tileMaps(width, MAPS, workload),
+};
 
 export function readTinyAutoencoderConfig(tensors: Tensors, where: string): TinyAutoencoderConfig {
   return {

@@ -1,26 +1,69 @@
 // The UNet of Stable Diffusion 1.x, 2.x and XL: where it lies in a file, its names, its configuration.
-import type { UnetConfig } from '../../native/configs.js';
 import { ImageForgeError } from '../../shared/errors.js';
 import { countWhile, need, sizeOf, type Tensors, type TensorView } from '../tensors.js';
-import type { Layout } from './layout.js';
+import type { DenoiserNetwork, Layout, Workload } from './network.js';
 import { renamer, unetModulePairs } from './unet-names.js';
+
+/** kind 'unet': SD 1.x, 2.x, SDXL; LDM tensor names without prefix ("input_blocks.0.0.weight"). */
+export interface UnetConfig {
+  inChannels: number;
+  outChannels: number;
+  modelChannels: number;
+  /** Channels of each level, first to last. */
+  channels: number[];
+  resBlocks: number;
+  /** Transformer blocks of each level; 0 = no attention. */
+  depth: number[];
+  middleDepth: number;
+  contextWidth: number;
+  /** Either a fixed number of heads at every level or a fixed head size. */
+  heads?: number;
+  headDim?: number;
+  linearProjection: boolean;
+  normGroups: number;
+  /** Width of the vector that is added to the timestep embedding (SDXL 2816); 0 without one. */
+  vectorWidth: number;
+}
 
 const own = /^(input_blocks|middle_block|output_blocks|time_embed|label_emb|out)\./;
 
 export const unetLayouts: Layout[] = [
   {
-    kind: 'unet',
     name: 'LDM',
     marker: 'output_blocks.0.0.in_layers.0.weight',
     rename: (tensors) => new Map([...tensors].filter(([name]) => own.test(name))),
   },
   {
-    kind: 'unet',
     name: 'diffusers',
     marker: 'up_blocks.0.resnets.0.time_emb_proj.weight',
     rename: renameDiffusers,
   },
 ];
+
+/** About this many maps of the first level, at latent resolution, are held at once, skip connections among them. */
+const MAPS = 40;
+
+export const unetNetwork: DenoiserNetwork<'unet'> = {
+  kind: 'unet',
+  title: 'a UNet',
+  layouts: unetLayouts,
+  computeBytes: (config: UnetConfig, workload) => unetMaps(config, workload, MAPS),
+  diffusersModules: ({ channels, resBlocks, depth }: UnetConfig) =>
+    unetModulePairs({
+      levels: channels.length,
+      resBlocks,
+      attention: depth.map((blocks) => blocks > 0),
+    }).map(([diffusers, own]) => ({ diffusers, own })),
+};
+
+/** Bytes of so many maps of the first level. */
+export function unetMaps(
+  { modelChannels }: Pick<UnetConfig, 'modelChannels'>,
+  { pixels, factor }: Workload,
+  maps: number,
+): number {
+  return (pixels / factor ** 2) * modelChannels * 4 * maps;
+}
 
 /** What is of a UNet, or of the half of it that a ControlNet is a copy of. */
 export function renameDiffusers(tensors: Tensors): Map<string, TensorView> {

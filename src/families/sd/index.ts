@@ -1,6 +1,6 @@
 // Stable Diffusion 1.x and 2.x: one CLIP text encoder, a UNet without added vectors, a 4-channel autoencoder.
 // 1.x has CLIP-L, convolutions around its transformers and 8 heads; 2.x has OpenCLIP-H, matrices and heads of 64.
-import type { ClipConfig, UnetConfig } from '../../native/configs.js';
+
 import { ImageForgeError } from '../../shared/errors.js';
 import {
   autoencoderNeed,
@@ -14,10 +14,12 @@ import {
   takePart,
 } from '../family.js';
 import type { FoundNetwork } from '../find-networks.js';
+import type { ClipConfig } from '../networks/clip.js';
 import { readClip } from '../networks/clip.js';
+import type { UnetConfig } from '../networks/unet.js';
 import { headSize, readUnetConfig } from '../networks/unet.js';
 import { type Speed, speedOf } from '../speed.js';
-import { need } from '../tensors.js';
+import { need, type Tensors } from '../tensors.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 import { findPrediction } from './prediction.js';
 import { sd1Runtime, sd2Runtime } from './runtime.js';
@@ -44,9 +46,10 @@ export const sd1: Family = {
   id: 'sd1',
   title: 'Stable Diffusion 1.x',
   tiny: 'taesd',
-  claims: (denoiser) => isSd(denoiser) && !hasLinearProjection(denoiser),
+  claims: (denoiser) => isSd(denoiser) && !isLinear(denoiser.tensors),
   parts: [autoencoder, textEncoder],
   plan: (model) => planSd(model, 'sd1'),
+  controlNet: (tensors) => !isXl(tensors) && !isLinear(tensors),
   runtime: sd1Runtime,
 };
 
@@ -54,18 +57,26 @@ export const sd2: Family = {
   id: 'sd2',
   title: 'Stable Diffusion 2.x',
   tiny: 'taesd',
-  claims: (denoiser) => isSd(denoiser) && hasLinearProjection(denoiser),
+  claims: (denoiser) => isSd(denoiser) && isLinear(denoiser.tensors),
   parts: [autoencoder, textEncoder],
   plan: (model) => planSd(model, 'sd2'),
+  controlNet: (tensors) => !isXl(tensors) && isLinear(tensors),
   runtime: sd2Runtime,
 };
 
-function isSd({ kind, tensors }: FoundNetwork): boolean {
-  return kind === 'unet' && !tensors.has('label_emb.0.0.weight');
+function isSd({ kind, tensors, source }: FoundNetwork): boolean {
+  if (kind !== 'unet' || isXl(tensors)) return false;
+  need(tensors, 'middle_block.1.proj_in.weight', source.label);
+  return true;
 }
 
-function hasLinearProjection({ tensors, source }: FoundNetwork): boolean {
-  return need(tensors, 'middle_block.1.proj_in.weight', source.label).shape.length === 2;
+function isXl(tensors: Tensors): boolean {
+  return tensors.has('label_emb.0.0.weight');
+}
+
+/** Matrices lead into the transformers and out of them, not convolutions. */
+function isLinear(tensors: Tensors): boolean {
+  return tensors.get('middle_block.1.proj_in.weight')?.shape.length === 2;
 }
 
 async function planSd(model: FoundModel, family: 'sd1' | 'sd2'): Promise<ModelPlan> {

@@ -1,5 +1,5 @@
 // Stable Diffusion XL: CLIP-L and OpenCLIP-bigG, a UNet that also takes sizes and pooled text, heads of 64.
-import type { UnetConfig } from '../../native/configs.js';
+
 import { ImageForgeError } from '../../shared/errors.js';
 import {
   autoencoderNeed,
@@ -14,6 +14,7 @@ import {
 } from '../family.js';
 import type { FoundNetwork } from '../find-networks.js';
 import { readClip } from '../networks/clip.js';
+import type { UnetConfig } from '../networks/unet.js';
 import { headSize, readUnetConfig } from '../networks/unet.js';
 import { findPrediction } from '../sd/prediction.js';
 import { type Speed, speedOf } from '../speed.js';
@@ -53,6 +54,7 @@ export const sdxl: Family = {
   claims: ({ kind, tensors }) => kind === 'unet' && tensors.has('label_emb.0.0.weight'),
   parts: [autoencoder, clipL, clipG],
   plan: planSdxl,
+  controlNet: (tensors) => tensors.has('label_emb.0.0.weight'),
   runtime: sdxlRuntime,
 };
 
