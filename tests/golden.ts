@@ -1,35 +1,74 @@
-// Golden cases of the reference implementations: ../shared/golden beside the repository, or IMAGEFORGE_GOLDEN.
-// Where they are absent their tests are skipped, and the test's title says why.
+// Golden cases: small networks and tables with what the reference implementations compute. tests/golden/README.md says
+// what a case is. IMAGEFORGE_GOLDEN names another folder; a case that it lacks is taken from tests/golden.
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+// @ts-expect-error plain JavaScript
+import { openCase } from '../scripts/fixtures/golden.mjs';
 
-export const goldenFolder =
-  process.env.IMAGEFORGE_GOLDEN ?? resolve(import.meta.dirname, '../../shared/golden');
+const ownFolder = resolve(import.meta.dirname, 'golden');
+export const goldenFolder = resolve(process.env.IMAGEFORGE_GOLDEN || ownFolder);
 
 export interface GoldenTensor {
   data: Float32Array;
   shape: number[];
 }
 
+interface CaseFacts {
+  config: Record<string, unknown>;
+  /** By name, for files of this case. */
+  files?: Record<string, { bytes: number; tensors?: number }>;
+  expected?: Record<string, { shape: number[] }>;
+  tolerance: Record<string, Partial<Record<Precision, Tolerance>>>;
+}
+
 export interface GoldenCase {
-  present: boolean;
-  /** '' or, for the title of a skipped test, '(skipped: …)'. */
-  reason: string;
+  name: string;
+  /** case.json. */
+  facts: CaseFacts;
+  /** Its `config`, or one part of it. */
+  config<T>(part?: string): T;
   path(file: string): string;
+  /** The weights that the case is about; `which` is a key of its `checkpoint`, or an ending where it has several files. */
+  weights(which?: string): string;
   json<T>(file: string): T;
   tensors(file: string): Map<string, GoldenTensor>;
+  inputs: Map<string, GoldenTensor>;
+  expected: Map<string, GoldenTensor>;
 }
 
 export function goldenCase(name: string): GoldenCase {
-  const folder = join(goldenFolder, name);
-  const present = existsSync(join(folder, 'case.json'));
+  const chosen = existsSync(join(goldenFolder, name, 'case.json')) ? goldenFolder : ownFolder;
+  return open(chosen, name);
+}
+
+/** The project's own case whatever IMAGEFORGE_GOLDEN names, for what tests/fixtures was made from. */
+export function ownCase(name: string): GoldenCase {
+  return open(ownFolder, name);
+}
+
+function open(folder: string, name: string): GoldenCase {
+  const { facts, path, weights } = openCase(join(folder, name)) as Pick<
+    GoldenCase,
+    'facts' | 'path' | 'weights'
+  >;
+  const tensors = (file: string) => readTensors(path(file));
   return {
-    present,
-    reason: present ? '' : `(skipped: no golden case in ${folder})`,
-    path: (file) => join(folder, file),
-    json: (file) => JSON.parse(readFileSync(join(folder, file), 'utf8')),
-    tensors: (file) => readTensors(join(folder, file)),
+    ...{ name, facts, path, weights, tensors },
+    config: <T>(part?: string) => (part === undefined ? facts.config : facts.config[part]) as T,
+    json: (file) => JSON.parse(readFileSync(path(file), 'utf8')),
+    get inputs() {
+      return tensors('inputs.safetensors');
+    },
+    get expected() {
+      return tensors('expected.safetensors');
+    },
   };
+}
+
+/** What stands before the names of each group of inputs: 'b1.' and 'b2.' where `input` is there as b1.x and b2.x. */
+export function groupsOf(tensors: ReadonlyMap<string, unknown>, input: string): string[] {
+  const names = [...tensors.keys()].filter((name) => name === input || name.endsWith(`.${input}`));
+  return names.map((name) => name.slice(0, name.length - input.length));
 }
 
 /** How far a result may be from the reference: in F32, or with weights and activations rounded for the product. */
@@ -45,12 +84,9 @@ const BF16_ROOM = 8;
 
 /** The tolerance that the case states for one of its expected tensors. */
 export function toleranceOf(golden: GoldenCase, name: string, precision: Precision): Tolerance {
-  const { tolerance } = golden.json<{ tolerance: Record<string, Partial<Record<Precision, Tolerance>>> }>(
-    'case.json',
-  );
   const stated = precision === 'bf16_gemm' ? 'f16_gemm' : precision;
-  const found = tolerance[name]?.[stated];
-  if (!found) throw new Error(`The golden case states no ${stated} tolerance for ${name}.`);
+  const found = golden.facts.tolerance[name]?.[stated];
+  if (!found) throw new Error(`The golden case ${golden.name} states no ${stated} tolerance for ${name}.`);
   if (precision !== 'bf16_gemm') return found;
   return {
     rel_l2: found.rel_l2 * BF16_ROOM,
@@ -127,5 +163,5 @@ function readValues(dtype: string, bytes: Buffer): Float32Array {
   if (dtype === 'I64') return Float32Array.from(new BigInt64Array(copy), Number);
   if (dtype === 'I32') return Float32Array.from(new Int32Array(copy));
   if (dtype === 'U8' || dtype === 'BOOL') return Float32Array.from(new Uint8Array(copy));
-  throw new Error(`The golden reader knows no ${dtype}.`);
+  throw new Error(`Golden tensors of the type ${dtype} are not read.`);
 }

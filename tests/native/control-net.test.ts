@@ -1,5 +1,4 @@
-// ControlNets on the golden UNets against a PyTorch reference: both families, all layouts, batches, strength; in the
-// pipeline with its steps, passes and memory; and what doesn't fit.
+// ControlNets on UNets against a PyTorch reference: both families, all layouts, batches, strength; and what doesn't fit.
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -9,6 +8,7 @@ import { controlNetLayouts, makeControlNet } from '../../scripts/fixtures/contro
 import { below, readSafetensors, rename, writeSafetensors } from '../../scripts/fixtures/tensors.mjs';
 import { planControlNet } from '../../src/families/control-net.js';
 import { convertModel } from '../../src/families/convert-model.js';
+import { planNetwork } from '../../src/families/family.js';
 import { planModel } from '../../src/families/index.js';
 import { inspectFile } from '../../src/families/inspect.js';
 import type { ModelPlan } from '../../src/families/types.js';
@@ -21,19 +21,20 @@ import type {
   Tensor,
 } from '../../src/native/addon.js';
 import { makeFolder } from '../folder.js';
-import { assertClose, element, goldenCase, readTensors, relativeDifference, toleranceOf } from '../golden.js';
+import { assertClose, element, ownCase, readTensors, relativeDifference, toleranceOf } from '../golden.js';
+import { readUnet } from '../golden-networks.js';
 import { operations, withEngine } from './networks.js';
 
+// Made from the project's own cases by tests/fixtures/controlnet/make.py.
 const expected = readTensors(resolve(import.meta.dirname, '../fixtures/controlnet/expected.safetensors'));
 const scratch = makeFolder();
 
 const families = {
-  sd1: { golden: goldenCase('unet-sd1'), file: '../e2e-sd1/model.safetensors', seed: 1000 },
-  sdxl: { golden: goldenCase('unet-sdxl'), file: 'model.safetensors', seed: 3000 },
+  sd1: { golden: ownCase('unet-sd1'), seed: 1000 },
+  sdxl: { golden: ownCase('unet-sdxl'), seed: 3000 },
 };
 type FamilyName = keyof typeof families;
 const names = Object.keys(families) as FamilyName[];
-const { present, reason } = families.sd1.golden;
 
 /** By the names of a layout, in a file of its own. */
 function writeControl(
@@ -41,26 +42,19 @@ function writeControl(
   layout = 'original',
   change = (tensors: unknown) => tensors,
 ): string {
-  const { golden, file, seed } = families[family];
-  const unet = below(readSafetensors(golden.path(file)), 'model.diffusion_model.');
+  const { golden, seed } = families[family];
+  const unet = below(readSafetensors(golden.weights()), 'model.diffusion_model.');
   const path = join(scratch, `${family}-${layout}-${Math.random()}.safetensors`);
   writeSafetensors(path, change(controlNetLayouts[layout](makeControlNet(unet, seed))));
   return path;
 }
 
-/** Those parts of a plan that a ControlNet is read against. The golden SDXL case is a UNet alone. */
+/** As much of a plan as a ControlNet is read against: SDXL's case is a UNet alone. */
 async function planUnet(family: FamilyName): Promise<ModelPlan> {
-  const { golden, file } = families[family];
-  if (family === 'sd1') return planModel({ model: golden.path(file) });
-  const { readUnetConfig } = await import('../../src/families/networks/unet.js');
-  const { planNetwork } = await import('../../src/families/family.js');
-  const { openSources } = await import('../../src/families/sources.js');
-  const { findNetworks } = await import('../../src/families/find-networks.js');
-  const [source] = await openSources({ model: golden.path(file) });
-  const { tensors } = findNetworks(source!)[0]!;
-  const config = readUnetConfig(tensors, file, { normGroups: 32, headDim: 16 });
+  const { config, tensors } = await readUnet(families[family].golden);
   const denoiser = planNetwork('unet', config, tensors);
-  return { family, name: 'the golden UNet', latent: { channels: 4, factor: 8 }, denoiser } as ModelPlan;
+  const latent = { channels: config.outChannels, factor: 8 };
+  return { family, name: 'the golden UNet', latent, denoiser } as ModelPlan;
 }
 
 /** The picture of the reference. */
@@ -90,8 +84,8 @@ async function load(engine: Engine, family: FamilyName, file: string): Promise<L
 /** The second of the golden inputs' batches: latent, timestep and prompt of an element. */
 function readElement(family: FamilyName, i: number) {
   const { golden } = families[family];
-  const inputs = golden.tensors('inputs.safetensors');
-  const vector = golden.tensors('expected.safetensors').get('b2.y');
+  const { inputs } = golden;
+  const vector = golden.expected.get('b2.y');
   const prompt: ConditioningInputs = {
     context: element(inputs.get('b2.context')!, i),
     ...(vector && { vector: element(vector, i) }),
@@ -117,7 +111,7 @@ async function predict(
   return predictions.map(({ data }) => data);
 }
 
-describe.skipIf(!present).each(operations)(`ControlNet on $name ${reason}`, (chosen) => {
+describe.each(operations)('ControlNet on $name', (chosen) => {
   for (const family of names)
     test(`${family}: the UNet's predictions equal the reference's`, () =>
       withEngine(chosen, async (engine) => {
@@ -137,7 +131,7 @@ describe.skipIf(!present).each(operations)(`ControlNet on $name ${reason}`, (cho
       }));
 });
 
-describe.skipIf(!present)(`files ${reason}`, () => {
+describe('files', () => {
   const ours = operations[0]!;
   /** The first golden element's prediction with the ControlNet of a file. */
   const compute = (file: string, family: FamilyName = 'sd1') => {
@@ -174,14 +168,14 @@ describe.skipIf(!present)(`files ${reason}`, () => {
     expect(relativeDifference(q8, full)).toBeLessThan(0.03);
   });
 
-  test('what it is stands in its tensors', async () => {
+  test('its tensors tell what it is', async () => {
     expect((await inspectFile(writeControl('sd1'))).summary).toBe('ControlNet for Stable Diffusion 1.x');
     const xl = await inspectFile(writeControl('sdxl', 'diffusers'));
     expect(xl.summary).toBe('ControlNet for Stable Diffusion XL');
     expect(xl.networks).toMatchObject([{ kind: 'controlnet', layout: 'diffusers' }]);
   });
 
-  test('another family, missing tensors, other networks and other models are refused with words', async () => {
+  test('another family, missing tensors, other networks and other models are refused with the reason', async () => {
     const plan = await planUnet('sd1');
     const other = writeControl('sdxl');
     await expect(planControlNet(other, plan)).rejects.toMatchObject({
@@ -217,7 +211,7 @@ describe.skipIf(!present)(`files ${reason}`, () => {
       code: 'UNSUPPORTED',
       message: expect.stringContaining('a ControlNet Union'),
     });
-    const model = families.sd1.golden.path(families.sd1.file);
+    const model = families.sd1.golden.weights();
     await expect(planControlNet(model, plan)).rejects.toMatchObject({
       code: 'UNSUPPORTED',
       message: expect.stringMatching(/a UNet and .*; a ControlNet was expected/),
@@ -236,7 +230,7 @@ describe.skipIf(!present)(`files ${reason}`, () => {
     }));
 });
 
-describe.skipIf(!present)(`what a ControlNet is asked ${reason}`, () => {
+describe('what a ControlNet is asked', () => {
   test('another size, other residuals and closed ones are refused', () =>
     withEngine(operations[0]!, async (engine) => {
       const { unet, control } = await load(engine, 'sd1', writeControl('sd1'));

@@ -1,112 +1,96 @@
 // Textual inversion on real networks: against transformers, and against the words whose vectors a file holds.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ClipConfig } from '../../src/families/networks/clip.js';
-import { clipLayouts } from '../../src/families/networks/clip.js';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { PromptRequest } from '../../src/families/runtime.js';
 import { sliceRows, viewTensors } from '../../src/families/tensors.js';
-import type { Engine, TextEncoder, Weights } from '../../src/native/addon.js';
 import { encodeClip } from '../../src/text/clip-tokenizer.js';
 import { readFloats } from '../../src/weights/read-floats.js';
 import { readWeightFile } from '../../src/weights/read-weight-file.js';
-import { assertClose, goldenCase, readTensors, toleranceOf } from '../golden.js';
+import { makeFolder } from '../folder.js';
+import { assertClose, goldenCase, ownCase, readTensors, toleranceOf } from '../golden.js';
+import { answerOf, readClipEncoder } from '../golden-networks.js';
 import { safetensors } from '../unit/weights/make-files.js';
-import { operations, weightsFrom, withEngine } from './networks.js';
+import { operations, withEngine } from './networks.js';
 import { useModel } from './use-model.js';
 
+// Made from the project's own cases by tests/fixtures/embeddings/make.py.
 const fixtures = path.resolve(import.meta.dirname, '../fixtures/embeddings');
 const expected = readTensors(path.join(fixtures, 'expected.safetensors'));
-const sd1 = goldenCase('clip-text-sd1');
-const sdxl = goldenCase('clip-text-sdxl');
-const base = goldenCase('e2e-sd1');
+const sd1 = ownCase('clip-text-sd1');
+const sdxl = ownCase('clip-text-sdxl');
 
 interface Case {
   golden: typeof sd1;
   /** Of the expected tensors. */
   name: string;
-  part: '' | 'clip_l' | 'clip_g';
-  prefix: string;
-  layout: string;
+  /** The encoder's key in the case. */
+  part: string;
+  /** A file of embeddings and the tensor in it that this encoder takes. */
   file: string;
   tensor: string;
 }
 
 const cases: Case[] = [
-  {
-    ...{ golden: sd1, name: 'sd1', part: '', prefix: 'cond_stage_model.transformer.' },
-    ...{ layout: 'Hugging Face', file: 'emb-params', tensor: 'emb_params' },
-  },
-  {
-    ...{ golden: sdxl, name: 'clip_l', part: 'clip_l', prefix: 'conditioner.embedders.0.transformer.' },
-    ...{ layout: 'Hugging Face', file: 'sdxl', tensor: 'clip_l' },
-  },
-  {
-    ...{ golden: sdxl, name: 'clip_g', part: 'clip_g', prefix: 'conditioner.embedders.1.model.' },
-    ...{ layout: 'OpenCLIP', file: 'sdxl', tensor: 'clip_g' },
-  },
+  { golden: sd1, name: 'sd1', part: '', file: 'emb-params', tensor: 'emb_params' },
+  { golden: sdxl, name: 'clip_l', part: 'clip_l', file: 'sdxl', tensor: 'clip_l' },
+  { golden: sdxl, name: 'clip_g', part: 'clip_g', file: 'sdxl', tensor: 'clip_g' },
 ];
 
 describe.each(operations)('learned vectors on $name', (chosen) => {
-  for (const one of cases) {
-    const { golden, name, part, file, tensor } = one;
-    it.skipIf(!golden.present)(`give ${name} the states of transformers ${golden.reason}`, () =>
-      withEngine(chosen, async (engine) => {
-        const encoder = await load(engine, one);
-        const embeddings = readTensors(path.join(fixtures, `${file}.safetensors`)).get(tensor)!;
-        const ids = Int32Array.from(expected.get(`${name}.ids`)!.data);
-        const close = (found: Float32Array, what: string) =>
-          assertClose(
-            found,
-            expected.get(`${name}.${what}`)!.data,
-            toleranceOf(golden, part ? `${part}.${what}` : what, chosen.precision),
-          );
-        const layers = [2, 3];
-        const plain = await encoder.encode(ids, { layers, norm: false, project: false, embeddings });
-        close(plain.hidden[0]!.data, 'penultimate');
-        close(plain.pooled!.data, 'pooled');
-        const normed = await encoder.encode(ids, { layers, norm: true, embeddings });
-        if (part === '') close(normed.hidden[1]!.data, 'last_hidden');
-        if (part === 'clip_g') close(normed.pooled!.data, 'pooled_projected');
-      }),
-    );
-  }
+  it.each(cases)('give $name the states of transformers', ({ golden, name, part, file, tensor }) =>
+    withEngine(chosen, async (engine) => {
+      const { config, weights } = await readClipEncoder(golden, part);
+      const encoder = await engine.loadTextEncoder('clip', config, weights);
+      const embeddings = readTensors(path.join(fixtures, `${file}.safetensors`)).get(tensor)!;
+      const ids = Int32Array.from(expected.get(`${name}.ids`)!.data);
+      const close = (found: Float32Array, what: string) =>
+        assertClose(
+          found,
+          expected.get(`${name}.${what}`)!.data,
+          toleranceOf(golden, answerOf(part, what), chosen.precision),
+        );
+      const layers = [config.layers - 1, config.layers];
+      const plain = await encoder.encode(ids, { layers, norm: false, project: false, embeddings });
+      close(plain.hidden[0]!.data, 'penultimate');
+      close(plain.pooled!.data, 'pooled');
+      const normed = await encoder.encode(ids, { layers, norm: true, embeddings });
+      if (part === '') close(normed.hidden[1]!.data, 'last_hidden');
+      if (config.projection > 0) close(normed.pooled!.data, 'pooled_projected');
+    }),
+  );
 });
 
-it.skipIf(!sd1.present)(`refuses ids without a vector and vectors of another width ${sd1.reason}`, () =>
+it('refuses ids without a vector and vectors of another width', () =>
   withEngine(operations[0]!, async (engine) => {
-    const encoder = await load(engine, cases[0]!);
-    const rows = (count: number, width: number) => ({
-      data: new Float32Array(count * width),
-      shape: [count, width],
+    const { config, weights } = await readClipEncoder(sd1, '');
+    const { vocab, width, endToken } = config;
+    const encoder = await engine.loadTextEncoder('clip', config, weights);
+    const rows = (count: number, columns: number) => ({
+      data: new Float32Array(count * columns),
+      shape: [count, columns],
     });
-    const ids = Int32Array.of(598, 602, 599);
-    await expect(encoder.encode(ids, { embeddings: rows(2, 64) })).rejects.toThrow(
-      /token 602 lies outside the vocabulary of 600 and 2 embeddings/,
+    const ids = Int32Array.of(0, vocab + 2, endToken);
+    await expect(encoder.encode(ids, { embeddings: rows(2, width) })).rejects.toThrow(
+      `token ${vocab + 2} lies outside the vocabulary of ${vocab} and 2 embeddings`,
     );
-    await expect(encoder.encode(ids, { embeddings: rows(3, 32) })).rejects.toMatchObject({
+    await expect(encoder.encode(ids, { embeddings: rows(3, width / 2) })).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
-      message: expect.stringContaining('expected [64, n]'),
+      message: expect.stringContaining(`expected [${width}, n]`),
     });
-  }),
-);
+  }));
 
-describe.skipIf(!base.present)(`in prompts ${base.reason}`, () => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'imageforge-embeddings-'));
-  const file = path.join(folder, 'fox.safetensors');
-  const model = useModel(() => base.path('model.safetensors'));
+describe('in prompts', () => {
+  const file = path.join(makeFolder('embeddings'), 'fox.safetensors');
+  const model = useModel();
 
   beforeAll(async () => {
     writeFileSync(file, await takeVectors('red fox'));
   });
-  afterAll(async () => {
-    rmSync(folder, { recursive: true, force: true });
-  });
 
   /** An embedding of exactly the vectors that the model's own table has for a text. */
   async function takeVectors(text: string): Promise<Buffer> {
-    const tensors = viewTensors(await readWeightFile(base.path('model.safetensors')));
+    const tensors = viewTensors(await readWeightFile(goldenCase('e2e-sd1').weights()));
     const [, view] = [...tensors].find(([name]) => name.endsWith('token_embedding.weight'))!;
     const width = view.shape[1]!;
     const rows: number[] = [];
@@ -131,7 +115,7 @@ describe.skipIf(!base.present)(`in prompts ${base.reason}`, () => {
     );
   };
 
-  it('stand for what they are made of, with weights, in both prompts and beyond one row', async () => {
+  it('mean what they are made of, with weights, in both prompts and beyond one row', async () => {
     const long = Array(72).fill('snow').join(' ');
     for (const [plain, learned] of [
       ['a red fox in the snow', 'a fluffy in the snow'],
@@ -146,29 +130,3 @@ describe.skipIf(!base.present)(`in prompts ${base.reason}`, () => {
     }
   });
 });
-
-async function load(engine: Engine, one: Case): Promise<TextEncoder> {
-  type Facts = Omit<ClipConfig, 'projection' | 'endToken'> & { eos: number };
-  const facts = one.golden.json<{ config: Record<string, Facts> }>('case.json').config[one.part]!;
-  const { width, layers, heads, intermediate, vocab, positions, eos, activation } = facts;
-  const { rename } = clipLayouts.find(({ name }) => name === one.layout)!;
-  const weights = await weightsFrom(one.golden.path('model.safetensors'), one.prefix, rename);
-  return engine.loadTextEncoder(
-    'clip',
-    {
-      ...{ width, layers, heads, intermediate, vocab, positions, endToken: eos },
-      activation: activation.includes('erf') ? 'gelu' : 'quick_gelu',
-      projection: one.part === 'clip_g' ? 64 : 0,
-      ...(one.part === 'clip_g' && { projectionTransposed: true }),
-    },
-    withProjection(weights),
-  );
-}
-
-/** OpenCLIP's matrix goes by the same name; `projectionTransposed` says which it is. */
-function withProjection(weights: Weights): Weights {
-  const tensors = weights.tensors.map((entry) =>
-    entry.name === 'text_projection' ? { ...entry, name: 'text_projection.weight' } : entry,
-  );
-  return { ...weights, tensors };
-}

@@ -1,26 +1,25 @@
-// A LoCon on quantised convolutions: what it adds to kernels of 8 bits, which keep their own order of values, is what
-// adding it to the F32 kernels gives.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+// A LoCon on quantised convolutions: added to kernels of 8 bits, which keep their values in an order of their own, it
+// gives what it gives when added to the F32 kernels.
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 // @ts-expect-error plain JavaScript
 import * as fixtures from '../../scripts/fixtures/tensors.mjs';
 import { convertModel } from '../../src/families/convert-model.js';
-import { planModel } from '../../src/families/index.js';
 import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { readTensorRule } from '../../src/weights/convert-rules.js';
-import { assertClose, element, goldenCase, relativeDifference, toleranceOf } from '../golden.js';
+import { makeFolder } from '../folder.js';
+import { assertClose, element, goldenCase, groupsOf, relativeDifference, toleranceOf } from '../golden.js';
+import { planSd1 } from '../golden-plans.js';
 import { operations, withEngine } from './networks.js';
 
 const { decode, encode, randomTensor, readSafetensors, writeSafetensors } = fixtures;
 const golden = goldenCase('unet-sd1');
-const tolerance = goldenCase('quant-unet-sd1');
+const quantisedCase = goldenCase('quant-unet-sd1');
 const strength = 0.7;
 const rank = 4;
 const alpha = 2;
 
-/** Kernels of every kind: a residual block's, one that halves, one after doubling, and those of one pixel. */
+/** Kernels of every kind: a residual block's, one that halves, one after doubling, and one of one pixel. */
 const modules = [
   'input_blocks.1.0.in_layers.2',
   'input_blocks.1.0.out_layers.3',
@@ -30,10 +29,9 @@ const modules = [
   'output_blocks.0.0.skip_connection',
 ];
 
-describe.skipIf(!golden.present || !tolerance.present)(`LoCon on Q8_0 kernels ${golden.reason}`, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'imageforge-locon-'));
-  afterAll(() => rmSync(folder, { recursive: true }));
-  const base = golden.path('../e2e-sd1/model.safetensors');
+describe('LoCon on Q8_0 kernels', () => {
+  const folder = makeFolder('locon');
+  const base = golden.weights();
   const [locon, merged, quantised] = ['locon.safetensors', 'merged.safetensors', 'quantised.gguf'].map(
     (name) => join(folder, name),
   ) as [string, string, string];
@@ -71,13 +69,15 @@ describe.skipIf(!golden.present || !tolerance.present)(`LoCon on Q8_0 kernels ${
     let found!: Float32Array;
     await withEngine(chosen, async (engine) => {
       const files = { model: file };
-      const model = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
+      const model = new LoadedModel(engine, files, await planSd1(file));
       await model.useLoras(loras.map((path) => ({ path, strength })));
       expect(model.notes).toEqual([]);
-      const inputs = golden.tensors('inputs.safetensors');
+      const { inputs } = golden;
+      const [group] = groupsOf(inputs, 'x');
+      const of = (name: string) => element(inputs.get(group + name)!, 0);
       const denoiser = await model.loadDenoiser();
-      const conditioning = await denoiser.condition({ context: element(inputs.get('b1.context')!, 0) });
-      const [prediction] = await denoiser.predict(element(inputs.get('b1.x')!, 0), 500, [conditioning]);
+      const conditioning = await denoiser.condition({ context: of('context') });
+      const [prediction] = await denoiser.predict(of('x'), 500, [conditioning]);
       found = prediction!.data;
       await model.close();
     });
@@ -85,7 +85,7 @@ describe.skipIf(!golden.present || !tolerance.present)(`LoCon on Q8_0 kernels ${
   };
 
   it('quantises the kernels that it updates', async () => {
-    const { denoiser } = await planModel({ model: quantised }, { textHeads: 2 });
+    const { denoiser } = await planSd1(quantised);
     for (const module of modules) {
       const entry = denoiser.weights.tensors.find(({ name }) => name === `${module}.weight`)!;
       expect(entry.type, module).toBe('q8_0');
@@ -94,7 +94,7 @@ describe.skipIf(!golden.present || !tolerance.present)(`LoCon on Q8_0 kernels ${
   });
 
   it.each(operations)('on $name', async (chosen) => {
-    const allowed = toleranceOf(tolerance, 'mixed.out', 'f16_gemm');
+    const allowed = toleranceOf(quantisedCase, 'mixed.out', 'f16_gemm');
     const expected = await predict(chosen, merged, []);
     const plain = await predict(chosen, quantised, []);
     expect(relativeDifference(plain, expected)).toBeGreaterThan(10 * allowed.rel_l2);

@@ -1,178 +1,110 @@
 // The text encoders of FLUX against their golden cases: T5, Qwen3 and Mistral, from safetensors and from GGUF.
 import { describe, expect, test } from 'vitest';
-import { causalLmLayouts, readCausalLm } from '../../src/families/networks/causal-lm.js';
-import { readT5Config, t5Layouts } from '../../src/families/networks/t5.js';
-import { below, type Tensors, toWeights, viewTensors } from '../../src/families/tensors.js';
-import type { Engine, TextEncoder } from '../../src/native/addon.js';
-import { readWeightFile } from '../../src/weights/read-weight-file.js';
+import type { TextEncoder } from '../../src/native/addon.js';
 import { assertClose, element, type GoldenCase, goldenCase, type Tolerance, toleranceOf } from '../golden.js';
-import { type Operations, operations, precisionFor, withEngine } from './networks.js';
+import { readLanguageModel, readT5 } from '../golden-networks.js';
+import { operations, precisionFor, withEngine } from './networks.js';
 
-const files = [
-  { suffix: 'safetensors', layout: 'Hugging Face' },
-  { suffix: 'gguf', layout: 'llama.cpp' },
-] as const;
-
-/** Tensors with the network's names; `prefix` is "model." where Hugging Face has it. */
-async function tensorsOf(
-  path: string,
-  layouts: typeof t5Layouts,
-  layout: string,
-  prefix = '',
-): Promise<Tensors> {
-  const tensors = viewTensors(await readWeightFile(path));
-  return layouts
-    .find(({ name }) => name === layout)!
-    .rename(layout === 'llama.cpp' ? tensors : below(tensors, prefix));
-}
-
-/** The limit of the case for this file, whose weights are F16 (GGUF) or BF16. */
-function limitOf(golden: GoldenCase, name: string, chosen: Operations, type: 'F16' | 'BF16'): Tolerance {
-  return toleranceOf(golden, name, precisionFor(type, chosen));
-}
-
+const suffixes = ['safetensors', 'gguf'];
 const t5 = goldenCase('t5-encoder');
 
-async function loadT5(engine: Engine, { suffix, layout }: (typeof files)[number]): Promise<TextEncoder> {
-  const path = t5.path(`t5xxl.${suffix}`);
-  const tensors = await tensorsOf(path, t5Layouts, layout);
-  return engine.loadTextEncoder('t5', readT5Config(tensors, path), toWeights(tensors));
-}
-
-describe.skipIf(!t5.present).each(operations)(`T5 on $name ${t5.reason}`, (chosen) => {
-  test.each(files)('$suffix', (file) =>
+describe.each(operations)('T5 on $name', (chosen) => {
+  test.each(suffixes)('%s', (suffix) =>
     withEngine(chosen, async (engine) => {
-      const encoder = await loadT5(engine, file);
-      const expected = t5.tensors('expected.safetensors');
-      for (const [name, ids] of t5.tensors('inputs.safetensors')) {
+      const { config, weights } = await readT5(t5, suffix);
+      const encoder = await engine.loadTextEncoder('t5', config, weights);
+      const { expected } = t5;
+      for (const [name, ids] of t5.inputs) {
         const answer = name.replace('.ids', '.hidden');
+        const tolerance = toleranceOf(t5, answer, precisionFor(weights, chosen));
         for (let row = 0; row < ids.shape[0]!; row++) {
           const { hidden, pooled } = await encoder.encode(Int32Array.from(element(ids, row).data));
           const states = element(expected.get(answer)!, row);
           expect(pooled).toBeUndefined();
           expect(hidden.map(({ shape }) => shape)).toEqual([states.shape]);
-          assertClose(hidden[0]!.data, states.data, limitOf(t5, answer, chosen, 'F16'));
+          assertClose(hidden[0]!.data, states.data, tolerance);
         }
       }
     }),
   );
 });
 
-describe.skipIf(!t5.present)(`what T5 refuses ${t5.reason}`, () => {
+describe('what T5 refuses', () => {
   test('tokens outside the vocabulary, masks, layers that it lacks', () =>
     withEngine(operations[0]!, async (engine) => {
-      const encoder = await loadT5(engine, files[0]);
+      const { config, weights } = await readT5(t5, 'safetensors');
+      const encoder = await engine.loadTextEncoder('t5', config, weights);
       const refused = { code: 'INVALID_ARGUMENT' };
-      await expect(encoder.encode(Int32Array.of(1100))).rejects.toMatchObject(refused);
+      const one = Int32Array.of(1);
+      await expect(encoder.encode(Int32Array.of(config.vocab))).rejects.toMatchObject(refused);
       await expect(encoder.encode(new Int32Array(0))).rejects.toMatchObject(refused);
-      await expect(encoder.encode(Int32Array.of(1), { mask: Uint8Array.of(1) })).rejects.toThrow(/mask/);
-      await expect(encoder.encode(Int32Array.of(1), { layers: [3] })).rejects.toThrow(/layer 3/);
+      await expect(encoder.encode(one, { mask: Uint8Array.of(1) })).rejects.toThrow(/mask/);
+      const layers = [config.layers + 1];
+      await expect(encoder.encode(one, { layers })).rejects.toThrow(`layer ${layers[0]}`);
     }));
 });
 
-interface LanguageModel {
-  golden: GoldenCase;
-  file: string;
-  theta: number;
-  eps: number;
-  /** llama.cpp permutes q and k of Llama-type models. */
-  permuted: boolean;
-}
-
-const qwen: LanguageModel = {
-  golden: goldenCase('flux2-text-qwen3'),
-  file: 'qwen3',
-  theta: 1e6,
-  eps: 1e-6,
-  permuted: false,
-};
-const mistral: LanguageModel = {
-  golden: goldenCase('flux2-text-mistral'),
-  file: 'mistral',
-  theta: 1e9,
-  eps: 1e-5,
-  permuted: true,
-};
-
-async function loadLanguageModel(
-  engine: Engine,
-  { golden, file, theta, eps, permuted }: LanguageModel,
-  { suffix, layout }: (typeof files)[number],
-): Promise<TextEncoder> {
-  const path = golden.path(`${file}.${suffix}`);
-  const found = await tensorsOf(path, causalLmLayouts, layout, 'model.');
-  const ropeInterleaved = permuted && layout === 'llama.cpp';
-  const facts = { theta, eps, headDim: 32, ropeInterleaved };
-  const { config, tensors } = readCausalLm(found, path, 3, facts);
-  return engine.loadTextEncoder('causal_lm', config, toWeights(tensors));
-}
-
+/** Rows of ids, with a mask or without, and the states that the transformer takes of them. */
 async function expectContext(
   encoder: TextEncoder,
   golden: GoldenCase,
-  { ids, mask, expected }: { ids: string; mask?: string; expected: string },
+  taps: number[],
+  answer: string,
   tolerance: Tolerance,
 ): Promise<void> {
-  const inputs = golden.tensors('inputs.safetensors');
-  const answers = golden.tensors('expected.safetensors').get(expected)!;
+  const { inputs } = golden;
+  const group = answer.slice(0, -'context'.length);
+  const [ids, masks] = [inputs.get(`${group}ids`)!, inputs.get(`${group}mask`)];
+  const answers = golden.expected.get(answer)!;
   for (let row = 0; row < answers.shape[0]!; row++) {
-    const { hidden } = await encoder.encode(Int32Array.from(element(inputs.get(ids)!, row).data), {
-      layers: [1, 2, 3],
+    const { hidden } = await encoder.encode(Int32Array.from(element(ids, row).data), {
+      layers: taps,
       norm: false,
-      ...(mask && { mask: Uint8Array.from(element(inputs.get(mask)!, row).data) }),
+      ...(masks && { mask: Uint8Array.from(element(masks, row).data) }),
     });
     const [tokens, width] = hidden[0]!.shape as [number, number];
-    const context = new Float32Array(tokens * width * 3);
+    const context = new Float32Array(tokens * width * taps.length);
     for (const [layer, { data }] of hidden.entries()) {
       for (let token = 0; token < tokens; token++) {
         const state = data.subarray(token * width, (token + 1) * width);
-        context.set(state, (token * 3 + layer) * width);
+        context.set(state, (token * taps.length + layer) * width);
       }
     }
     assertClose(context, element(answers, row).data, tolerance);
   }
 }
 
+/** Qwen3 with padding on the right; Mistral plain and with padding on the left. */
+const languageModels = ['flux2-text-qwen3', 'flux2-text-mistral'].flatMap((name) =>
+  suffixes.map((suffix) => [name, suffix] as const),
+);
+
 describe.each(operations)('language models on $name', (chosen) => {
-  const type = (suffix: string) => (suffix === 'gguf' ? 'F16' : 'BF16');
-
-  test.skipIf(!qwen.golden.present).each(files)(
-    `Qwen3, padded on the right, $suffix ${qwen.golden.reason}`,
-    (file) =>
-      withEngine(chosen, async (engine) => {
-        const encoder = await loadLanguageModel(engine, qwen, file);
-        const row = { ids: 'ids', mask: 'mask', expected: 'context' };
-        await expectContext(
-          encoder,
-          qwen.golden,
-          row,
-          limitOf(qwen.golden, 'context', chosen, type(file.suffix)),
-        );
-      }),
-  );
-
-  test.skipIf(!mistral.golden.present).each(files)(
-    `Mistral, plain and padded on the left, $suffix ${mistral.golden.reason}`,
-    (file) =>
-      withEngine(chosen, async (engine) => {
-        const { golden } = mistral;
-        const encoder = await loadLanguageModel(engine, mistral, file);
-        const plain = { ids: 'ids', expected: 'context' };
-        const padded = { ids: 'padded_ids', mask: 'padded_mask', expected: 'padded_context' };
-        for (const row of [plain, padded])
-          await expectContext(encoder, golden, row, limitOf(golden, row.expected, chosen, type(file.suffix)));
-      }),
+  test.each(languageModels)('%s, %s', (name, suffix) =>
+    withEngine(chosen, async (engine) => {
+      const golden = goldenCase(name);
+      const model = await readLanguageModel(golden.weights(suffix), golden.config());
+      const encoder = await engine.loadTextEncoder('causal_lm', model.config, model.weights);
+      const answers = [...golden.expected.keys()].filter((key) => key.endsWith('context'));
+      expect(answers).not.toHaveLength(0);
+      const precision = precisionFor(model.weights, chosen);
+      for (const answer of answers)
+        await expectContext(encoder, golden, model.taps, answer, toleranceOf(golden, answer, precision));
+    }),
   );
 });
 
-describe.skipIf(!qwen.golden.present)(`what language models refuse ${qwen.golden.reason}`, () => {
+describe('what language models refuse', () => {
   test('a final norm, masks of another length, layers that were left out', () =>
     withEngine(operations[0]!, async (engine) => {
-      const encoder = await loadLanguageModel(engine, qwen, files[0]);
+      const qwen = goldenCase('flux2-text-qwen3');
+      const { config, weights } = await readLanguageModel(qwen.weights('safetensors'), qwen.config());
+      const encoder = await engine.loadTextEncoder('causal_lm', config, weights);
       const tokens = Int32Array.of(1, 2, 3);
       await expect(encoder.encode(tokens)).rejects.toThrow(/norm/);
       const short = { norm: false, mask: Uint8Array.of(1, 1) };
       await expect(encoder.encode(tokens, short)).rejects.toThrow(/mask has 2 values/);
-      await expect(encoder.encode(tokens, { norm: false, layers: [4] })).rejects.toThrow(/layer 4/);
+      const layers = [config.layers + 1];
+      await expect(encoder.encode(tokens, { norm: false, layers })).rejects.toThrow(`layer ${layers[0]}`);
     }));
 });

@@ -1,116 +1,70 @@
-// The UNet against its golden cases: SD 1.x, inpainting, quantised, SD 2.x, SDXL, and with a LoRA.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+// The UNet against its golden cases: SD 1.x, inpainting, quantised, SD 2.x and SDXL; and what it refuses.
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { convertModel } from '../../src/families/convert-model.js';
-import type { UnetConfig } from '../../src/families/networks/unet.js';
+import { toWeights } from '../../src/families/tensors.js';
 import type { ConditioningInputs, Denoiser, Tensor } from '../../src/native/addon.js';
 import { readTensorRule } from '../../src/weights/convert-rules.js';
 import { onCpu } from '../device.js';
+import { makeFolder } from '../folder.js';
 import {
   assertClose,
   element,
   type GoldenCase,
   type GoldenTensor,
   goldenCase,
+  groupsOf,
   type Precision,
   toleranceOf,
 } from '../golden.js';
-import { operations, weightsFrom, withEngine } from './networks.js';
+import { networksIn, readUnet } from '../golden-networks.js';
+import { type Operations, operations, withEngine } from './networks.js';
 
-const common = {
-  ...{ inChannels: 4, outChannels: 4, modelChannels: 32, channels: [32, 32, 32, 32], resBlocks: 2 },
-  ...{ depth: [1, 1, 1, 0], middleDepth: 1, normGroups: 32, vectorWidth: 0 },
-};
-const sd1: UnetConfig = {
-  ...common,
-  channels: [32, 64, 32, 32],
-  contextWidth: 32,
-  heads: 8,
-  linearProjection: false,
-};
-const sd2: UnetConfig = { ...common, contextWidth: 64, headDim: 16, linearProjection: true };
-const sdxl: UnetConfig = {
-  ...sd2,
-  channels: [32, 64, 32],
-  depth: [0, 1, 2],
-  middleDepth: 2,
-  vectorWidth: 1568,
-};
+const cases = ['unet-sd1', 'unet-sd1-inpaint', 'quant-unet-sd1', 'unet-sd2', 'unet-sdxl'];
+const sd1 = goldenCase('unet-sd1');
 
-const variants: {
-  golden: string;
-  file: string;
-  config: UnetConfig;
-  batches: string[];
-  expected: string;
-  quantised?: boolean;
-}[] = [
-  {
-    golden: 'unet-sd1',
-    file: '../e2e-sd1/model.safetensors',
-    config: sd1,
-    batches: ['b1.', 'b2.'],
-    expected: 'out',
-  },
-  {
-    golden: 'unet-sd1-inpaint',
-    file: 'model.safetensors',
-    config: { ...sd1, inChannels: 9, channels: [32, 32, 32, 32] },
-    batches: ['b1.', 'b2.'],
-    expected: 'out',
-  },
-  {
-    golden: 'quant-unet-sd1',
-    file: 'unet.gguf',
-    config: { ...sd1, channels: [32, 32, 32, 32] },
-    batches: [''],
-    expected: 'mixed.out',
-    quantised: true, // both sets of operations quantise activations
-  },
-  { golden: 'unet-sd2', file: 'model.safetensors', config: sd2, batches: ['b1.', 'b2.'], expected: 'out' },
-  { golden: 'unet-sdxl', file: 'model.safetensors', config: sdxl, batches: ['b1.', 'b2.'], expected: 'out' },
-];
+/** The expected prediction for a group of inputs. */
+function answerOf(golden: GoldenCase, group: string): string {
+  const name = [...golden.expected.keys()].find((key) => key.startsWith(group) && key.endsWith('out'));
+  if (name === undefined) throw new Error(`${golden.name} expects no prediction for ${group}`);
+  return name;
+}
 
 describe.each(operations)('UNet on $name', (chosen) => {
-  for (const variant of variants) {
-    const golden = goldenCase(variant.golden);
-    test.skipIf(!golden.present)(`${variant.golden} ${golden.reason}`, () =>
-      withEngine(chosen, async (engine) => {
-        const weights = await weightsFrom(golden.path(variant.file), 'model.diffusion_model.');
-        const unet = await engine.loadDenoiser('unet', variant.config, weights);
-        for (const batch of variant.batches) {
-          const precision = variant.quantised ? 'f16_gemm' : chosen.precision;
-          await expectPredictions(unet, golden, variant.config, batch, variant.expected, precision);
-        }
-      }),
-    );
-  }
+  test.each(cases)('%s', (name) =>
+    withEngine(chosen, async (engine) => {
+      const golden = goldenCase(name);
+      const { config, weights } = await readUnet(golden);
+      const unet = await engine.loadDenoiser('unet', config, weights);
+      // both sets of operations round what they multiply with quantised weights
+      const precision = golden.weights().endsWith('.gguf') ? 'f16_gemm' : chosen.precision;
+      for (const group of groupsOf(golden.inputs, 'x'))
+        await expectPredictions(unet, golden, config, group, precision);
+    }),
+  );
 });
 
-/** Every element of the case's batch by itself, and in a batch with itself and the others. */
+/** Each element of a group by itself, and in a batch with a copy of itself. */
 async function expectPredictions(
   unet: Denoiser,
   golden: GoldenCase,
   config: UnetConfig,
-  batch: string,
-  expectedName: string,
+  group: string,
   precision: Precision,
 ): Promise<void> {
-  const inputs = golden.tensors('inputs.safetensors');
-  const expected = golden.tensors('expected.safetensors');
-  const x = inputs.get(`${batch}x`)!;
-  const tolerance = toleranceOf(golden, batch + expectedName, precision);
+  const { inputs, expected } = golden;
+  const name = answerOf(golden, group);
+  const tolerance = toleranceOf(golden, name, precision);
+  const x = inputs.get(`${group}x`)!;
   for (let i = 0; i < x.shape[0]!; i++) {
-    const [latent, concat] = splitChannels(element(x, i), 4);
-    const conditions: ConditioningInputs = { context: element(inputs.get(`${batch}context`)!, i) };
-    if (config.vectorWidth) conditions.vector = element(expected.get(`${batch}y`)!, i);
+    const [latent, concat] = splitChannels(element(x, i), config.outChannels);
+    const conditions: ConditioningInputs = { context: element(inputs.get(`${group}context`)!, i) };
+    if (config.vectorWidth) conditions.vector = element(expected.get(`${group}y`)!, i);
     if (concat) conditions.concat = concat;
-    const timestep = inputs.get(`${batch}t`)!.data[i]!;
+    const timestep = inputs.get(`${group}t`)!.data[i]!;
     const one = await unet.condition(conditions);
     const two = await unet.condition(conditions);
-    const answer = element(expected.get(batch + expectedName)!, i).data;
+    const answer = element(expected.get(name)!, i).data;
     for (const conditionings of [[one], [one, two]]) {
       const predictions = await unet.predict(latent, timestep, conditionings);
       expect(predictions).toHaveLength(conditionings.length);
@@ -124,6 +78,7 @@ async function expectPredictions(
   }
 }
 
+/** The noisy latent, and the mask channels behind it where there are any. */
 function splitChannels(tensor: GoldenTensor, first: number): [Tensor, Tensor | undefined] {
   const [channels, height, width] = tensor.shape as [number, number, number];
   const latent = { data: tensor.data.slice(0, first * height * width), shape: [first, height, width] };
@@ -134,64 +89,58 @@ function splitChannels(tensor: GoldenTensor, first: number): [Tensor, Tensor | u
   ];
 }
 
-const quantised = goldenCase('quant-unet-sd1');
-const full = goldenCase('unet-sd1');
-test.skipIf(!quantised.present || !full.present || !onCpu)(
-  `kernels of 8 bits give what F32 operations give, within what 8-bit activations may cost ${full.reason}`,
+test.skipIf(!onCpu)(
+  'kernels of 8 bits give what F32 operations give, within what 8-bit activations may cost (needs the CPU)',
   async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'imageforge-unet-'));
-    try {
-      const output = join(folder, 'unet.gguf');
-      await convertModel({
-        input: full.path('../e2e-sd1/model.safetensors'),
-        output,
-        type: 'f16',
-        rules: [readTensorRule('diffusion_model.*(in_layers|out_layers|op|conv|proj_in|proj_out|skip)=q8_0')],
+    const { config } = await readUnet(sd1);
+    const output = join(makeFolder('unet'), 'unet.gguf');
+    const kernels = /\.(in_layers|out_layers|op|conv|proj_in|proj_out|skip_connection)\./;
+    const rule = readTensorRule(`diffusion_model.*${kernels.source}=q8_0`);
+    await convertModel({ input: sd1.weights(), output, type: 'f16', rules: [rule] });
+    const { tensors } = (await networksIn(output, 'unet'))[0]!;
+    const chosen = [...tensors].filter(([name, { shape }]) => kernels.test(name) && shape.length === 4);
+    expect(chosen.length).toBeGreaterThan(0);
+    for (const [name, { shape, tapsFirst }] of chosen)
+      expect(tapsFirst, name).toBe(shape[1]! % 32 === 0 ? true : undefined);
+
+    const [group] = groupsOf(sd1.inputs, 'x');
+    const of = (name: string) => element(sd1.inputs.get(group + name)!, 0);
+    const predict = async (one: Operations): Promise<Float32Array> => {
+      let found!: Float32Array;
+      await withEngine(one, async (engine) => {
+        const unet = await engine.loadDenoiser('unet', config, toWeights(tensors));
+        const conditioning = await unet.condition({ context: of('context') });
+        const [prediction] = await unet.predict(of('x'), 500, [conditioning]);
+        found = prediction!.data;
       });
-      const weights = await weightsFrom(output, 'model.diffusion_model.');
-      expect(weights.tensors.filter(({ tapsFirst }) => tapsFirst).length).toBeGreaterThan(40);
-      const inputs = full.tensors('inputs.safetensors');
-      const predict = async (chosen: (typeof operations)[number]): Promise<Float32Array> => {
-        let found!: Float32Array;
-        await withEngine(chosen, async (engine) => {
-          const unet = await engine.loadDenoiser('unet', sd1, weights);
-          const conditioning = await unet.condition({ context: element(inputs.get('b1.context')!, 0) });
-          const [prediction] = await unet.predict(element(inputs.get('b1.x')!, 0), 500, [conditioning]);
-          found = prediction!.data;
-        });
-        return found;
-      };
-      const [ours, ggml] = [await predict(operations[0]!), await predict(operations[1]!)];
-      assertClose(ours, ggml, toleranceOf(quantised, 'mixed.out', 'f16_gemm'));
-      expect(ours).not.toEqual(ggml);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+      return found;
+    };
+    const [ours, ggml] = [await predict(operations[0]!), await predict(operations[1]!)];
+    const quantised = goldenCase('quant-unet-sd1');
+    assertClose(ours, ggml, toleranceOf(quantised, answerOf(quantised, ''), 'f16_gemm'));
+    expect(ours).not.toEqual(ggml);
   },
 );
 
-const base = goldenCase('unet-sd1');
-describe.skipIf(!base.present)(`the UNet's inputs ${base.reason}`, () => {
-  const withUnet = (run: (unet: Denoiser) => Promise<void>) =>
+describe("the UNet's inputs", () => {
+  const withUnet = (run: (unet: Denoiser, config: UnetConfig) => Promise<void>) =>
     withEngine(operations[0]!, async (engine) => {
-      const weights = await weightsFrom(base.path('../e2e-sd1/model.safetensors'), 'model.diffusion_model.');
-      await run(await engine.loadDenoiser('unet', sd1, weights));
+      const { config, weights } = await readUnet(sd1);
+      await run(await engine.loadDenoiser('unet', config, weights), config);
     });
   const zeros = (...shape: number[]): Tensor => ({
     data: new Float32Array(shape.reduce((product, n) => product * n, 1)),
     shape,
   });
 
-  test('conditionings of different length are predicted as each by itself', () =>
-    withUnet(async (unet) => {
-      const context = (tokens: number): Tensor => ({
-        data: Float32Array.from({ length: tokens * 32 }, (_, i) => Math.sin(i)),
-        shape: [tokens, 32],
-      });
-      const latent: Tensor = {
-        data: Float32Array.from({ length: 4 * 96 }, (_, i) => Math.cos(i)),
-        shape: [4, 8, 12],
+  test('conditionings of different lengths are predicted as each by itself', () =>
+    withUnet(async (unet, { contextWidth, inChannels }) => {
+      const context = (tokens: number): Tensor => {
+        const { data, shape } = zeros(tokens, contextWidth);
+        return { data: data.map((_, i) => Math.sin(i)), shape };
       };
+      const { data, shape } = zeros(inChannels, 8, 12);
+      const latent: Tensor = { data: data.map((_, i) => Math.cos(i)), shape };
       const short = await unet.condition({ context: context(77) });
       const long = await unet.condition({ context: context(154) });
       const [together, , last] = await unet.predict(latent, 500, [long, short, long]);
@@ -202,23 +151,22 @@ describe.skipIf(!base.present)(`the UNet's inputs ${base.reason}`, () => {
       assertClose(last!.data, alone!.data, rounding);
     }));
 
-  test('latents whose sides are odd on the way down keep their size', () =>
-    withUnet(async (unet) => {
-      const conditioning = await unet.condition({ context: zeros(77, 32) });
-      const [prediction] = await unet.predict(zeros(4, 9, 13), 1, [conditioning]);
-      expect(prediction!.shape).toEqual([4, 9, 13]);
+  test('latents whose sides become odd on the way down keep their size', () =>
+    withUnet(async (unet, { contextWidth, inChannels }) => {
+      const conditioning = await unet.condition({ context: zeros(77, contextWidth) });
+      const [prediction] = await unet.predict(zeros(inChannels, 9, 13), 1, [conditioning]);
+      expect(prediction!.shape).toEqual([inChannels, 9, 13]);
       expect(prediction!.data.every(Number.isFinite)).toBe(true);
     }));
 
   test('what does not fit the network is refused', () =>
-    withUnet(async (unet) => {
+    withUnet(async (unet, { contextWidth, inChannels }) => {
       const refused = { code: 'INVALID_ARGUMENT' };
-      await expect(unet.condition({ context: zeros(77, 33) })).rejects.toMatchObject(refused);
-      await expect(unet.condition({ context: zeros(77, 32), vector: zeros(8) })).rejects.toMatchObject(
-        refused,
-      );
-      const conditioning = await unet.condition({ context: zeros(77, 32) });
-      await expect(unet.predict(zeros(5, 8, 8), 1, [conditioning])).rejects.toMatchObject(refused);
-      await expect(unet.predict(zeros(3, 8, 8), 1, [conditioning])).rejects.toMatchObject(refused);
+      const context = zeros(77, contextWidth);
+      await expect(unet.condition({ context: zeros(77, contextWidth + 1) })).rejects.toMatchObject(refused);
+      await expect(unet.condition({ context, vector: zeros(8) })).rejects.toMatchObject(refused);
+      const conditioning = await unet.condition({ context });
+      for (const channels of [inChannels + 1, inChannels - 1])
+        await expect(unet.predict(zeros(channels, 8, 8), 1, [conditioning])).rejects.toMatchObject(refused);
     }));
 });

@@ -1,8 +1,6 @@
-// What the tests of networks share: an engine on either set of operations, and weights from golden checkpoints.
-import { below, type Tensors, toWeights, viewTensors } from '../../src/families/tensors.js';
+// What tests of networks share: engines that compute by either set of operations, and how exact each of them is.
 import type { Engine, EngineOptions, Weights } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
-import { readWeightFile } from '../../src/weights/read-weight-file.js';
 import { onCpu, testDevice } from '../device.js';
 import type { Precision } from '../golden.js';
 
@@ -10,13 +8,13 @@ export interface Operations {
   name: string;
   /** The value of IMAGEFORGE_KERNELS. */
   kernels: 'on' | 'off';
-  /** What they do to F16 weights: ggml's product rounds activations to the weights' type, our kernels don't. */
+  /** How they treat F16 weights: ggml's product rounds activations to the weights' type, our kernels don't. */
   precision: Precision;
 }
 
 /** BF16 weights are widened before the product on the CPU; GPUs round what they are multiplied with to BF16. */
-export function precisionFor(type: 'F16' | 'BF16', { precision }: Operations): Precision {
-  if (type === 'F16') return precision;
+export function precisionFor({ tensors }: Weights, { precision }: Operations): Precision {
+  if (!tensors.some(({ type }) => type === 'bf16')) return precision;
   return onCpu ? 'f32' : 'bf16_gemm';
 }
 
@@ -27,7 +25,10 @@ export const operations: Operations[] = onCpu
     ]
   : [{ name: testDevice, kernels: 'on', precision: 'f16_gemm' }];
 
-/** An engine whose graphs are built while `run` runs. One thread: threads that wait for each other crawl on a busy machine. */
+/**
+ * An engine that lives while `run` runs and builds its graphs from the chosen operations. It has one thread: threads
+ * that wait for each other crawl on a busy machine.
+ */
 export async function withEngine(
   chosen: Operations,
   run: (engine: Engine) => Promise<void>,
@@ -43,13 +44,4 @@ export async function withEngine(
     if (before === undefined) delete process.env.IMAGEFORGE_KERNELS;
     else process.env.IMAGEFORGE_KERNELS = before;
   }
-}
-
-/** The tensors under `prefix`, with the names that `rename` gives them. */
-export async function weightsFrom(
-  path: string,
-  prefix: string,
-  rename: (tensors: Tensors) => Tensors = (tensors) => tensors,
-): Promise<Weights> {
-  return toWeights(rename(below(viewTensors(await readWeightFile(path)), prefix)));
 }

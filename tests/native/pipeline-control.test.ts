@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { convertModel } from '../../src/families/convert-model.js';
-import { planModel } from '../../src/families/index.js';
 import type { Engine, Pixels } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
 import { generate } from '../../src/pipeline/generate.js';
@@ -13,6 +12,7 @@ import { writeControlNet } from '../control-file.js';
 import { testDevice } from '../device.js';
 import { makeFolder } from '../folder.js';
 import { goldenCase } from '../golden.js';
+import { planSd1 } from '../golden-plans.js';
 
 const golden = goldenCase('e2e-sd1');
 const lora = goldenCase('lora-sd1');
@@ -25,17 +25,17 @@ function draw(width: number, height: number, shift = 0): Pixels {
   return { rgb, width, height };
 }
 
-describe.skipIf(!golden.present)(`ControlNet in the pipeline ${golden.reason}`, () => {
+describe('ControlNet in the pipeline', () => {
   const folder = makeFolder();
   let engine: Engine;
   let model: LoadedModel;
   let path: string;
 
   beforeAll(async () => {
-    const files = { model: golden.path('model.safetensors') };
+    const files = { model: golden.weights() };
     path = await writeControlNet(join(folder, 'control.safetensors'), files);
     engine = new (loadAddon().Engine)({ device: testDevice, threads: 2 });
-    model = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
+    model = new LoadedModel(engine, files, await planSd1());
   });
   afterAll(async () => {
     await model?.close();
@@ -117,10 +117,10 @@ describe.skipIf(!golden.present)(`ControlNet in the pipeline ${golden.reason}`, 
     expect(other.pixels).not.toEqual(small.pixels);
   });
 
-  it.skipIf(!lora.present)('works beside a LoRA on a quantised UNet', async () => {
+  it('works beside a LoRA on a quantised UNet', async () => {
     const files = { model: join(folder, 'q8.gguf') };
-    await convertModel({ input: golden.path('model.safetensors'), output: files.model, type: 'q8_0' });
-    const quantised = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
+    await convertModel({ input: golden.weights(), output: files.model, type: 'q8_0' });
+    const quantised = new LoadedModel(engine, files, await planSd1(files.model));
     const loras = [{ path: lora.path('kohya.safetensors'), strength: 1 }];
     const pictures = [];
     for (const control of [undefined, {}])

@@ -1,34 +1,25 @@
-// Pictures as the beginning on a flow model (FLUX.2 klein): the noise of a flow schedule ends at 1, where nothing of the
-// picture is left, and each step below keeps its share of it.
+// Initial pictures on a flow model (FLUX.2 klein): a flow schedule's noise reaches 1, where nothing of the picture is left,
+// and the lower it begins, the more of the picture stays.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { planModel } from '../../src/families/index.js';
 import type { Engine } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
 import { generate } from '../../src/pipeline/generate.js';
 import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
 import { testDevice } from '../device.js';
-import { goldenCase } from '../golden.js';
+import { filesOfKlein, planKlein } from '../golden-plans.js';
 import { makeWave } from './wave.js';
 
-const klein = goldenCase('e2e-flux2-klein');
 const [width, height] = [96, 64];
 
-describe.skipIf(!klein.present)(`pictures on a flow model ${klein.reason}`, () => {
+describe('initial pictures on a flow model', () => {
   let engine: Engine;
   let model: LoadedModel;
   const { init, mask } = makeWave(width, height);
 
   beforeAll(async () => {
-    const files = {
-      model: klein.path('../flux2-klein/model.safetensors'),
-      llm: klein.path('../flux2-text-qwen3/qwen3.safetensors'),
-      vae: klein.path('../vae-flux2/flux2-vae.safetensors'),
-    };
-    const plan = await planModel(files);
-    plan.textEncoders[0]!.rowLength = 32;
     engine = new (loadAddon().Engine)({ device: testDevice, threads: 1 });
-    model = new LoadedModel(engine, files, plan);
+    model = new LoadedModel(engine, filesOfKlein(), await planKlein(32));
   });
   afterAll(async () => {
     await model?.close();
@@ -46,13 +37,13 @@ describe.skipIf(!klein.present)(`pictures on a flow model ${klein.reason}`, () =
   const distance = (a: Uint8Array, b: Uint8Array) =>
     Math.sqrt(a.reduce((sum, v, i) => sum + (v - b[i]!) ** 2, 0) / a.length);
 
-  it('is a picture from text alone at strength 1', async () => {
+  it('count for nothing at strength 1', async () => {
     const whole = await run({ init, strength: 1 });
     expect(whole).toEqual(await run({}));
     expect(whole.steps).toBe(4);
   });
 
-  it('keeps more of the picture the lower the strength is, in as many steps less', async () => {
+  it('stay the more, and take the fewer steps, the lower the strength is', async () => {
     const autoencoder = await model.loadAutoencoder();
     const { rgb: through } = await autoencoder.decode((await autoencoder.encode(init)).mean);
     const runs = [];
@@ -63,7 +54,7 @@ describe.skipIf(!klein.present)(`pictures on a flow model ${klein.reason}`, () =
     expect(far[1]).toBeLessThan(far[2]!);
   });
 
-  it('repaints what the mask shows and keeps every other pixel', async () => {
+  it('are repainted where the mask shows them, and keep every other pixel', async () => {
     const { rgb } = await run({ init, mask, strength: 1 });
     const changed = (value: number) =>
       rgb.filter((v, i) => mask[Math.floor(i / 3)] === value && v !== init.rgb[i]).length;

@@ -1,9 +1,7 @@
-// The FLUX pipelines: FLUX.2 klein against the reference's end-to-end case, LoRAs on FLUX.1.
+// The FLUX pipelines: FLUX.2 klein against the reference's end-to-end case, LoRAs and text encoders on FLUX.1.
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findRuntime, planModel } from '../../src/families/index.js';
-import { readT5Config, t5Layouts } from '../../src/families/networks/t5.js';
-import { toWeights, viewTensors } from '../../src/families/tensors.js';
 import type { ModelPlan } from '../../src/families/types.js';
 import type { ConditioningInputs, Engine, Pixels } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
@@ -11,43 +9,37 @@ import { generate } from '../../src/pipeline/generate.js';
 import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
 import { flow } from '../../src/sampling/schedules.js';
-import { readWeightFile } from '../../src/weights/read-weight-file.js';
 import { onCpu, testDevice } from '../device.js';
-import {
-  assertClose,
-  element,
-  type GoldenTensor,
-  goldenCase,
-  relativeDifference,
-  toleranceOf,
-} from '../golden.js';
-import { planFlux1, planSd1 } from '../unit/families/golden-plans.js';
+import { assertClose, element, goldenCase, relativeDifference, toleranceOf } from '../golden.js';
+import { readT5 } from '../golden-networks.js';
+import { filesOfKlein, planFlux1, planKlein, planSd1 } from '../golden-plans.js';
+
+interface Stated {
+  prompt: string;
+  max_length: number;
+  steps: number;
+  /** Of the base model; the distilled one has none. */
+  guidance_scale: number;
+  noise_seed: number;
+}
 
 const klein = goldenCase('e2e-flux2-klein');
+const { expected } = klein;
+const stated = klein.config<Stated>();
 // weights are BF16 and F16, and the reference picture comes as 8-bit pixels
 const precision = onCpu ? 'f16_gemm' : 'bf16_gemm';
-const size = { width: 64, height: 96 };
+const [height, width] = expected.get('klein.image')!.shape.slice(2) as [number, number];
+const size = { width, height };
 
-describe.skipIf(!klein.present)(`e2e-flux2-klein ${klein.reason}`, () => {
-  const expected: Map<string, GoldenTensor> = klein.present
-    ? klein.tensors('expected.safetensors')
-    : new Map();
-  const facts = klein.present
-    ? klein.json<{ config: { prompt: string; max_length: number; noise_seed: number } }>('case.json').config
-    : undefined;
-  const files = {
-    model: klein.path('../flux2-klein/model.safetensors'),
-    llm: klein.path('../flux2-text-qwen3/qwen3.safetensors'),
-    vae: klein.path('../vae-flux2/flux2-vae.safetensors'),
-  };
+describe('e2e-flux2-klein', () => {
+  const files = filesOfKlein();
   let engine: Engine;
   let plan: ModelPlan;
 
   beforeAll(async () => {
     engine = new (loadAddon().Engine)({ device: testDevice, threads: 1 });
-    plan = await planModel(files);
-    expect(plan.textEncoders[0]!.rowLength).toBe(512);
-    plan.textEncoders[0]!.rowLength = facts!.max_length;
+    expect((await planModel(files)).textEncoders[0]!.rowLength).toBe(512);
+    plan = await planKlein(stated.max_length);
   });
   afterAll(() => engine?.close());
 
@@ -58,10 +50,10 @@ describe.skipIf(!klein.present)(`e2e-flux2-klein ${klein.reason}`, () => {
   ): Promise<void> {
     // the files don't say whether they are klein or its base; the plan's default guidance does
     const model = new LoadedModel(engine, files, { ...plan, defaults: { ...plan.defaults, guidance } });
-    const { prompt, noise_seed: seed } = facts!;
-    const options = { prompt, seed, ...size, steps: 4, guidance: 4, noise: 'torch' as const, ...change };
+    const { prompt, noise_seed: seed, steps, guidance_scale } = stated;
+    const options = { prompt, seed, ...size, steps, guidance: guidance_scale, ...change };
     const x: Float32Array[] = [];
-    const request = resolveRequest(options, files, model.plan);
+    const request = resolveRequest({ ...options, noise: 'torch' }, files, model.plan);
     const { images } = await generate(model, request, { onStep: (_, latent) => x.push(latent.slice()) });
     await model.close();
 
@@ -69,50 +61,45 @@ describe.skipIf(!klein.present)(`e2e-flux2-klein ${klein.reason}`, () => {
     expect(x).toHaveLength(latents.shape[0]!);
     for (const [step, latent] of x.entries())
       assertClose(latent, element(latents, step).data, toleranceOf(klein, `${name}.latents`, precision));
-    const { rgb, width, height } = images[0]!.pixels;
-    expect({ width, height }).toEqual(size);
+    const { pixels } = images[0]!;
+    expect({ width: pixels.width, height: pixels.height }).toEqual(size);
     const picture = expected.get(`${name}.image`)!.data;
     const planes = Float32Array.from(
       picture,
-      (_, i) => rgb[(i % (width * height)) * 3 + Math.floor(i / (width * height))]! / 255,
+      (_, i) => pixels.rgb[(i % (width * height)) * 3 + Math.floor(i / (width * height))]! / 255,
     );
     expect(relativeDifference(planes, picture)).toBeLessThan(0.005);
   }
 
+  async function expectContext(model: LoadedModel): Promise<void> {
+    const { prompt } = stated;
+    const words = { prompt, negativePrompt: '', guidance: stated.guidance_scale, clipSkip: 1, ...size };
+    const { positive, negative } = await model.encodePrompts(words, undefined);
+    const context = expected.get('context')!;
+    expect(positive.context.shape).toEqual(context.shape.slice(1));
+    expect(negative).toBeUndefined();
+    assertClose(positive.context.data, context.data, toleranceOf(klein, 'context', precision));
+  }
+
   it('encodes the prompt to the same states, and shifts the schedule as far', async () => {
     const model = new LoadedModel(engine, files, plan);
-    const words = { prompt: facts!.prompt, negativePrompt: '', guidance: 4, clipSkip: 1, ...size };
-    const { positive, negative } = await model.encodePrompts(words, undefined);
-    expect(positive.context.shape).toEqual([facts!.max_length, 192]);
-    expect(negative).toBeUndefined();
-    assertClose(
-      positive.context.data,
-      expected.get('context')!.data,
-      toleranceOf(klein, 'context', precision),
-    );
-    const sigmas = flow(4, model.runtime.noiseLevels(plan, { ...size, steps: 4 }));
+    await expectContext(model);
+    const { steps } = stated;
+    const sigmas = flow(steps, model.runtime.noiseLevels(plan, { ...size, steps }));
     assertClose(sigmas, expected.get('sigmas')!.data, toleranceOf(klein, 'sigmas', 'f32'));
     await model.close();
   });
 
   it('encodes it to the same states from a GGUF file, which brings its own tokenizer', async () => {
-    const gguf = { ...files, llm: klein.path('../flux2-text-qwen3/qwen3.gguf') };
-    const found = await planModel(gguf);
-    found.textEncoders[0]!.rowLength = facts!.max_length;
-    const model = new LoadedModel(engine, gguf, found);
-    const words = { prompt: facts!.prompt, negativePrompt: '', guidance: 1, clipSkip: 1, ...size };
-    const { positive } = await model.encodePrompts(words, undefined);
-    assertClose(
-      positive.context.data,
-      expected.get('context')!.data,
-      toleranceOf(klein, 'context', precision),
-    );
+    const gguf = { ...files, llm: goldenCase('flux2-text-qwen3').weights('gguf') };
+    const model = new LoadedModel(engine, gguf, await planKlein(stated.max_length, gguf));
+    await expectContext(model);
     await model.close();
   });
 
-  it('klein: four steps, no guidance whatever is asked', () => expectRun('klein', 1, {}));
+  it('klein: no guidance, whatever is asked', () => expectRun('klein', 1, {}));
 
-  it('its base: guided by an empty prompt', () => expectRun('base', 4, {}));
+  it('its base: guided by an empty prompt', () => expectRun('base', stated.guidance_scale, {}));
 
   it('with a reference picture', async () => {
     const { data, info } = await sharp(klein.path('reference.png'))
@@ -129,48 +116,49 @@ describe.skipIf(!klein.present)(`e2e-flux2-klein ${klein.reason}`, () => {
   });
 });
 
-const lora = goldenCase('lora-flux1');
-const t5 = goldenCase('t5-encoder');
-
-describe.skipIf(!lora.present || !t5.present)(`FLUX.1 ${lora.reason}`, () => {
+describe('FLUX.1', () => {
+  const lora = goldenCase('lora-flux1');
+  const { base, strength } = lora.config<{ base: string; strength: number }>();
+  const loras = Object.keys(lora.facts.files!).filter((file) => !/^(inputs|expected)\./.test(file));
   let engine: Engine;
   let plan: ModelPlan;
 
   beforeAll(async () => {
     engine = new (loadAddon().Engine)({ device: testDevice, threads: 1 });
-    plan = await planFlux1();
+    plan = await planFlux1(goldenCase(base), lora.weights());
   });
   afterAll(() => engine?.close());
 
   it.each([
     [[], 'base.out'],
-    [['kohya.safetensors'], 'kohya.out'],
-    [['peft.safetensors'], 'peft.out'],
-  ])('with LoRAs %j predicts %s', async (files, name) => {
+    ...loras.map((file): [string[], string] => [[file], file.replace('.safetensors', '.out')]),
+  ])('with LoRAs %j predicts %s', async (chosen, name) => {
     const warnings: string[] = [];
     const model = new LoadedModel(engine, { model: '' }, plan, {
       log: (_, message) => warnings.push(message),
     });
-    await model.useLoras(files.map((file) => ({ path: lora.path(file), strength: 0.8 })));
-    const inputs = lora.tensors('inputs.safetensors');
-    const of = (input: string) => element(inputs.get(`b1.${input}`)!, 0);
-    const conditions: ConditioningInputs = { context: of('context'), vector: of('pooled') };
+    await model.useLoras(chosen.map((file) => ({ path: lora.path(file), strength })));
+    const { inputs } = lora;
+    const of = (input: string) => inputs.get(`b1.${input}`);
+    const guidance = of('guidance')?.data[0];
+    const conditions: ConditioningInputs = {
+      context: element(of('context')!, 0),
+      vector: element(of('pooled')!, 0),
+      ...(guidance !== undefined && { guidance }),
+    };
     const denoiser = await model.loadDenoiser();
     const conditioning = await denoiser.condition(conditions);
-    const [out] = await denoiser.predict(of('latent'), inputs.get('b1.t')!.data[0]!, [conditioning]);
-    const answer = lora.tensors('expected.safetensors').get(name)!;
-    assertClose(out!.data, answer.data, toleranceOf(lora, name, precision));
+    const [out] = await denoiser.predict(element(of('latent')!, 0), of('t')!.data[0]!, [conditioning]);
+    assertClose(out!.data, lora.expected.get(name)!.data, toleranceOf(lora, name, precision));
     expect(warnings).toEqual([]);
     await model.close();
   });
 
   it("gives T5's states of the padded row and CLIP's pooled state", async () => {
-    const path = t5.path('t5xxl.gguf');
-    const tensors = t5Layouts[1]!.rename(viewTensors(await readWeightFile(path)));
-    const config = readT5Config(tensors, path);
+    const t5 = goldenCase('t5-encoder');
+    const { config, weights } = await readT5(t5, 'gguf');
     const wide = plan.textEncoders[1]!;
     const clip = (await planSd1()).textEncoders[0]!; // with the whole vocabulary
-    const weights = toWeights(tensors);
     const narrow = { ...wide, config, weights, layers: [config.layers] };
     const model = new LoadedModel(engine, { model: '' }, { ...plan, textEncoders: [clip, narrow] });
     const [{ prompt, ids }] = t5.json<[{ prompt: string; ids: number[] }]>('prompts.json');
@@ -179,9 +167,9 @@ describe.skipIf(!lora.present || !t5.present)(`FLUX.1 ${lora.reason}`, () => {
     await model.close();
     expect(negative).toBeUndefined();
     expect(positive.guidance).toBeUndefined();
-    expect(positive.vector!.shape).toEqual([32]);
+    expect(positive.vector!.shape).toEqual([(clip.config as { width: number }).width]);
 
-    const row = new Int32Array(256);
+    const row = new Int32Array(wide.rowLength!);
     row.set(ids);
     const encoder = await engine.loadTextEncoder('t5', config, weights);
     const { hidden } = await encoder.encode(row);
@@ -192,8 +180,8 @@ describe.skipIf(!lora.present || !t5.present)(`FLUX.1 ${lora.reason}`, () => {
   it("shifts dev's schedule with the size, schnell's never", () => {
     const sigmas = (guidance: boolean, side: number) => {
       const denoiser = { ...plan.denoiser, config: { ...plan.denoiser.config, guidance } };
-      const size = { width: side, height: side, steps: 2 };
-      return Array.from(flow(2, findRuntime('flux').noiseLevels({ ...plan, denoiser }, size)));
+      const square = { width: side, height: side, steps: 2 };
+      return Array.from(flow(2, findRuntime('flux').noiseLevels({ ...plan, denoiser }, square)));
     };
     expect(sigmas(false, 1024)).toEqual([1, 0.5, 0]);
     // mu is 0.5 at 256 tokens and 1.15 at 4096: at sigma 1/2 the shift gives e^mu / (e^mu + 1)

@@ -1,6 +1,5 @@
-// Inpainting networks with mask channels, put together from two golden cases.
+// A UNet with mask channels for inpainting, put together from two golden cases.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { planModel } from '../../src/families/index.js';
 import type { Engine } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
 import { generate } from '../../src/pipeline/generate.js';
@@ -8,23 +7,20 @@ import { makeMaskChannels } from '../../src/pipeline/inpaint.js';
 import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
 import { testDevice } from '../device.js';
-import { goldenCase } from '../golden.js';
+import { planInpaint } from '../golden-plans.js';
 import { makeWave } from './wave.js';
 
-const network = goldenCase('unet-sd1-inpaint');
-const parts = goldenCase('e2e-sd1');
 const [width, height] = [128, 64];
 
-describe.skipIf(!network.present || !parts.present)(`unet-sd1-inpaint ${network.reason}`, () => {
+describe('unet-sd1-inpaint', () => {
   let engine: Engine;
   let model: LoadedModel;
   const { init, mask } = makeWave(width, height);
 
   beforeAll(async () => {
-    const other = parts.path('model.safetensors');
-    const files = { model: network.path('model.safetensors'), vae: other, clip_l: other };
+    const { files, plan } = await planInpaint();
     engine = new (loadAddon().Engine)({ device: testDevice, threads: 2 });
-    model = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
+    model = new LoadedModel(engine, files, plan);
   });
   afterAll(async () => {
     await model?.close();
@@ -43,7 +39,7 @@ describe.skipIf(!network.present || !parts.present)(`unet-sd1-inpaint ${network.
   it('gives the network the mask, then the latent of the picture with grey under it', async () => {
     const autoencoder = await model.loadAutoencoder();
     const { data, shape } = await makeMaskChannels(autoencoder, width, height, 8, init, mask);
-    expect(shape).toEqual([5, 8, 16]);
+    expect(shape).toEqual([1 + model.plan.latent.channels, 8, 16]);
     const row = [1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     expect(Array.from(data.subarray(0, 128))).toEqual(Array.from({ length: 8 }, () => row).flat());
 

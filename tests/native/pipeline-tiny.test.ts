@@ -1,8 +1,6 @@
 // Tiny autoencoders in the pipeline: every layout of the file decodes alike, previews and finished pictures are what it
 // makes of the latents, and FLUX.2's packed latents reach it unpacked.
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 // @ts-expect-error plain JavaScript
 import * as fixtures from '../../scripts/fixtures/tensors.mjs';
@@ -18,19 +16,23 @@ import { generate } from '../../src/pipeline/generate.js';
 import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
 import { testDevice } from '../device.js';
-import { assertClose, element, goldenCase, goldenFolder, toleranceOf } from '../golden.js';
+import { makeFolder } from '../folder.js';
+import { assertClose, element, goldenCase, toleranceOf } from '../golden.js';
+import { filesOfKlein, planSd1 } from '../golden-plans.js';
 import { tinyAutoencoderShapes } from '../unit/weights/make-files.js';
 import { operations, withEngine } from './networks.js';
 
 const { decode: toFloats, randomTensor, readSafetensors, rename, writeSafetensors } = fixtures;
-const scratch = mkdtempSync(join(tmpdir(), 'imageforge-tiny-'));
-afterAll(() => rmSync(scratch, { recursive: true }));
+const scratch = makeFolder('tiny');
 const ours = operations[0]!;
-const trained = resolve(goldenFolder, '../weights/taef2/taef2.safetensors');
-const present = existsSync(trained);
-const reason = present ? '' : `(skipped: no ${trained})`;
+const golden = goldenCase('tiny-autoencoder');
 
-describe.skipIf(!present)(`layouts ${reason}`, () => {
+function expectDecoded(found: Float32Array): void {
+  const answer = element(golden.expected.get('decoded')!, 0);
+  assertClose(found, answer.data, toleranceOf(golden, 'decoded', ours.precision));
+}
+
+describe('layouts', () => {
   const place = (name: string) => /^(encoder|decoder)\.(\d+)\.(.+)$/.exec(name)!;
   const renames: Record<string, (name: string) => string | undefined> = {
     'TAESD decoder': (name) => (name.startsWith('decoder.') ? name.slice('decoder.'.length) : undefined),
@@ -44,7 +46,7 @@ describe.skipIf(!present)(`layouts ${reason}`, () => {
   it.each(Object.keys(renames))('%s names', (layout) =>
     withEngine(ours, async (engine) => {
       const path = join(scratch, `${layout}.safetensors`);
-      writeSafetensors(path, rename(readSafetensors(trained), renames[layout]!));
+      writeSafetensors(path, rename(readSafetensors(golden.weights()), renames[layout]!));
       const [source] = await openSources({ model: path });
       const [network, ...others] = findNetworks(source!);
       expect(others).toEqual([]);
@@ -52,66 +54,50 @@ describe.skipIf(!present)(`layouts ${reason}`, () => {
       const config = readTinyAutoencoderConfig(network!.tensors, path);
       const weights = toWeights(network!.tensors);
       const tiny = await engine.loadAutoencoder('tiny_autoencoder', config, weights);
-      const golden = goldenCase('../weights/taef2');
-      const expected = golden.tensors('expected.safetensors');
-      const { data } = await tiny.decodeFloat(element(expected.get('latent')!, 0));
-      const answer = element(expected.get('decoded')!, 0).data.map((value) => value * 2 - 1);
-      assertClose(data, answer, toleranceOf(golden, 'decoded', 'f16_gemm'));
+      expectDecoded((await tiny.decodeFloat(element(golden.inputs.get('latent_in')!, 0))).data);
     }),
   );
 });
 
-const klein = goldenCase('flux2-klein');
-describe.skipIf(!present || !klein.present)(`FLUX.2 ${reason}${klein.reason}`, () => {
-  it('unpacks its latents for the trained decoder', () =>
+describe('FLUX.2', () => {
+  it('unpacks its latents for the tiny decoder', () =>
     withEngine(ours, async (engine) => {
-      const vae = goldenCase('vae-flux2').path('flux2-vae.safetensors');
-      const plan = await planModel({
-        model: klein.path('model.safetensors'),
-        vae,
-        llm: goldenCase('flux2-text-qwen3').path('qwen3.safetensors'),
-      });
-      const golden = goldenCase('../weights/taef2');
-      const latent = element(golden.tensors('expected.safetensors').get('latent')!, 0);
+      const files = filesOfKlein();
+      const plan = await planModel(files);
+      const latent = element(golden.inputs.get('latent_in')!, 0);
       const [, rows, columns] = latent.shape as [number, number, number];
-      const large = readSafetensors(vae);
+      const large = readSafetensors(files.vae);
       const mean: Float32Array = toFloats(large.get('bn.running_mean'));
       const variance: Float32Array = toFloats(large.get('bn.running_var'));
+      const { batch_norm_eps } = goldenCase('vae-flux2').config<{ batch_norm_eps: number }>();
       const [high, wide] = [rows / 2, columns / 2];
       const packed = new Float32Array(latent.data.length);
       for (let i = 0; i < packed.length; i++) {
         const [x, y, c] = [i % wide, Math.floor(i / wide) % high, Math.floor(i / wide / high)];
         const [channel, down, across] = [c >> 2, (c >> 1) & 1, c & 1];
         const value = latent.data[(channel * rows + 2 * y + down) * columns + 2 * x + across]!;
-        packed[i] = (value - mean[c]!) / Math.sqrt(variance[c]! + 1e-4);
+        packed[i] = (value - mean[c]!) / Math.sqrt(variance[c]! + batch_norm_eps);
       }
-      const { kind, config, weights } = await planTinyAutoencoder(trained, plan);
+      const { kind, config, weights } = await planTinyAutoencoder(golden.weights(), plan);
       const tiny = await engine.loadAutoencoder(kind, config, weights);
-      const { data } = await tiny.decodeFloat({ data: packed, shape: [mean.length, high, wide] });
-      const answer = element(golden.tensors('expected.safetensors').get('decoded')!, 0);
-      assertClose(
-        data,
-        answer.data.map((value) => value * 2 - 1),
-        toleranceOf(golden, 'decoded', 'f16_gemm'),
-      );
+      expectDecoded((await tiny.decodeFloat({ data: packed, shape: [mean.length, high, wide] })).data);
     }));
 });
 
-const golden = goldenCase('e2e-sd1');
-describe.skipIf(!golden.present)(`Stable Diffusion ${golden.reason}`, () => {
+describe('Stable Diffusion', () => {
   let engine: Engine;
   let model: LoadedModel;
   const tae = join(scratch, 'taesd.safetensors');
 
   beforeAll(async () => {
-    const tensors = Object.entries(tinyAutoencoderShapes(4)).map(([name, shape], i) => {
+    const plan = await planSd1();
+    const tensors = Object.entries(tinyAutoencoderShapes(plan.latent.channels)).map(([name, shape], i) => {
       const inputs = shape.slice(1).reduce((a, b) => a * b, 1);
       return [name, randomTensor(i, shape, name.endsWith('bias') ? 0.1 : inputs ** -0.5)] as const;
     });
     writeSafetensors(tae, new Map(tensors));
-    const files = { model: golden.path('model.safetensors') };
     engine = new (loadAddon().Engine)({ device: testDevice, threads: 2 });
-    model = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
+    model = new LoadedModel(engine, { model: goldenCase('e2e-sd1').weights() }, plan);
   });
   afterAll(async () => {
     await model?.close();
@@ -132,7 +118,7 @@ describe.skipIf(!golden.present)(`Stable Diffusion ${golden.reason}`, () => {
     return { images, denoised, latents, previews };
   }
 
-  async function decode(data: Float32Array, shape = [4, 8, 16]): Promise<Pixels> {
+  async function decode(data: Float32Array, shape = [model.plan.latent.channels, 8, 16]): Promise<Pixels> {
     const { kind, config, weights } = await planTinyAutoencoder(tae, model.plan);
     const tiny = await engine.loadAutoencoder(kind, config, weights);
     const pixels = await tiny.decode({ data, shape });
@@ -149,7 +135,7 @@ describe.skipIf(!golden.present)(`Stable Diffusion ${golden.reason}`, () => {
     expect(previews[0]).not.toEqual(previews[2]);
   });
 
-  it('draws the finished picture where that was asked for, and the large one never comes', async () => {
+  it('draws the finished picture where that was asked for, and the large autoencoder is never loaded', async () => {
     await model.close();
     const before = engine.memory().weights;
     const { images, latents, previews } = await run({ memoryMode: 'full', tae, fastDecode: true });
@@ -168,7 +154,9 @@ describe.skipIf(!golden.present)(`Stable Diffusion ${golden.reason}`, () => {
 
   it('draws previews with a tiny autoencoder in the large one’s place', async () => {
     const files = { ...model.files, vae: tae };
-    const other = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
+    const { heads: textHeads } = goldenCase('e2e-sd1').config<{ heads: number }>('text');
+    const plan = { ...(await planModel(files, { textHeads })), denoiser: model.plan.denoiser };
+    const other = new LoadedModel(engine, files, plan);
     const asked = { prompt: 'a fox', width: 128, height: 64, steps: 2, seed: 7, previewEvery: 2 };
     const denoised: Float32Array[] = [];
     const previews: Pixels[] = [];

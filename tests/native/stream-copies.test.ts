@@ -1,17 +1,16 @@
-// Networks whose weights are copied in turn into the memory that they compute in: the same values as those of networks
-// that are loaded whole. On the CPU, which stands for any device here; others add up in another order when graphs are cut.
+// Networks whose weights are copied piece by piece into the memory that they compute in give the values of networks that
+// are loaded whole. On the CPU alone: other devices add up in another order when a graph is cut.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { planModel } from '../../src/families/index.js';
-import { readT5Config, t5Layouts } from '../../src/families/networks/t5.js';
-import { toWeights, viewTensors } from '../../src/families/tensors.js';
 import type { Engine, LoadOptions } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/binding.js';
 import { generate } from '../../src/pipeline/generate.js';
 import { LoadedModel } from '../../src/pipeline/loaded-model.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
-import { readWeightFile } from '../../src/weights/read-weight-file.js';
 import { onCpu, testDevice } from '../device.js';
 import { goldenCase } from '../golden.js';
+import { readT5 } from '../golden-networks.js';
+import { filesOfKlein, planKlein, planSd1 } from '../golden-plans.js';
 import { testModel } from '../test-model.js';
 import { shiftPlan, shiftWeights } from './shifted.js';
 
@@ -21,32 +20,26 @@ beforeAll(() => {
 });
 afterAll(() => engine.close());
 
-const klein = goldenCase('e2e-flux2-klein');
 const lora = goldenCase('lora-sd1');
-const t5 = goldenCase('t5-encoder');
 const models = [
-  { name: 'the embedded model', files: testModel, present: true, options: { guidance: 3 } },
+  {
+    name: 'the embedded model',
+    files: testModel,
+    plan: () => planModel(testModel),
+    options: { guidance: 3 },
+  },
   {
     name: 'SD 1.x with a LoRA',
-    files: { model: goldenCase('e2e-sd1').path('model.safetensors') },
-    present: lora.present,
+    files: { model: goldenCase('e2e-sd1').weights() },
+    plan: () => planSd1(),
     options: { loras: [{ path: lora.path('kohya.safetensors'), strength: 0.8 }] },
   },
-  {
-    name: 'FLUX.2 with Qwen3',
-    files: {
-      model: klein.path('../flux2-klein/model.safetensors'),
-      llm: klein.path('../flux2-text-qwen3/qwen3.safetensors'),
-      vae: klein.path('../vae-flux2/flux2-vae.safetensors'),
-    },
-    present: klein.present,
-    options: {},
-  },
+  { name: 'FLUX.2 with Qwen3', files: filesOfKlein(), plan: () => planKlein(64), options: {} },
 ];
 
-describe.each(models)('$name', ({ files, present, options }) => {
-  it.runIf(onCpu && present)('draws the same pictures', async () => {
-    const plan = await planModel(files, { textHeads: 2 });
+describe.each(models)('$name', ({ files, plan: makePlan, options }) => {
+  it.runIf(onCpu)('draws the same pictures (needs the CPU)', async () => {
+    const plan = await makePlan();
     const draw = async (how: typeof plan, change: Partial<GenerationOptions>) => {
       const model = new LoadedModel(engine, files, how);
       const request = { prompt: 'a fox', width: 64, height: 96, steps: 2, seed: 1, ...options, ...change };
@@ -60,12 +53,10 @@ describe.each(models)('$name', ({ files, present, options }) => {
   });
 });
 
-it.runIf(onCpu && t5.present)('T5 encodes texts of any length to the same states', async () => {
-  const path = t5.path('t5xxl.safetensors');
-  const tensors = t5Layouts[0]!.rename(viewTensors(await readWeightFile(path)));
-  const weights = toWeights(tensors);
+it.runIf(onCpu)('T5 encodes texts of any length to the same states (needs the CPU)', async () => {
+  const { config, weights } = await readT5(goldenCase('t5-encoder'), 'safetensors');
   const encode = async (from: typeof weights, options: LoadOptions) => {
-    const encoder = await engine.loadTextEncoder('t5', readT5Config(tensors, path), from, options);
+    const encoder = await engine.loadTextEncoder('t5', config, from, options);
     const states: Float32Array[] = [];
     for (const length of [3, 40, 3]) {
       const { hidden } = await encoder.encode(Int32Array.from({ length }, (_, i) => i * 13));
