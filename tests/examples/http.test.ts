@@ -1,10 +1,10 @@
 // examples/http_client.py with Python's standard library, and examples/openai.mjs with OpenAI's client, against a real server.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { makeFolder } from '../folder.js';
-import { describePicture, examples, makeProject, reason, run, serve } from './example.js';
+import { describePicture, examples, makeProject, reason, root, run, serve } from './example.js';
 
 const python = spawnSync('python3', ['--version']).status === 0;
 
@@ -38,6 +38,16 @@ describe.skipIf(reason)(`clients of imageforge serve ${reason}`, () => {
       expect(stderr).toMatch(/^INVALID_ARGUMENT: .*prompt/);
       expect(code).toBe(1);
     });
+  });
+
+  it('docs/http.md lists every route', async () => {
+    const document = await (await fetch(`${server}/openapi.json`)).json();
+    const offered = Object.entries<object>(document.paths).flatMap(([route, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${route}`),
+    );
+    const page = readFileSync(path.join(root, 'docs/http.md'), 'utf8');
+    const told = [...page.matchAll(/^\| `([A-Z]+ \S+)` \|/gm)].map(([, route]) => route!);
+    expect(told.sort()).toEqual(offered.sort());
   });
 
   it('openai.mjs makes a star red, then blue', async () => {
