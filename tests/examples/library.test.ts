@@ -1,9 +1,11 @@
 // The library's examples, compiled and run where the package is installed: examples/library.ts, and what README shows.
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { describePicture, examples, makeProject, reason, root, run } from './example.js';
 
+/** The compiler takes ten seconds by itself on a busy machine. */
+vi.setConfig({ testTimeout: 180_000 });
 const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
 
 /** Compiles a program as its reader's own project would, with the types that the package brings. */
