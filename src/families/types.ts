@@ -6,7 +6,10 @@ import type { Prediction } from '../sampling/types.js';
 export type Part = 'model' | 'vae' | 'clip_l' | 'clip_g' | 't5xxl' | 'llm';
 
 /** Paths by part; 'model' alone is a full checkpoint. */
-export type ModelFiles = { model: string } & Partial<Record<Exclude<Part, 'model'>, string>>;
+export type ModelFiles = {
+  /** The checkpoint, or the denoiser alone. */
+  model: string;
+} & Partial<Record<Exclude<Part, 'model'>, string>>;
 
 export interface NetworkPlan {
   /** Name in the addon's registry: 'clip', 'unet', 'autoencoder', … */

@@ -31,6 +31,7 @@ import { readBytes, readMask, readPicture, readReferences, readWhole } from './p
 import { GeneratedImage, type GenerationResult, Picture } from './result.js';
 import { GenerationRun } from './run.js';
 
+/** What an engine is made with. */
 export interface ImageForgeOptions {
   /**
    * A file (GGUF or safetensors), a key of the catalogue, or the files of a model in parts. Default: the small model
@@ -78,6 +79,7 @@ export class ImageForge implements AsyncDisposable {
   readonly #memoryMode: MemoryChoice;
   #found: Promise<Model> | undefined;
 
+  /** Loads nothing yet, and never fails: what is wrong with the options is the first run's error. */
   constructor({ model = POCKET, memoryMode = 'auto', ...engine }: ImageForgeOptions = {}) {
     this.#model = model;
     this.#memoryMode = memoryMode;
@@ -140,6 +142,7 @@ export class ImageForge implements AsyncDisposable {
     return this.#engine.close();
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -1,11 +1,38 @@
 // What the library's methods take.
 import type { Pixels } from '../native/addon.js';
+import type { HiresOptions } from '../pipeline/resolve.js';
 
-/** A picture: a file's path, an encoded file's bytes (PNG, JPEG, WebP, GIF, AVIF, TIFF), or RGB pixels. */
+/**
+ * A picture: the path of a file, the bytes of an encoded file (PNG, JPEG, WebP, GIF, AVIF, TIFF), or RGB pixels. What
+ * {@link ImageForge.generate} returns is one too.
+ */
 export type PictureInput = string | Uint8Array | Pixels;
 
+/** A low-rank adaptation (LoRA) that changes the model's weights for one run. */
+export interface LoraOptions {
+  /** A file, or the name of one in LORA_DIR or in the model folder's loras/. */
+  path: string;
+  /** How much it counts, -10 … 10; usually 0 … 1. */
+  strength: number;
+}
+
+/** A ControlNet (Stable Diffusion 1.x, 2.x and XL) and the picture that the image shall follow. */
+export interface ControlOptions {
+  /** A file, a diffusers folder, or a name in the model folder's controlnet/. */
+  model: string;
+  /** The finished map of edges, depth or whatever the ControlNet was trained on; stretched to the size of the image. */
+  image: PictureInput;
+  /** How much it counts, 0 … 2. Default: 1. */
+  strength?: number;
+  /** Share of the steps before which it has no effect, 0 … 1. Default: 0. */
+  start?: number;
+  /** Share of the steps after which it has no effect, 0 … 1. Default: 1. */
+  end?: number;
+}
+
+/** What all three ways to make an image have in common. */
 export interface GenerateOptions {
-  /** What to draw. `(word:1.3)` weights a word, `BREAK` starts a new chunk of 75 tokens. */
+  /** What to draw. `(word:1.3)` weights a word, `BREAK` starts a new chunk of 75 tokens, `<lora:name:0.8>` adds a LoRA. */
   prompt: string;
   /** What to avoid; without effect at guidance 0 and 1. Default: nothing. */
   negativePrompt?: string;
@@ -13,11 +40,11 @@ export interface GenerateOptions {
   width?: number;
   /** Pixels, a multiple of 8 (FLUX: 16). Default: the model's. */
   height?: number;
-  /** Denoising steps, 1 … 1000. Default: the model's. */
+  /** Denoising steps, 1 … 200. Default: the model's. */
   steps?: number;
-  /** How closely to follow the prompt, 0 … 100; 0 and 1 skip the negative prompt. Default: the model's. */
+  /** How closely to follow the prompt, 0 … 50; 0 and 1 skip the negative prompt. Default: the model's. */
   guidance?: number;
-  /** 0 … 2^53 - 1; the same seed and options give the same picture. Default: random. */
+  /** 0 … 2^53 - 1; the same seed and options give the same image. Default: random. */
   seed?: number;
   /** 'euler', 'euler_a', 'dpmpp_2m', …, in any common spelling. Default: the model's. */
   sampler?: string;
@@ -25,64 +52,49 @@ export interface GenerateOptions {
   schedule?: string;
   /** 'philox' gives the noise of the WebUI, 'torch' that of ComfyUI and diffusers. Default: 'philox'. */
   noise?: 'philox' | 'torch';
-  /** What a Stable Diffusion network predicts, noise or velocity. Default: what its file tells. */
+  /** What a Stable Diffusion network predicts, noise or velocity. Default: what its file says. */
   prediction?: 'eps' | 'v';
-  /** Pictures; number i has seed + i. 1 … 64. Default: 1. */
+  /** Number of images, 1 … 16; image i of them, from 0, has seed + i. Default: 1. */
   batch?: number;
-  /** Text encoder layers counted from the last. 1 … 12. Default: 1. */
+  /** CLIP's layer whose output is used, counted from the last, 1 … 12. Default: 1. */
   clipSkip?: number;
-  /** A small picture with every n-th step of the progress. Default: 0, none. */
+  /** Puts a small preview into the progress of every n-th step, 0 … 200. Default: 0, no previews. */
   previewEvery?: number;
-  /** Low-rank adaptations: a path or a name in LORA_DIR, and the strength, usually 0 … 1. Default: none. */
-  loras?: { path: string; strength: number }[];
+  /** LoRAs, besides those that the prompt names. Default: none. */
+  loras?: LoraOptions[];
   /**
-   * Embeddings (textual inversion) whose names the prompts use: paths or names. Those in EMBEDDING_DIR need no list.
-   * Default: none.
+   * Embeddings (textual inversion) whose names the prompts use: files, or names. Those in EMBEDDING_DIR need not be
+   * listed. Default: none.
    */
   embeddings?: string[];
   /**
-   * Pictures to look at: one for FLUX.1 Kontext, several for FLUX.2; other models refuse them with UNSUPPORTED. Scaled
-   * to what the model was made for; FLUX.2 cuts their sides to multiples of 16 around the middle. Default: none.
+   * Pictures to look at: one for FLUX.1 Kontext, several for FLUX.2; other models refuse them with UNSUPPORTED. They are
+   * scaled to the size that the model was trained with, and FLUX.2 crops their sides to multiples of 16 around the
+   * middle. Default: none.
    */
   references?: PictureInput[];
-  /** Tiny autoencoder (TAESD) that draws the previews: a path or a name in the model folder's vae_approx/. Default: the model's that lies there. */
+  /**
+   * Tiny autoencoder (TAESD) that draws the previews: a file, or a name in the model folder's vae_approx/. Default: the
+   * one for this model that is found there.
+   */
   tae?: string;
-  /** It draws the finished pictures too: fast, a little less fine. Default: false. */
+  /** Whether it draws the finished images too, which is fast and a little less fine. Default: false. */
   fastDecode?: boolean;
-  /**
-   * ControlNet (SD 1.x, 2.x, XL): `model` is a file, a diffusers folder or a name in the model folder's controlnet/,
-   * `image` the finished map of edges, depth … that it looks at, stretched to the size of the picture. `strength` 0 … 2
-   * (default 1); it is silent before the share `start` of the steps and after `end` (defaults 0 and 1). Default: none.
-   */
-  control?: { model: string; image: PictureInput; strength?: number; start?: number; end?: number };
-  /** ESRGAN upscaler that makes the pictures larger: a path or a name in the model folder's upscalers/. */
+  /** A ControlNet. Default: none. */
+  control?: ControlOptions;
+  /** ESRGAN upscaler for the finished images: a file, or a name in the model folder's upscalers/. Default: none. */
   upscaler?: string;
-  /** Cancels within a step; the run rejects with ABORTED. */
+  /** Cancels the run within a step; it rejects with ABORTED. */
   signal?: AbortSignal;
 }
 
+/** What {@link ImageForge.generate} takes. */
 export interface TextToImageOptions extends GenerateOptions {
-  /**
-   * Hires fix: the finished picture is enlarged and gone over once more. `scale` 1 … 8 (default 2), `strength` 0 … 1
-   * (default 0.6), `steps` (default: as many as the first pass), `upscaler` 'latent' (default) or 'pixel'.
-   */
-  hires?: { scale?: number; strength?: number; steps?: number; upscaler?: 'latent' | 'pixel' };
+  /** Hires fix: the finished image is enlarged and denoised once more. Default: none. */
+  hires?: HiresOptions;
 }
 
-export interface UpscaleOptions {
-  image: PictureInput;
-  /** ESRGAN upscaler (RealESRGAN x2plus, x4plus, …): a path or a name in the model folder's upscalers/. */
-  model: string;
-  /** Size of the result over that of the source. Default: what the upscaler makes. */
-  scale?: number;
-  /** Largest side of a tile in pixels of the source, from 64. Default: from the free memory. */
-  tile?: number;
-  /** Tiles that are done, and all of them. */
-  onProgress?: (done: number, tiles: number) => void;
-  /** Cancels within a tile; rejects with ABORTED. */
-  signal?: AbortSignal;
-}
-
+/** What {@link ImageForge.edit} takes. */
 export interface EditOptions extends GenerateOptions {
   /**
    * The picture to start from, stretched to width x height where both are given. Otherwise the size is the picture's
@@ -93,7 +105,24 @@ export interface EditOptions extends GenerateOptions {
   strength?: number;
 }
 
+/** What {@link ImageForge.inpaint} takes. */
 export interface InpaintOptions extends EditOptions {
   /** White is repainted, black stays; stretched to the picture's size. */
   mask: PictureInput;
+}
+
+/** What {@link ImageForge.upscale} takes. */
+export interface UpscaleOptions {
+  /** The picture to make larger. */
+  image: PictureInput;
+  /** ESRGAN upscaler (RealESRGAN x2plus, x4plus, …): a file, or a name in the model folder's upscalers/. */
+  model: string;
+  /** Size of the result over that of the source, above 0 and at most 16. Default: what the upscaler makes. */
+  scale?: number;
+  /** Largest side of a tile in pixels of the source, 64 … 4096. Default: from the free memory. */
+  tile?: number;
+  /** Called with the number of finished tiles and of all tiles. */
+  onProgress?: (done: number, tiles: number) => void;
+  /** Cancels the run within a tile; it rejects with ABORTED. */
+  signal?: AbortSignal;
 }

@@ -6,26 +6,30 @@ import type { Phase } from '../pipeline/types.js';
 import { encodePng } from '../service/pictures/codec.js';
 import { explain, writeTemporary } from '../service/pictures/outputs.js';
 
+/** A picture in memory, which can become a file. */
 export class Picture implements Pixels {
   /** 8-bit RGB, rows from the top, no padding: width * height * 3 bytes. */
   readonly rgb: Uint8Array;
+  /** Pixels in a row. */
   readonly width: number;
+  /** Rows of pixels. */
   readonly height: number;
 
+  /** Takes over the pixels; it doesn't copy them. */
   constructor({ rgb, width, height }: Pixels) {
     this.rgb = rgb;
     this.width = width;
     this.height = height;
   }
 
-  /** The picture as a PNG file's bytes. */
+  /** The picture as the bytes of a PNG file. */
   toPNG(): Promise<Buffer> {
     return encodePng(this);
   }
 
   /**
-   * Writes the picture as a PNG file, whole or not at all; a file of that name is replaced.
-   * @throws ImageForgeError OUTPUT_UNWRITABLE or NO_SPACE.
+   * Writes the picture as a PNG file, whole or not at all. A file of that name is replaced; the folder must be there.
+   * @throws ImageForgeError with the code OUTPUT_UNWRITABLE or NO_SPACE.
    */
   async save(file: string): Promise<void> {
     const folder = path.dirname(path.resolve(file));
@@ -40,34 +44,46 @@ export class Picture implements Pixels {
   }
 }
 
+/** An image that a run has made. */
 export class GeneratedImage extends Picture {
-  /** The seed that makes this picture alone. */
+  /** The seed that makes this image by itself: that of the request plus its place in the batch. */
   readonly seed: number;
 
+  /** @internal Made by a run. */
   constructor(pixels: Pixels, seed: number) {
     super(pixels);
     this.seed = seed;
   }
 }
 
+/** What a run resolves to. */
 export interface GenerationResult {
-  /** One picture for each of the batch. */
-  images: GeneratedImage[];
-  /** The first picture. */
+  /** The first image. */
   image: GeneratedImage;
-  /** Seconds by phase. */
+  /** All images of the batch. */
+  images: GeneratedImage[];
+  /** Seconds that each phase took; 0 for a phase that didn't run. */
   seconds: Record<Phase, number>;
   /** Family of the model: 'sd1', 'sdxl', … */
   family: string;
-  /** For people: what of the request had no effect, and why. */
+  /** For people: which parts of the request had no effect, and why. */
   notes: string[];
-  /** What was left open, as it was filled in. */
-  settings: {
-    width: number;
-    height: number;
-    steps: number;
-    guidance: number;
-    sampler: string;
-    schedule: string;
-  };
+  /** The settings of the run, with what the request left open filled in. */
+  settings: GenerationSettings;
+}
+
+/** What a run was made with. */
+export interface GenerationSettings {
+  /** Pixels of the finished image, before an upscaler. */
+  width: number;
+  /** Pixels of the finished image, before an upscaler. */
+  height: number;
+  /** Denoising steps of the first pass. */
+  steps: number;
+  /** How closely the prompt was followed. */
+  guidance: number;
+  /** Name of the sampler, as requests spell it. */
+  sampler: string;
+  /** Name of the noise schedule, as requests spell it. */
+  schedule: string;
 }

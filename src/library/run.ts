@@ -1,7 +1,8 @@
-// A generation under way: iterate it for progress, await it for the result, in either order or both.
+// A generation under way.
 import type { Progress } from '../pipeline/types.js';
 import type { GenerationResult } from './result.js';
 
+/** A generation under way: iterate it for progress, await it for the result, in either order or both. */
 export class GenerationRun implements PromiseLike<GenerationResult>, AsyncIterable<Progress> {
   readonly #result: Promise<GenerationResult>;
   readonly #seen: Progress[] = [];
@@ -21,6 +22,7 @@ export class GenerationRun implements PromiseLike<GenerationResult>, AsyncIterab
     });
   }
 
+  /** As of a promise: what `await` uses. */
   // biome-ignore lint/suspicious/noThenProperty: a run is awaited like the promise it wraps
   then<A = GenerationResult, B = never>(
     onFulfilled?: ((value: GenerationResult) => A | PromiseLike<A>) | null,
@@ -29,12 +31,14 @@ export class GenerationRun implements PromiseLike<GenerationResult>, AsyncIterab
     return this.#result.then(onFulfilled, onRejected);
   }
 
+  /** As of a promise. */
   catch<B = never>(
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<GenerationResult | B> {
     return this.#result.catch(onRejected);
   }
 
+  /** As of a promise. */
   finally(onFinally?: (() => void) | null): Promise<GenerationResult> {
     return this.#result.finally(onFinally);
   }

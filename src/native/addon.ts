@@ -26,16 +26,25 @@ export interface Tensor {
 
 /** 8-bit RGB, rows from the top, no padding: rgb.length === width * height * 3. */
 export interface Pixels {
+  /** The bytes: red, green and blue of each pixel. */
   rgb: Uint8Array;
+  /** Pixels in a row. */
   width: number;
+  /** Rows of pixels. */
   height: number;
 }
 
+/** Something that computes. */
 export interface Device {
+  /** 'cpu', 'cuda0', 'vulkan1', … */
   id: string;
+  /** The backend that computes on it. */
   kind: 'cpu' | 'cuda' | 'metal' | 'vulkan';
+  /** For people, as its maker calls it. */
   name: string;
+  /** Bytes. */
   memoryTotal: number;
+  /** Bytes. */
   memoryFree: number;
 }
 

@@ -57,6 +57,7 @@ export interface GenerationOptions {
   hires?: HiresOptions | undefined;
 }
 
+/** A second pass over the enlarged picture. */
 export interface HiresOptions {
   /** 1 … 8. Default: 2. */
   scale?: number | undefined;

@@ -94,14 +94,18 @@ export interface UpscaleResult {
   seconds: number;
 }
 
+/** What a run is doing: loading weights, encoding prompts, denoising, decoding the latent, upscaling. */
 export type Phase = 'load' | 'encode' | 'denoise' | 'decode' | 'upscale';
 
+/** How far a run is. */
 export interface Progress {
+  /** What it is doing. */
   phase: Phase;
   /** Picture of the batch, from 0. */
   image: number;
   /** Finished steps (of upscaling: tiles); 0 when the phase begins. */
   step: number;
+  /** All steps of the phase. */
   steps: number;
   /** A small picture of the denoised latent. */
   preview?: Pixels;

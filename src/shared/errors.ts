@@ -40,22 +40,29 @@ const table = {
   INTERNAL: { status: 500, exit: 1 },
 } as const satisfies Record<string, Meaning>;
 
+/** Kinds of errors. docs/errors.md lists them with their HTTP status and exit code. */
 export type ErrorCode = keyof typeof table;
 
+/** What an error carries besides its code and message. */
 export interface ErrorOptions {
   /** What to do about it, a full sentence or a command. */
   hint?: string;
   /** Facts for programs: the file, the tensor, the limit … Must survive JSON. */
   details?: Record<string, unknown>;
+  /** What led to it. */
   cause?: unknown;
 }
 
 /** Every error that leaves the library is one of these; `message` says what was found and what was expected. */
 export class ImageForgeError extends Error {
+  /** The kind of error, which stays the same from release to release. */
   readonly code: ErrorCode;
+  /** What to do about it, a full sentence or a command. */
   readonly hint: string | undefined;
+  /** Facts for programs: the file, the tensor, the limit, … */
   readonly details: Record<string, unknown> | undefined;
 
+  /** `message` says what was found and what was expected. */
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'ImageForgeError';
@@ -64,10 +71,12 @@ export class ImageForgeError extends Error {
     this.details = options.details;
   }
 
+  /** The HTTP status of such an error. */
   get status(): number {
     return table[this.code].status;
   }
 
+  /** The command line's exit code for such an error. */
   get exitCode(): number {
     return table[this.code].exit;
   }
@@ -78,6 +87,7 @@ export class ImageForgeError extends Error {
     return { code, message, ...(hint !== undefined && { hint }), ...(details !== undefined && { details }) };
   }
 
+  /** The error that {@link toJSON} described; an unknown code becomes INTERNAL. */
   static fromJSON(value: SerializedError): ImageForgeError {
     const { code, message, hint, details } = value;
     return new ImageForgeError(isErrorCode(code) ? code : 'INTERNAL', message, {
@@ -101,10 +111,15 @@ export class ImageForgeError extends Error {
   }
 }
 
+/** An error as JSON. */
 export interface SerializedError {
+  /** An {@link ErrorCode}, or a code of a newer release. */
   code: string;
+  /** What was found and what was expected. */
   message: string;
+  /** What to do about it. */
   hint?: string;
+  /** Facts for programs. */
   details?: Record<string, unknown>;
 }
 

@@ -1,0 +1,23 @@
+// Checks the message of a commit, as git's commit-msg hook: the subject has fewer than 72 characters, so that a log and
+// a list of pull requests show it whole, and an empty line parts it from the body.
+//
+//   node scripts/check/commit-subject.mjs FILE
+import { readFileSync } from 'node:fs';
+
+const LIMIT = 72;
+
+const [subject = '', second = ''] = readFileSync(process.argv[2], 'utf8')
+  .split(/\r?\n/)
+  .filter((line) => !line.startsWith('#'));
+// git writes these itself, from the subjects of other commits
+const made = /^(Merge|Revert|fixup!|squash!|amend!) /.test(subject);
+
+const problems = [];
+if (!made && subject.length >= LIMIT)
+  problems.push(
+    `The subject has ${subject.length} characters; it may have ${LIMIT - 1}. Say why in the body.\n  ${subject}`,
+  );
+if (second.trim() !== '')
+  problems.push(`The second line is the body's already; leave it empty.\n  ${second}`);
+for (const problem of problems) console.error(problem);
+process.exitCode = problems.length > 0 ? 1 : 0;
