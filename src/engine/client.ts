@@ -1,7 +1,6 @@
 // The service's side of the engine: starts the host when a job comes, runs one job at a time, outlives its death.
 import { planModel } from '../families/index.js';
 import type { ModelFiles, ModelPlan } from '../families/types.js';
-import type { MemoryWish } from '../pipeline/memory-mode.js';
 import type {
   PipelineRequest,
   PipelineResult,
@@ -11,6 +10,7 @@ import type {
   UpscaleResult,
 } from '../pipeline/types.js';
 import { ImageForgeError } from '../shared/errors.js';
+import type { MemoryChoice } from '../shared/memory-modes.js';
 import {
   type Command,
   type HostOptions,
@@ -83,7 +83,7 @@ export class EngineClient {
   /** Starts the host and loads a model, so that the next request for it begins at once. */
   async load(
     model: ModelFiles,
-    { memoryMode = 'auto', ...options }: RunOptions & { memoryMode?: MemoryWish } = {},
+    { memoryMode = 'auto', ...options }: RunOptions & { memoryMode?: MemoryChoice } = {},
   ): Promise<void> {
     const command = { type: 'load', id: 0, model, memoryMode } as const;
     await this.#enqueue((host) => host.call(command, options), options.signal);

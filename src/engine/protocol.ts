@@ -1,7 +1,6 @@
 // What crosses the border between the engine's client and its host. Plain data: pixels travel as Uint8Array.
 import type { ModelFiles } from '../families/types.js';
 import type { Memory } from '../native/addon.js';
-import type { MemoryWish } from '../pipeline/memory-mode.js';
 import type {
   PipelineRequest,
   PipelineResult,
@@ -10,6 +9,7 @@ import type {
   UpscaleResult,
 } from '../pipeline/types.js';
 import type { SerializedError } from '../shared/errors.js';
+import type { MemoryChoice } from '../shared/memory-modes.js';
 
 /** How the host makes its engine; fixed for the life of a host. */
 export interface HostOptions {
@@ -38,7 +38,7 @@ export type Command =
   | { type: 'start'; options: HostOptions }
   | { type: 'run'; id: number; request: PipelineRequest }
   | { type: 'upscale'; id: number; request: UpscaleRequest }
-  | { type: 'load'; id: number; model: ModelFiles; memoryMode: MemoryWish }
+  | { type: 'load'; id: number; model: ModelFiles; memoryMode: MemoryChoice }
   | { type: 'status'; id: number }
   | { type: 'cancel'; id: number }
   | { type: 'close' };

@@ -5,7 +5,6 @@ import type { ModelFiles } from '../families/types.js';
 import type { Addon, Engine } from '../native/addon.js';
 import { generate } from '../pipeline/generate.js';
 import { LoadedModel } from '../pipeline/loaded-model.js';
-import type { MemoryWish } from '../pipeline/memory-mode.js';
 import type {
   PipelineRequest,
   PipelineResult,
@@ -15,6 +14,7 @@ import type {
 } from '../pipeline/types.js';
 import { upscalePictures } from '../pipeline/upscale.js';
 import { ImageForgeError } from '../shared/errors.js';
+import type { MemoryChoice } from '../shared/memory-modes.js';
 import type { HostOptions, HostStatus, LogLevel } from './protocol.js';
 
 export class Session {
@@ -54,7 +54,7 @@ export class Session {
     return { image: larger!, seconds: (performance.now() - begun) / 1000 };
   }
 
-  async load(files: ModelFiles, memoryMode: MemoryWish, options: RunOptions): Promise<void> {
+  async load(files: ModelFiles, memoryMode: MemoryChoice, options: RunOptions): Promise<void> {
     const model = await this.#open(files);
     await model.load({ ...model.plan.defaults, memoryMode }, options.signal);
   }

@@ -3,7 +3,6 @@ import { EngineClient } from '../engine/client.js';
 import type { ModelFiles, ModelPlan } from '../families/types.js';
 import { planUpscaler } from '../families/upscaler.js';
 import type { Pixels } from '../native/addon.js';
-import type { MemoryWish } from '../pipeline/memory-mode.js';
 import { finalSize, resolveRequest } from '../pipeline/resolve.js';
 import type { PipelineRequest, Progress } from '../pipeline/types.js';
 import { POCKET } from '../registry/catalog.js';
@@ -19,6 +18,7 @@ import { resizePicture } from '../service/pictures.js';
 import { upscaleSchema } from '../service/upscale.js';
 import { readConfig } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
+import type { MemoryChoice } from '../shared/memory-modes.js';
 import { takeLoraTags } from '../text/lora-tags.js';
 import type {
   EditOptions,
@@ -45,7 +45,7 @@ export interface ImageForgeOptions {
    * 'full': all networks stay in memory; 'offload': one at a time; 'stream': its layers one after the other.
    * Default: 'auto', the roomiest that fits.
    */
-  memoryMode?: MemoryWish;
+  memoryMode?: MemoryChoice;
   /**
    * 'process' (default): the networks run in a child process, whose death rejects the run with ENGINE_CRASHED.
    * 'thread': in a worker thread of this process.
@@ -75,7 +75,7 @@ interface Model {
 export class ImageForge implements AsyncDisposable {
   readonly #engine: EngineClient;
   readonly #model: string | ModelFiles;
-  readonly #memoryMode: MemoryWish;
+  readonly #memoryMode: MemoryChoice;
   #found: Promise<Model> | undefined;
 
   constructor({ model = POCKET, memoryMode = 'auto', ...engine }: ImageForgeOptions = {}) {

@@ -2,11 +2,7 @@
 // other. Chosen before anything is loaded, from estimates of weights and compute buffers.
 import type { ModelPlan, NetworkPlan } from '../families/types.js';
 import type { AutoencoderConfig, CausalLmConfig, FluxConfig, UnetConfig } from '../native/configs.js';
-
-export const MEMORY_MODES = ['full', 'offload', 'stream'] as const;
-/** full: all networks stay; offload: one at a time; stream: of that one only the layers that compute. */
-export type MemoryMode = (typeof MEMORY_MODES)[number];
-export type MemoryWish = MemoryMode | 'auto';
+import type { MemoryChoice, MemoryMode } from '../shared/memory-modes.js';
 
 interface Size {
   width: number;
@@ -108,24 +104,24 @@ export function sumNeeds(needs: MemoryNeeds): MemorySums {
  * the denoiser's weights that stays in memory from step to step though they are streamed: none where that was forced.
  */
 export function chooseMemoryMode(
-  wish: MemoryWish,
+  choice: MemoryChoice,
   needs: MemoryNeeds,
   free: number,
 ): { mode: MemoryMode; reason: string; keep: number } {
   const sums = sumNeeds(needs);
   const fitting = sums.full <= free ? 'full' : sums.offload <= free ? 'offload' : 'stream';
-  const mode = wish === 'auto' ? fitting : wish;
+  const mode = choice === 'auto' ? fitting : choice;
   const figures =
     `all networks need about ${formatGigabytes(sums.full)} ` +
     `(weights ${formatGigabytes(sums.weights)}, compute ${formatGigabytes(sums.compute)}), ` +
     `the largest alone ${formatGigabytes(sums.offload)}, streamed ${formatGigabytes(sums.stream)}; ` +
     `${formatGigabytes(free)} are free`;
-  const keep = mode === 'stream' && wish === 'auto' ? shareThatFits(needs.denoiser, free) : 0;
+  const keep = mode === 'stream' && choice === 'auto' ? shareThatFits(needs.denoiser, free) : 0;
   const kept =
     keep > 0 ? `; ${Math.floor(keep * 100)} % of the denoiser's weights stay between its steps` : '';
   return {
     mode,
-    reason: `memory mode ${mode}${wish === 'auto' ? '' : ' as asked'}: ${figures}${kept}`,
+    reason: `memory mode ${mode}${choice === 'auto' ? '' : ' as asked'}: ${figures}${kept}`,
     keep,
   };
 }

@@ -1,13 +1,14 @@
-// From what a user asked and what the model prefers to a request without gaps: the one place that fills in defaults.
+// Turns what a user asked and what the model prefers into a request without gaps. Defaults are filled in only here.
 import { randomInt } from 'node:crypto';
 import type { ModelFiles, ModelPlan, ReferenceRule } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
 import { findSampler, findSchedule } from '../sampling/index.js';
 import { ImageForgeError } from '../shared/errors.js';
-import { MEMORY_MODES, type MemoryWish } from './memory-mode.js';
+import { DEFAULT_STRENGTH, LIMITS } from '../shared/limits.js';
+import { MEMORY_MODES, type MemoryChoice } from '../shared/memory-modes.js';
 import type { Control, HiresPass, HiresUpscaler, PipelineRequest, Task } from './types.js';
 
-/** What a caller may leave open. Sizes in pixels; undefined means the default. */
+/** What a caller may ask for. Sizes are in pixels; undefined means the default. */
 export interface GenerationOptions {
   prompt: string;
   /** Default: ''. */
@@ -15,11 +16,11 @@ export interface GenerationOptions {
   /** Multiples of 8 (FLUX: 16). Default: the initial picture's size, else the model's. */
   width?: number | undefined;
   height?: number | undefined;
-  /** 1 … 1000. Default: the model's. */
+  /** 1 … 200. Default: the model's. */
   steps?: number | undefined;
-  /** Classifier-free guidance, 0 … 100; 0 and 1 skip the negative prompt. Default: the model's. */
+  /** Classifier-free guidance, 0 … 50; 0 and 1 skip the negative prompt. Default: the model's. */
   guidance?: number | undefined;
-  /** 0 … 2^53 - 1. Default: random below 2^32. */
+  /** 0 … 2^53 - 1, also for the last picture of a batch. Default: a random one below 2^32. */
   seed?: number | undefined;
   /** In any program's spelling ("dpmpp_2m", "DPM++ 2M Karras"). Default: the model's. */
   sampler?: string | undefined;
@@ -27,32 +28,32 @@ export interface GenerationOptions {
   schedule?: string | undefined;
   /** Default: 'philox'. */
   noise?: 'philox' | 'torch' | undefined;
-  /** What a Stable Diffusion network predicts. Default: what its file tells. */
+  /** What a Stable Diffusion network predicts. Default: what its file says. */
   prediction?: 'eps' | 'v' | undefined;
-  /** Pictures, 1 … 64. Default: 1. */
+  /** Number of pictures, 1 … 16. Default: 1. */
   batch?: number | undefined;
-  /** Layers counted from the end, 1 … 12. Default: 1. */
+  /** Which layer of the text encoder is read, counted from the last, 1 … 12. Default: 1. */
   clipSkip?: number | undefined;
-  /** Share of the schedule that runs over an initial picture, 0 … 1. Default: 0.6, with a mask 0.85. */
+  /** Share of the schedule that runs over an initial picture, 0 … 1. Default: 0.6, or 0.85 with a mask. */
   strength?: number | undefined;
   init?: Pixels | undefined;
   /** One byte a pixel of `init`, 255 = repaint. */
   mask?: Uint8Array | undefined;
-  /** Pictures to look at (FLUX.1 Kontext, FLUX.2), each of its own size; sides as for width and height. */
+  /** Pictures to look at (FLUX.1 Kontext, FLUX.2), each of its own size; sides are multiples as above. */
   references?: Pixels[] | undefined;
-  /** Send a preview with every n-th step. Default: 0, never. */
+  /** Send a preview with every n-th step. Default: 0, no previews. */
   previewEvery?: number | undefined;
   loras?: { path: string; strength: number }[] | undefined;
   embeddings?: { word: string; path: string }[] | undefined;
-  /** How the networks are kept in memory. Default: 'auto', what fits. */
-  memoryMode?: MemoryWish | undefined;
+  /** How the networks are kept in memory. Default: 'auto', the roomiest mode that fits. */
+  memoryMode?: MemoryChoice | undefined;
   /** File of a tiny autoencoder (TAESD) that draws the previews. */
   tae?: string | undefined;
-  /** It draws the finished picture too. Default: false. */
+  /** Let the tiny autoencoder draw the finished pictures too. Default: false. */
   fastDecode?: boolean | undefined;
   /** File of an upscaler that makes the finished pictures larger. */
   upscaler?: string | undefined;
-  /** A second pass over the enlarged picture; not over an initial picture. Default: none. */
+  /** A second pass over the enlarged picture; not possible with an initial picture. Default: none. */
   hires?: HiresOptions | undefined;
 }
 
@@ -61,19 +62,15 @@ export interface HiresOptions {
   scale?: number | undefined;
   /** How much the second pass may change, 0 … 1. Default: 0.6. */
   strength?: number | undefined;
-  /** Steps of the second pass. Default: as many as the first. */
+  /** Steps of the second pass. Default: as many as in the first. */
   steps?: number | undefined;
-  /** Default: 'latent', which needs a strength from 0.5 up; 'pixel' keeps what is there at lower ones. */
+  /** Default: 'latent', which needs a strength of at least 0.5; 'pixel' also works below that. */
   upscaler?: HiresUpscaler | undefined;
 }
 
-const MAX_BATCH = 64;
-const MAX_STEPS = 1000;
-/** A picture's side; what fits into memory is the engine's to say. */
-const MAX_SIDE = 16384;
-
 /**
- * A request that the pipeline runs as it is. The task follows from what is there: mask and picture, picture, neither.
+ * A request that the pipeline runs as it is. The pictures decide the task: inpaint with a mask, img2img with an initial
+ * picture alone, text2img without either.
  * @throws ImageForgeError INVALID_ARGUMENT naming the option, its value and what is allowed.
  */
 export function resolveRequest(
@@ -94,7 +91,8 @@ export function resolveRequest(
     references,
     memoryMode,
   } = options;
-  const { strength = mask ? 0.85 : 0.6, previewEvery = 0, seed = randomInt(2 ** 32) } = options;
+  const { strength = mask ? DEFAULT_STRENGTH.inpaint : DEFAULT_STRENGTH.edit } = options;
+  const { previewEvery = 0, seed = randomInt(2 ** 32) } = options;
   const { tae, fastDecode: final = false } = options;
   const width = options.width ?? init?.width ?? defaults.width;
   const height = options.height ?? init?.height ?? defaults.height;
@@ -110,9 +108,10 @@ export function resolveRequest(
   const multiple = Math.max(8, plan.latent.multiple ?? plan.latent.factor);
   requireSide('width', width, multiple);
   requireSide('height', height, multiple);
-  requireInteger('steps', steps, 1, MAX_STEPS);
-  requireNumber('guidance', guidance, 0, 100);
-  requireInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
+  requireInteger('steps', steps, 1, LIMITS.steps);
+  requireNumber('guidance', guidance, 0, LIMITS.guidance);
+  requireInteger('batch', batch, 1, LIMITS.batch);
+  requireSeeds(seed, batch);
   const { prediction } = options;
   if (prediction !== undefined && prediction !== 'eps' && prediction !== 'v')
     refuse('prediction', prediction, 'eps or v');
@@ -122,22 +121,36 @@ export function resolveRequest(
   if (references && references.length > 0) requireReferences(references.length, plan);
   if (memoryMode && !['auto', ...MEMORY_MODES].includes(memoryMode))
     refuse('memoryMode', memoryMode, `auto, ${MEMORY_MODES.join(', ')}`);
-  requireInteger('batch', batch, 1, MAX_BATCH);
-  requireInteger('clipSkip', clipSkip, 1, 12);
+  requireInteger('clipSkip', clipSkip, 1, LIMITS.clipSkip);
   requireNumber('strength', strength, 0, 1);
-  requireInteger('previewEvery', previewEvery, 0, MAX_STEPS);
-  for (const lora of loras ?? []) requireNumber(`strength of LoRA ${lora.path}`, lora.strength, -10, 10);
+  requireInteger('previewEvery', previewEvery, 0, LIMITS.steps);
+  for (const { path, strength: value } of loras ?? [])
+    requireNumber(`strength of LoRA ${path}`, value, -LIMITS.loraStrength, LIMITS.loraStrength);
   for (const [i, picture] of (references ?? []).entries()) requireReference(picture, i, multiple);
   if (init) requirePixels(init, width, height);
   if (mask) requireMask(mask, init, width, height);
 
-  if (options.hires && init) refuse('hires', 'a second pass over an initial picture', 'it without one');
+  if (options.hires && init) refuse('hires', 'a second pass over an initial picture', 'no initial picture');
   const hires = options.hires && resolveHires(options.hires, { width, height, steps, multiple });
-  if (final && tae === undefined) refuse('fastDecode', true, 'a tiny autoencoder in tae beside it');
-  const task: Task = mask ? 'inpaint' : init ? 'img2img' : 'txt2img';
+  if (final && tae === undefined) refuse('fastDecode', true, 'a tiny autoencoder in tae as well');
+  const task: Task = mask ? 'inpaint' : init ? 'img2img' : 'text2img';
   return {
-    ...{ task, model, prompt, negativePrompt, width, height, steps, guidance, seed },
-    ...{ sampler: sampler.name, schedule: schedule.name, noise, batch, clipSkip, strength, previewEvery },
+    task,
+    model,
+    prompt,
+    negativePrompt,
+    width,
+    height,
+    steps,
+    guidance,
+    seed,
+    sampler: sampler.name,
+    schedule: schedule.name,
+    noise,
+    batch,
+    clipSkip,
+    strength,
+    previewEvery,
     ...(init && { init }),
     ...(mask && { mask }),
     ...(references && references.length > 0 && { references }),
@@ -163,9 +176,9 @@ function resolveHires(
   { scale = 2, strength = 0.6, steps, upscaler = 'latent' }: HiresOptions,
   first: { width: number; height: number; steps: number; multiple: number },
 ): HiresPass {
-  requireNumber('hires.scale', scale, 1, 8);
+  requireNumber('hires.scale', scale, 1, LIMITS.hiresScale);
   requireNumber('hires.strength', strength, 0, 1);
-  requireInteger('hires.steps', steps ?? first.steps, 1, MAX_STEPS);
+  requireInteger('hires.steps', steps ?? first.steps, 1, LIMITS.steps);
   if (upscaler !== 'latent' && upscaler !== 'pixel') refuse('hires.upscaler', upscaler, 'latent or pixel');
   const grow = (side: number) => Math.round((side * scale) / first.multiple) * first.multiple;
   const [width, height] = [grow(first.width), grow(first.height)];
@@ -181,7 +194,7 @@ export function resolveControl(options: {
   end?: number | undefined;
 }): Pick<Control, 'strength' | 'start' | 'end'> {
   const { strength = 1, start = 0, end = 1 } = options;
-  requireNumber('control strength', strength, 0, 2);
+  requireNumber('control strength', strength, 0, LIMITS.controlStrength);
   requireNumber('control start', start, 0, 1);
   requireNumber('control end', end, 0, 1);
   if (start >= end) refuse('control start', start, `less than the end, ${end}`);
@@ -202,9 +215,22 @@ export function requireReferences(
   return references;
 }
 
-function requireSide(name: string, value: number, multiple: number): void {
-  if (!Number.isInteger(value) || value <= 0 || value > MAX_SIDE || value % multiple !== 0)
-    refuse(name, value, `a positive multiple of ${multiple} up to ${MAX_SIDE}`);
+/** @throws ImageForgeError INVALID_ARGUMENT for a side that no picture may have. */
+export function requireSide(
+  name: string,
+  value: number,
+  multiple: number,
+  min: number = LIMITS.minSide,
+): void {
+  if (!Number.isInteger(value) || value < min || value > LIMITS.maxSide || value % multiple !== 0)
+    refuse(name, value, `a positive multiple of ${multiple} from ${min} up to ${LIMITS.maxSide}`);
+}
+
+/** Every picture of the batch has a seed of its own, the last one seed + batch - 1. */
+function requireSeeds(seed: number, batch: number): void {
+  requireInteger('seed', seed, 0, LIMITS.seed);
+  if (seed > LIMITS.seed - (batch - 1))
+    refuse('seed', seed, `at most ${LIMITS.seed - (batch - 1)} for a batch of ${batch}`);
 }
 
 function requireInteger(name: string, value: number, min: number, max: number): void {
@@ -224,8 +250,8 @@ function requirePixels({ rgb, width: w, height: h }: Pixels, width: number, heig
 
 function requireReference({ rgb, width, height }: Pixels, index: number, multiple: number): void {
   const name = `references[${index}]`;
-  requireSide(`width of ${name}`, width, multiple);
-  requireSide(`height of ${name}`, height, multiple);
+  requireSide(`width of ${name}`, width, multiple, multiple);
+  requireSide(`height of ${name}`, height, multiple, multiple);
   const bytes = width * height * 3;
   if (rgb.length !== bytes) refuse(name, `${rgb.length} bytes`, `${bytes} bytes of RGB`);
 }

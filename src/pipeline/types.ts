@@ -1,9 +1,9 @@
 // What the pipeline takes and gives. Everything is resolved here: no defaults, no model keys, no paths to pictures.
 import type { ModelFiles } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
-import type { MemoryWish } from './memory-mode.js';
+import type { MemoryChoice } from '../shared/memory-modes.js';
 
-export type Task = 'txt2img' | 'img2img' | 'inpaint';
+export type Task = 'text2img' | 'img2img' | 'inpaint';
 
 export interface PipelineRequest {
   task: Task;
@@ -36,7 +36,7 @@ export interface PipelineRequest {
   /** Send a preview with every n-th step; 0 = never. */
   previewEvery: number;
   /** Default: 'auto', what fits. */
-  memoryMode?: MemoryWish;
+  memoryMode?: MemoryChoice;
   loras?: { path: string; strength: number }[];
   /** Words of the prompts that stand for learned vectors, and the files that hold them. */
   embeddings?: { word: string; path: string }[];

@@ -1,9 +1,10 @@
 // What a generation will need at the least, estimated before anything waits or is loaded, against what the machine has.
 import type { ModelPlan, NetworkPlan } from '../families/types.js';
-import { estimateNeeds, formatGigabytes, type MemoryWish, sumNeeds } from '../pipeline/memory-mode.js';
+import { estimateNeeds, formatGigabytes, sumNeeds } from '../pipeline/memory-mode.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { readFreeMemory } from '../shared/free-memory.js';
+import type { MemoryChoice } from '../shared/memory-modes.js';
 import type { Size } from './pictures.js';
 
 /**
@@ -20,7 +21,7 @@ export function requireMemory(
     references,
     control,
   }: Size & { references?: readonly Size[] | undefined; control?: NetworkPlan | undefined },
-  { device, memoryMode }: Pick<Config, 'device'> & { memoryMode: MemoryWish },
+  { device, memoryMode }: Pick<Config, 'device'> & { memoryMode: MemoryChoice },
   free = readFreeMemory(),
 ): void {
   if (memoryMode !== 'auto' || (device !== 'auto' && device !== 'cpu')) return;

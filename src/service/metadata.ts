@@ -136,7 +136,7 @@ function describeHires({ width, height }: Size, { scale, steps, strength, upscal
 export type TaskName = 'text2img' | 'img2img' | 'inpaint';
 
 export function nameTask(task: Task): TaskName {
-  return task === 'txt2img' ? 'text2img' : task;
+  return task;
 }
 
 /** 2026-06-10T07:58:28, local. */

@@ -1,7 +1,7 @@
 // The one request schema behind every door: HTTP bodies, MCP arguments and CLI options take their names, bounds and texts
 // from it. Fields keep the names of both replaced programs; where those differ, both spellings are here.
 import { z } from 'zod';
-import { MEMORY_MODES } from '../pipeline/memory-mode.js';
+import { MEMORY_MODES } from '../shared/memory-modes.js';
 
 /** Where the schema's bounds come from; Config has these fields. */
 export interface RequestLimits {

@@ -1,8 +1,8 @@
 // What every door asks of the service: its fields, checked by the one schema, become an ImageRequest here.
 import type { z } from 'zod';
 import type { Part } from '../families/types.js';
-import type { MemoryWish } from '../pipeline/memory-mode.js';
 import type { HiresOptions } from '../pipeline/resolve.js';
+import type { MemoryChoice } from '../shared/memory-modes.js';
 import { takeLoraTags } from '../text/lora-tags.js';
 import type { ControlWish } from './control.js';
 import {
@@ -60,7 +60,7 @@ export interface ImageRequest {
   /** Send a preview with every n-th step; 0 = never. */
   previewEvery: number;
   /** undefined = as MEMORY_MODE says. */
-  memoryMode?: MemoryWish | undefined;
+  memoryMode?: MemoryChoice | undefined;
 }
 
 export type Operation = 'generate' | 'edit' | 'inpaint';

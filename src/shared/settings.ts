@@ -1,5 +1,6 @@
 // The table of settings: names (the first is ours, others are honoured too), default, what is allowed. Documentation,
 // .env.example and `imageforge config` are made from it.
+import { MEMORY_MODES, type MemoryChoice } from './memory-modes.js';
 
 interface Setting<T> {
   /** Environment variables, first one wins. */
@@ -18,7 +19,6 @@ interface Setting<T> {
 type Details = { names: readonly [string, ...string[]]; about: string };
 
 export type DeviceChoice = 'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan';
-export type MemoryMode = 'auto' | 'full' | 'offload' | 'stream';
 
 export const settings = {
   model: text({
@@ -34,13 +34,13 @@ export const settings = {
     ['auto', 'cpu', 'cuda', 'metal', 'vulkan'],
     { mps: 'metal' },
   ),
-  memoryMode: choice<MemoryMode>(
+  memoryMode: choice<MemoryChoice>(
     {
       names: ['MEMORY_MODE'],
       about:
         'full: all on the device; offload: one network at a time; stream: layer by layer; auto: what fits.',
     },
-    ['auto', 'full', 'offload', 'stream'],
+    ['auto', ...MEMORY_MODES],
   ),
   threads: integer({ names: ['THREADS'], about: 'CPU threads; 0 = one per core.' }, 0, 0, 1024),
   outputDir: folder({ names: ['OUTPUT_DIR', 'FLUX_OUTPUT_DIR'], about: 'Where images land.' }, 'outputs'),

@@ -69,7 +69,7 @@ describe('generate', () => {
 
   it('is ended by its signal', async () => {
     const controller = new AbortController();
-    const run = forge.generate({ ...small, steps: 500, signal: controller.signal });
+    const run = forge.generate({ ...small, steps: 200, signal: controller.signal });
     const collecting = (async () => {
       for await (const { phase, step } of run) if (phase === 'denoise' && step === 1) controller.abort();
     })();

@@ -26,7 +26,7 @@ describe('resolveRequest', () => {
   it.each<[string, HiresOptions, RegExp]>([
     ['scale', { scale: 0.5 }, /hires\.scale: expected a number from 1 to 8, found 0\.5/],
     ['strength', { strength: 1.5 }, /hires\.strength.*0 to 1/],
-    ['steps', { steps: 0 }, /hires\.steps.*1 to 1000/],
+    ['steps', { steps: 0 }, /hires\.steps.*1 to 200/],
     ['upscaler', { upscaler: 'magic' as 'pixel' }, /hires\.upscaler: expected latent or pixel, found magic/],
   ])('refuses a wrong %s', (_, hires, message) => {
     expect(() => resolve(hires)).toThrow(message);

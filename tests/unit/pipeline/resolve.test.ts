@@ -1,6 +1,7 @@
 // Defaults are filled in once, and what is wrong is named with what is allowed.
 import { describe, expect, it } from 'vitest';
 import { type GenerationOptions, resolveRequest } from '../../../src/pipeline/resolve.js';
+import { LIMITS } from '../../../src/shared/limits.js';
 
 const files = { model: 'model.gguf' };
 const plan = {
@@ -20,12 +21,21 @@ describe('resolveRequest', () => {
   it('takes the model’s defaults', () => {
     const { seed, ...request } = resolve({});
     expect(request).toEqual({
-      task: 'txt2img',
+      task: 'text2img',
       model: files,
       prompt: 'a fox',
       negativePrompt: '',
-      ...{ width: 512, height: 384, steps: 25, guidance: 7.5, sampler: 'dpmpp_2m', schedule: 'karras' },
-      ...{ noise: 'philox', batch: 1, clipSkip: 1, strength: 0.6, previewEvery: 0 },
+      width: 512,
+      height: 384,
+      steps: 25,
+      guidance: 7.5,
+      sampler: 'dpmpp_2m',
+      schedule: 'karras',
+      noise: 'philox',
+      batch: 1,
+      clipSkip: 1,
+      strength: 0.6,
+      previewEvery: 0,
     });
     expect(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
     expect(resolve({}).seed).not.toBe(seed);
@@ -63,11 +73,12 @@ describe('resolveRequest', () => {
   it.each<[string, Partial<GenerationOptions>, RegExp]>([
     ['width', { width: 100 }, /multiple of 8.*100/],
     ['width', { width: -8 }, /positive multiple/],
+    ['width', { width: 56 }, /from 64 up to 16384, found 56/],
     ['height', { height: 2 ** 20 }, /up to 16384/],
-    ['steps', { steps: 1.5 }, /from 1 to 1000, found 1.5/],
-    ['guidance', { guidance: Number.POSITIVE_INFINITY }, /from 0 to 100, found Infinity/],
+    ['steps', { steps: 1.5 }, /from 1 to 200, found 1.5/],
+    ['guidance', { guidance: Number.POSITIVE_INFINITY }, /from 0 to 50, found Infinity/],
     ['seed', { seed: 2 ** 53 }, /whole number/],
-    ['batch', { batch: 0 }, /from 1 to 64/],
+    ['batch', { batch: 0 }, /from 1 to 16/],
     ['clipSkip', { clipSkip: 13 }, /from 1 to 12/],
     ['strength', { strength: 1.01 }, /from 0 to 1/],
     ['previewEvery', { previewEvery: -1 }, /previewEvery/],
@@ -85,6 +96,28 @@ describe('resolveRequest', () => {
     const attempt = () => resolve(options);
     expect(attempt).toThrow(message);
     expect(attempt).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT', details: { option } }));
+  });
+
+  it.each([
+    ['steps', LIMITS.steps],
+    ['guidance', LIMITS.guidance],
+    ['batch', LIMITS.batch],
+    ['clipSkip', LIMITS.clipSkip],
+  ])('bounds %s as the other doors do', (option, most) => {
+    expect(resolve({ [option]: most, seed: 0 })).toMatchObject({ [option]: most });
+    expect(() => resolve({ [option]: most + 1 })).toThrow(new RegExp(`${option}: .* to ${most}, found`));
+  });
+
+  it('gives every picture of a batch a seed that exists', () => {
+    expect(resolve({ seed: LIMITS.seed }).seed).toBe(LIMITS.seed);
+    expect(resolve({ seed: LIMITS.seed - 3, batch: 4 }).seed).toBe(LIMITS.seed - 3);
+    const attempt = () => resolve({ seed: LIMITS.seed - 2, batch: 4 });
+    expect(attempt).toThrow(
+      `seed: expected at most ${LIMITS.seed - 3} for a batch of 4, found ${LIMITS.seed - 2}.`,
+    );
+    expect(attempt).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT', details: { option: 'seed' } }),
+    );
   });
 
   it('demands larger multiples where the network does', () => {

@@ -59,7 +59,7 @@ describe('PictureCache', () => {
 
 describe('cacheKey', () => {
   const request: PipelineRequest = {
-    task: 'txt2img',
+    task: 'text2img',
     model: { model: '/a' },
     prompt: 'fox',
     negativePrompt: '',
