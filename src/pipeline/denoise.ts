@@ -1,4 +1,5 @@
-// The denoiser that samplers call: network, guidance and parametrization in one, asked to stop between two passes.
+// The denoiser that samplers call: the network, guidance and the parametrization in one function. It checks for an abort
+// before each forward pass.
 
 import type { Conditioning, Denoiser } from '../native/addon.js';
 import { type Denoise, type NoiseLevels, type Prediction, toDenoise } from '../sampling/index.js';
@@ -9,7 +10,7 @@ import { guide } from './guidance.js';
 
 export interface DenoiseOptions {
   denoiser: Denoiser;
-  /** Positive, and negative where guidance needs it. */
+  /** The positive one, then the negative one if guidance needs it. */
   conditionings: Conditioning[];
   guidance: number;
   /** [channels, rows, columns] of a latent. */

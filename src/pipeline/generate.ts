@@ -1,4 +1,4 @@
-// From a request to pictures, as numbered steps. Runs inside the engine's host: latents never leave it.
+// Turns a request into pictures, in numbered steps. Runs inside the engine's host, so that latents never leave it.
 import type { EncodedPrompts } from '../families/runtime.js';
 import type { Conditioning, ConditioningInputs, Pixels, Tensor } from '../native/addon.js';
 import {
@@ -24,15 +24,15 @@ import type { TinyDecoder } from './tiny-decoder.js';
 import type { PipelineRequest, PipelineResult, RunOptions } from './types.js';
 import { upscalePictures } from './upscale.js';
 
-/** What tests look at on the way. */
+/** Lets tests look at the latents on the way. */
 export interface Inspection {
   onStep?: (image: number, x: Float32Array, denoised: Float32Array) => void;
   onLatent?: (image: number, latent: Float32Array) => void;
 }
 
 /**
- * @throws ImageForgeError ABORTED when the signal fires, BAD_IMAGE when the network gives no picture, INVALID_ARGUMENT
- *   for what only the model can refuse, OUT_OF_MEMORY and other codes of the native engine.
+ * @throws ImageForgeError ABORTED when the signal fires, BAD_IMAGE when the network's output is no picture,
+ *   INVALID_ARGUMENT for what only the model can refuse, OUT_OF_MEMORY and other codes of the native engine.
  */
 export function generate(
   model: LoadedModel,
@@ -59,7 +59,7 @@ async function run(
   const { prompt, negativePrompt, guidance, clipSkip, width, height, init, mask, hires, upscaler } = request;
   const clock = new PhaseClock(onProgress);
 
-  // 1. The networks that stay in memory, with the low-rank updates on them
+  // 1. Load the networks that stay in memory, and apply the LoRAs to them
   clock.enter('load');
   await model.useLoras(request.loras ?? []);
   const { control } = request;
@@ -67,7 +67,7 @@ async function run(
   const fast = request.tiny?.final ? tiny : undefined;
   await model.load({ ...request, ...hires, decoder: fast?.plan }, signal);
 
-  // 2. Prompts -> text states, remembered from an earlier request where they are the same
+  // 2. Prompts -> conditioning; an earlier request's is used again where the prompts are the same
   clock.enter('encode');
   const { embeddings } = request;
   const words = { prompt, negativePrompt, guidance, clipSkip, ...(embeddings && { embeddings }) };
@@ -77,24 +77,24 @@ async function run(
     hires && runtime.readsSize ? await encode({ width: hires.width, height: hires.height }) : prompts;
   await model.finish('textEncoders');
 
-  // 3. The picture and its mask -> latents
-  const source = await encodeSource(model, request, signal);
+  // 3. Initial picture, mask and references -> latents
+  const given = await encodeGiven(model, request, signal);
   const colours = request.previewEvery > 0 && !tiny ? await model.latentColours(signal) : undefined;
   await model.finish('autoencoder');
 
-  // 4. The schedule; over a picture only its tail runs
+  // 4. The schedule of sigmas; with an initial picture only its tail runs
   const levels = runtime.noiseLevels(plan, request);
   const whole = findSchedule(request.schedule, levels.kind).schedule(request.steps, levels);
   const sigmas = init ? takeTail(whole, request.strength) : whole;
 
-  // 5. Noise -> latents, one picture after the other under the same conditioning
+  // 5. Noise -> latents, one picture after the other with the same conditioning
   const seen = { previews: tiny ?? colours, controlImage: control?.image };
   const sampling = { model, request, ...seen, clock, signal, ...inspection };
-  const starts = Array.from({ length: request.batch }, () => source.latent);
-  let latents = await sampleBatch({ ...sampling, prompts, source, levels, sigmas, width, height, starts });
+  const starts = Array.from({ length: request.batch }, () => given.latent);
+  let latents = await sampleBatch({ ...sampling, prompts, given, levels, sigmas, width, height, starts });
   if (hires?.upscaler !== 'latent') await model.finish('denoiser');
 
-  // 6. The same once more over the enlarged latents, where that was asked for
+  // 6. The second pass over the enlarged latents, if one was asked for
   if (hires) {
     const enlarged: Float32Array[] = [];
     for (const [image, latent] of latents.entries()) {
@@ -106,16 +106,22 @@ async function run(
     const steps = countScheduleSteps(hires);
     const levels = runtime.noiseLevels(plan, { ...size, steps });
     const sigmas = takeSecondPass(findSchedule(request.schedule, levels.kind).schedule(steps, levels), hires);
-    const largeSource = plan.inpaint ? await encodeSource(model, { ...request, ...size }, signal) : source;
+    const largeGiven = plan.inpaint ? await encodeGiven(model, { ...request, ...size }, signal) : given;
     await model.finish('autoencoder');
     latents = await sampleBatch({
-      ...{ ...sampling, ...size, levels, sigmas, controlImage },
-      ...{ prompts: largePrompts, source: largeSource, starts: enlarged },
+      ...sampling,
+      ...size,
+      levels,
+      sigmas,
+      controlImage,
+      prompts: largePrompts,
+      given: largeGiven,
+      starts: enlarged,
     });
   }
   await model.finish('denoiser');
 
-  // 7. Latents -> pixels; what was not to be repainted comes from the picture itself
+  // 7. Latents -> pixels; outside the mask the pixels of the initial picture stay as they are
   const images: { pixels: Pixels; seed: number }[] = [];
   for (const [image, latent] of latents.entries()) {
     clock.enter('decode', image);
@@ -128,7 +134,7 @@ async function run(
   }
   await model.finish('autoencoder');
 
-  // 8. Larger pictures, where that was asked for
+  // 8. Upscaled pictures, if they were asked for
   if (upscaler) {
     clock.enter('upscale');
     const pictures = images.map(({ pixels }) => pixels);
@@ -142,23 +148,23 @@ async function run(
   return { images, seconds: clock.finish(), family: plan.family, notes: model.notes };
 }
 
-/** What a run starts from, besides noise. */
-interface Source {
+/** The request's pictures as the denoiser takes them. */
+interface GivenLatents {
   /** Latent of the initial picture. */
   latent?: Float32Array;
-  /** Mask in latent cells, for networks that don't take one. */
+  /** The mask in latent cells, for networks that have no input for it. */
   mask?: Float32Array;
-  /** Mask and masked picture, for networks that do. */
+  /** Mask and masked picture as extra channels, for networks that have an input for them. */
   concat?: Tensor;
-  /** Latents of reference pictures. */
+  /** Latents of the reference pictures. */
   references?: Tensor[];
 }
 
-async function encodeSource(
+async function encodeGiven(
   model: LoadedModel,
   { init, mask, references, width, height }: PipelineRequest,
   signal: AbortSignal | undefined,
-): Promise<Source> {
+): Promise<GivenLatents> {
   const { inpaint, latent } = model.plan;
   if (!init && !inpaint && !references) return {};
   const autoencoder = await model.loadAutoencoder(signal);
@@ -180,10 +186,10 @@ interface Sampling extends Inspection, Size {
   model: LoadedModel;
   request: PipelineRequest;
   prompts: EncodedPrompts;
-  source: Source;
-  /** What the ControlNet looks at, at the pictures' size. */
+  given: GivenLatents;
+  /** What the ControlNet looks at, at the size of this pass. */
   controlImage: Pixels | undefined;
-  /** By picture: the latent that it begins from, besides noise. */
+  /** For each picture of the batch the latent it starts from, besides noise. */
   starts: readonly (Float32Array | undefined)[];
   levels: NoiseLevels;
   sigmas: Float32Array;
@@ -193,7 +199,7 @@ interface Sampling extends Inspection, Size {
 }
 
 async function sampleBatch(sampling: Sampling): Promise<Tensor[]> {
-  const { model, request, prompts, source, levels, signal } = sampling;
+  const { model, request, prompts, given, levels, signal } = sampling;
   const { channels, factor } = model.plan.latent;
   const shape = [channels, sampling.height / factor, sampling.width / factor];
   const denoiser = await model.loadDenoiser(signal);
@@ -203,7 +209,7 @@ async function sampleBatch(sampling: Sampling): Promise<Tensor[]> {
   try {
     for (const inputs of inputsOf) {
       throwIfAborted(signal);
-      const { concat, references } = source;
+      const { concat, references } = given;
       const pictures = { ...(concat && { concat }), ...(references && { references }) };
       conditionings.push(await denoiser.condition({ ...inputs, ...pictures }));
     }
@@ -221,7 +227,7 @@ async function sampleBatch(sampling: Sampling): Promise<Tensor[]> {
   }
 }
 
-/** Lets the ControlNet read picture and prompts; undefined where there is none or it has no step to steer. */
+/** Gives the ControlNet its picture and the prompts; undefined without a ControlNet, or without a step for it to steer. */
 async function startSteering(
   { model, request: { control }, controlImage, sigmas, signal }: Sampling,
   prompts: ConditioningInputs[],
@@ -238,7 +244,7 @@ async function sample(
   denoise: Denoise,
   image: number,
   [channels, rows, columns]: number[],
-  { request, source, starts, levels, sigmas, previews, clock, onStep, onLatent }: Sampling,
+  { request, given, starts, levels, sigmas, previews, clock, onStep, onLatent }: Sampling,
 ): Promise<Float32Array> {
   clock.enter('denoise', image, sigmas.length - 1);
   const draw = createNoise(request.noise, request.seed + image);
@@ -246,7 +252,7 @@ async function sample(
   const noise = draw(length);
   const start = starts[image];
   const noisy = (sigma: number) => addNoise(start, noise, sigma, levels.kind);
-  const held = source.mask && start && { mask: source.mask, latent: start, noisy };
+  const held = given.mask && start && { mask: given.mask, latent: start, noisy };
 
   const { sampler } = findSampler(request.sampler).entry;
   const sampled = await sampler(held ? holdOutside(denoise, held) : denoise, noisy(sigmas[0]!), sigmas, {
