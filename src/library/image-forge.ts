@@ -5,6 +5,7 @@ import { planUpscaler } from '../families/upscaler.js';
 import type { Pixels } from '../native/addon.js';
 import { finalSize, resolveRequest } from '../pipeline/resolve.js';
 import type { PipelineRequest, Progress } from '../pipeline/types.js';
+import { sizeUpscaled } from '../pipeline/upscaled-size.js';
 import { POCKET } from '../registry/catalog.js';
 import { resolveEmbeddings } from '../registry/embeddings.js';
 import { resolveLoras } from '../registry/loras.js';
@@ -12,7 +13,7 @@ import { resolveNamed } from '../registry/named-files.js';
 import { resolveModel } from '../registry/resolve-model.js';
 import { chooseTinyAutoencoder } from '../registry/tiny-autoencoders.js';
 import { upscalers } from '../registry/upscalers.js';
-import { resizePicture } from '../service/pictures/codec.js';
+import { decodePicture, resizePicture } from '../service/pictures/codec.js';
 import { addControl, openControl } from '../service/request/control.js';
 import { parseFields } from '../service/request/fields.js';
 import { upscaleSchema } from '../service/request/upscale.js';
@@ -27,7 +28,7 @@ import type {
   TextToImageOptions,
   UpscaleOptions,
 } from './options.js';
-import { readBytes, readMask, readPicture, readReferences, readWhole } from './pictures.js';
+import { measureInput, readBytes, readMask, readPicture, readReferences } from './pictures.js';
 import { GeneratedImage, type GenerationResult, Picture } from './result.js';
 import { GenerationRun } from './run.js';
 
@@ -116,14 +117,15 @@ export class ImageForge implements AsyncDisposable {
   async upscale({ image, model, onProgress, signal, ...options }: UpscaleOptions): Promise<Picture> {
     const { scale, tile } = parseFields(upscaleSchema, { ...options, model });
     const file = resolveNamed(upscalers, model, readConfig());
-    const source = await readWhole(image, 'image');
+    const plan = await planUpscaler(file);
+    const { bytes, ...size } = await measureInput(image, 'image');
+    const { width, height } = sizeUpscaled(size, plan, scale ?? undefined);
+    const source = await decodePicture(bytes, size, 'image');
     const { image: larger } = await this.#engine.upscale(
       { model: file, image: source, ...(tile && { tile }) },
       { onProgress: ({ step, steps }) => onProgress?.(step, steps), ...(signal && { signal }) },
     );
-    const factor = scale ?? larger.width / source.width;
-    const sides = { width: Math.round(source.width * factor), height: Math.round(source.height * factor) };
-    return new Picture(await resizePicture(larger, sides));
+    return new Picture(await resizePicture(larger, { width, height }));
   }
 
   /** Loads the model now instead of with the first run. */

@@ -1,7 +1,7 @@
-// Pictures that a program hands over, read as the service reads those of its clients.
+// Reads the pictures that a program hands over, in the same way as the service reads those of its clients.
 import type { ModelPlan } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
-import { requireReferences } from '../pipeline/resolve.js';
+import { requireReferences, requireSide } from '../pipeline/resolve.js';
 import {
   decodeMask,
   decodePicture,
@@ -14,10 +14,10 @@ import { fitSize } from '../service/request/sizes.js';
 import { ImageForgeError } from '../shared/errors.js';
 import type { PictureInput } from './options.js';
 
-/** Sides that follow from the picture stay below it; explicit ones may be larger. */
+/** Bound of sides that follow from the picture. Explicit sides may be larger. */
 const MAX_SIDE = 4096;
 
-/** The picture at the size that the run will have. `name` is the option's, for messages. */
+/** Decodes a picture at the size of the run. `name` is the option's name, for messages. */
 export async function readPicture(
   input: PictureInput,
   name: string,
@@ -33,12 +33,8 @@ export async function readPicture(
     defaults,
     { maxSide: MAX_SIDE, multiple },
   );
-  for (const side of ['width', 'height'] as const)
-    if (!Number.isInteger(size[side]) || size[side] <= 0 || size[side] % multiple !== 0)
-      throw new ImageForgeError(
-        'INVALID_ARGUMENT',
-        `${side}: expected a positive multiple of ${multiple}, found ${size[side]}.`,
-      );
+  requireSide('width', size.width, multiple);
+  requireSide('height', size.height, multiple);
   return decodePicture(bytes, size, name);
 }
 
@@ -56,10 +52,13 @@ export async function readReferences(
   return pictures;
 }
 
-/** The picture at its own size. */
-export async function readWhole(input: PictureInput, name: string): Promise<Pixels> {
+/** The encoded picture and its own size. */
+export async function measureInput(
+  input: PictureInput,
+  name: string,
+): Promise<{ bytes: Uint8Array; width: number; height: number }> {
   const bytes = await readBytes(input, name);
-  return decodePicture(bytes, await measurePicture(bytes, name), name);
+  return { bytes, ...(await measurePicture(bytes, name)) };
 }
 
 export async function readMask(input: PictureInput, name: string, picture: Pixels): Promise<Uint8Array> {

@@ -1,5 +1,5 @@
-// Hires fix: models draw best at the size they were trained at, so a large picture is begun there, enlarged, and gone
-// over once more with the tail of a schedule, as the Stable Diffusion WebUI does it.
+// Hires fix. Models draw best at the size they were trained at, so a large picture starts at that size, is enlarged, and
+// is denoised again with the tail of a schedule, as in the Stable Diffusion WebUI.
 import type { Pixels, Tensor } from '../native/addon.js';
 import { encodePicture } from './img2img.js';
 import type { LoadedModel } from './loaded-model.js';
@@ -7,16 +7,16 @@ import { enlargePlanes } from './resize.js';
 import { decodeLatent } from './tiling.js';
 import type { HiresPass } from './types.js';
 
-/** More than the networks know timesteps is of no use. */
+/** The networks know 1000 timesteps; a longer schedule adds nothing. */
 const MAX_SCHEDULE = 1000;
 
-/** Steps of the whole schedule whose tail the second pass runs: at strength 0.5 its 10 steps are the last of 20. */
+/** Length of the schedule whose tail the second pass runs: 10 steps at strength 0.5 are the last 10 of 20. */
 export function countScheduleSteps({ steps, strength }: Pick<HiresPass, 'steps' | 'strength'>): number {
   if (strength === 0) return steps;
   return Math.min(MAX_SCHEDULE, Math.max(steps, Math.floor(steps / strength)));
 }
 
-/** The second pass's own steps; none at strength 0, which leaves the enlarged picture as it is. */
+/** The sigmas that the second pass runs; none at strength 0, which leaves the enlarged picture as it is. */
 export function takeSecondPass(
   sigmas: Float32Array,
   { steps, strength }: Pick<HiresPass, 'steps' | 'strength'>,
@@ -24,7 +24,7 @@ export function takeSecondPass(
   return sigmas.slice(sigmas.length - 1 - (strength === 0 ? 0 : steps));
 }
 
-/** A finished latent at the second pass's size: enlarged itself, or as the picture that it stands for. */
+/** Enlarges a finished latent to the second pass's size: the latent itself, or the picture it decodes to. */
 export async function enlargeLatent(
   model: LoadedModel,
   latent: Tensor,
@@ -41,7 +41,7 @@ export async function enlargeLatent(
   return (await encodePicture(autoencoder, enlargePicture(picture, width, height))).data;
 }
 
-/** Lanczos of three lobes. */
+/** Enlarges a picture with the Lanczos kernel of three lobes. */
 export function enlargePicture({ rgb, width, height }: Pixels, wide: number, high: number): Pixels {
   const planes = Float32Array.from({ length: rgb.length }, (_, i) => {
     const pixel = i % (width * height);

@@ -1,8 +1,10 @@
-// Enlarges planes of numbers, latents or pictures, by a separable kernel. Only upwards: nothing is averaged away.
+// Enlarges planes of numbers, latents or pictures, with a separable kernel. It only enlarges: to shrink, the kernel would
+// have to grow with the source.
 
-/** How far a kernel reaches, in source samples, and its value at a distance. */
 interface Kernel {
+  /** Largest distance with a weight, in source samples. */
   reach: number;
+  /** Weight at a distance. */
   weigh(distance: number): number;
 }
 
@@ -13,7 +15,11 @@ const kernels = {
 
 export type KernelName = keyof typeof kernels;
 
-/** [channels, rows, columns] -> [channels, height, width]; beyond the border its last sample counts. */
+/**
+ * [channels, rows, columns] -> [channels, height, width]. At the border only samples inside the source count, and their
+ * weights are divided by their sum, as Pillow and torch's antialiased interpolation do. For the bilinear kernel that is
+ * the same as repeating the border's sample; for Lanczos it is not.
+ */
 export function enlargePlanes(
   data: ArrayLike<number>,
   [channels, rows, columns]: readonly [number, number, number],
@@ -40,7 +46,7 @@ export function enlargePlanes(
   return out;
 }
 
-/** For each sample of the result the source samples that it is made of; their weights sum to 1. */
+/** Lists for each sample of the result the source samples it is made of. Their weights sum to 1. */
 function listTaps(length: number, wanted: number, { reach, weigh }: Kernel): [number, number][][] {
   return Array.from({ length: wanted }, (_, at) => {
     const centre = ((at + 0.5) * length) / wanted - 0.5;

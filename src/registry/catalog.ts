@@ -1,9 +1,11 @@
-// The models known by a key: what they are made of, where that is published, what they prefer. A catalogue, not a
-// limit: any file of a known family works by its path.
+// The models that have a key: their files, where those are published, and their defaults. Other models are not excluded:
+// any file of a known family works by its path.
 import type { Part } from '../families/types.js';
 import type { Config } from '../shared/config.js';
+import { settings } from '../shared/settings.js';
 
-export type Operation = 'text2img' | 'img2img' | 'inpaint' | 'reference';
+/** What a model can do. */
+export type Capability = 'text2img' | 'img2img' | 'inpaint' | 'reference';
 
 /** A file on the Hugging Face hub. */
 export interface HubFile {
@@ -11,17 +13,22 @@ export interface HubFile {
   path: string;
 }
 
+/** Why a model is locked, and the setting that unlocks it. */
+export interface Guard {
+  setting: 'allowFlux' | 'allowKlein';
+  reason: string;
+}
+
 export interface CatalogEntry {
   key: string;
   title: string;
-  /** Id of the model card that people and FLUX_MODEL_ID name. */
+  /** Id of the model card on the hub; users and FLUX_MODEL_ID may name the model by it. */
   hubId: string | null;
   files: { model: HubFile } & Partial<Record<Exclude<Part, 'model'>, HubFile>>;
-  /** LoRAs that belong to it: from the hub, or from a setting. */
+  /** LoRAs that are part of the model: from the hub, or from a setting. */
   loras: readonly { file?: HubFile; setting?: 'portraitLora'; strength: number }[];
-  operations: readonly Operation[];
-  /** The setting that unlocks it, and why it is locked. */
-  guard?: { setting: 'allowFlux' | 'allowKlein'; reason: string };
+  operations: readonly Capability[];
+  guard?: Guard;
   defaults: Partial<{
     steps: number;
     guidance: number;
@@ -30,16 +37,16 @@ export interface CatalogEntry {
     sampler: string;
     schedule: string;
   }>;
-  /** Made for a few steps: the general default steps and guidance of the settings don't apply. */
+  /** Distilled to a few steps: FLUX_DEFAULT_STEPS and FLUX_DEFAULT_GUIDANCE don't apply. */
   distilled: boolean;
-  /** Largest side while MAX_RES isn't set; otherwise the default of MAX_RES. */
+  /** Largest side if MAX_RES is not set. Default: the default of MAX_RES. */
   maxSide?: number;
-  /** For people: estimated memory. */
+  /** Estimated memory, as text for people. */
   memory: string;
   quality: string;
 }
 
-/** In the package itself. */
+/** Key of the model that is part of the package. */
 export const POCKET = 'pocket';
 
 const ALL = ['text2img', 'img2img', 'inpaint'] as const;
@@ -230,15 +237,20 @@ export const catalog: readonly CatalogEntry[] = [
   },
 ];
 
-/** By key or by the id of its model card; letter case doesn't matter. */
+/** Finds an entry by its key or by the id of its model card; letter case doesn't matter. */
 export function findEntry(name: string): CatalogEntry | undefined {
   const wanted = name.toLowerCase();
   return catalog.find(({ key, hubId }) => key === wanted || hubId?.toLowerCase() === wanted);
 }
 
+/** The environment variable that unlocks a guarded model. */
+export function guardVariable({ setting }: Guard): string {
+  return settings[setting].names[0];
+}
+
 export const modelKeys: readonly string[] = [POCKET, ...catalog.map(({ key }) => key)];
 
-/** Largest side that a model may make: MAX_RES where it is set, else the entry's own or the default of MAX_RES. */
+/** Largest side of a model's pictures: MAX_RES if it is set, else the entry's own limit or the default of MAX_RES. */
 export function maxSideOf(
   entry: CatalogEntry | undefined,
   { maxRes, set }: Pick<Config, 'maxRes' | 'set'>,

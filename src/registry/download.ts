@@ -1,5 +1,5 @@
-// Downloads one file in parallel ranges, goes on where an earlier attempt broke off, and gives it its name only when
-// its sha256 is the expected one.
+// Downloads one file in parallel ranges, resumes where an earlier attempt broke off, and gives the file its name only
+// when its sha256 is the expected one.
 import { ImageForgeError } from '../shared/errors.js';
 import {
   describeNetworkError,
@@ -12,7 +12,7 @@ import {
 import { type Content, PartialFile, type Segment } from './partial-file.js';
 import { type RetryOptions, retry } from './retry.js';
 
-export interface Source extends Content {
+export interface DownloadSource extends Content {
   url: string;
   repo: string;
   path: string;
@@ -20,7 +20,7 @@ export interface Source extends Content {
 
 export interface DownloadProgress {
   phase: 'download' | 'verify';
-  /** Bytes that are there, or have been checked. */
+  /** Bytes that have been downloaded, or verified. */
   bytes: number;
   size: number;
 }
@@ -34,17 +34,22 @@ export interface DownloadOptions extends RetryOptions {
 
 export const SEGMENT_BYTES = 32 * 2 ** 20;
 const CONNECTIONS = 4;
-/** A connection that brought less than this before it broke has not made progress. */
+/** Bytes that a connection must bring before it breaks to count as progress. */
 const MIN_PROGRESS = 2 ** 16;
 
-/** The server does not send the range that was asked for. */
+/** The server ignores ranges and sends the whole file. */
 class RangesIgnored extends Error {}
 
 /**
- * Leaves the complete, checked file at `target`. When it fails or is aborted, what has arrived stays for the next call.
+ * Downloads and verifies the file, and places it at `target`. On failure or abort the bytes that have arrived are kept
+ * for the next call.
  * @throws ImageForgeError DOWNLOAD_FAILED, UNAUTHORIZED, FORBIDDEN, NO_SPACE, OUTPUT_UNWRITABLE, BUSY, ABORTED.
  */
-export async function downloadFile(source: Source, target: string, options: DownloadOptions): Promise<void> {
+export async function downloadFile(
+  source: DownloadSource,
+  target: string,
+  options: DownloadOptions,
+): Promise<void> {
   const { signal, segmentBytes = SEGMENT_BYTES } = options;
   const partial = await PartialFile.open(target, source, segmentBytes);
   try {
@@ -52,7 +57,7 @@ export async function downloadFile(source: Source, target: string, options: Down
     await receive(source, partial, options);
     let found = await verify(source, partial, options);
     if (found !== source.sha256 && wasResumed) {
-      // bytes from an earlier run may be the bad ones
+      // the wrong bytes may be from an earlier run
       await partial.reset();
       await receive(source, partial, options);
       found = await verify(source, partial, options);
@@ -75,7 +80,11 @@ export async function downloadFile(source: Source, target: string, options: Down
   await partial.finish();
 }
 
-async function receive(source: Source, partial: PartialFile, options: DownloadOptions): Promise<void> {
+async function receive(
+  source: DownloadSource,
+  partial: PartialFile,
+  options: DownloadOptions,
+): Promise<void> {
   report(source, partial, options);
   try {
     await receiveRanges(source, partial, options);
@@ -85,7 +94,11 @@ async function receive(source: Source, partial: PartialFile, options: DownloadOp
   }
 }
 
-async function receiveRanges(source: Source, partial: PartialFile, options: DownloadOptions): Promise<void> {
+async function receiveRanges(
+  source: DownloadSource,
+  partial: PartialFile,
+  options: DownloadOptions,
+): Promise<void> {
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
   const open = partial.segments.filter(({ done, length }) => done < length);
@@ -93,7 +106,7 @@ async function receiveRanges(source: Source, partial: PartialFile, options: Down
     for (let segment = open.shift(); segment; segment = open.shift()) {
       const current = segment;
       const counter = countProgress(() => current.done);
-      // a server may send less than was asked for, and say so
+      // a server may send less than the requested range and say so
       while (current.done < current.length) {
         await retry(
           () => receiveRange(source, partial, current, { ...options, signal }),
@@ -104,7 +117,7 @@ async function receiveRanges(source: Source, partial: PartialFile, options: Down
     }
   };
   const workers = Array.from({ length: Math.min(options.connections ?? CONNECTIONS, open.length) }, work);
-  // the first failure stops the others, and is the one to tell
+  // the first failure stops the others and is the one to report
   for (const worker of workers) worker.catch((error) => stop.abort(error));
   await Promise.allSettled(workers);
   options.signal?.throwIfAborted();
@@ -112,7 +125,7 @@ async function receiveRanges(source: Source, partial: PartialFile, options: Down
 }
 
 async function receiveRange(
-  source: Source,
+  source: DownloadSource,
   partial: PartialFile,
   segment: Segment,
   options: DownloadOptions,
@@ -132,8 +145,12 @@ async function receiveRange(
   await receiveBody(response, source, partial, { first, last: sent }, options);
 }
 
-/** Without ranges a broken connection means starting over. */
-async function receiveWhole(source: Source, partial: PartialFile, options: DownloadOptions): Promise<void> {
+/** For servers without ranges: a broken connection means starting over. */
+async function receiveWhole(
+  source: DownloadSource,
+  partial: PartialFile,
+  options: DownloadOptions,
+): Promise<void> {
   const attempt = async () => {
     const response = await request(source, options, {});
     if (response.status !== 200) {
@@ -149,13 +166,17 @@ async function receiveWhole(source: Source, partial: PartialFile, options: Downl
   );
 }
 
-function request(source: Source, { access, signal }: DownloadOptions, headers: Record<string, string>) {
+function request(
+  source: DownloadSource,
+  { access, signal }: DownloadOptions,
+  headers: Record<string, string>,
+) {
   return requestHub(source.url, { headers, signal, what: nameOf(source), repo: source.repo }, access);
 }
 
 async function receiveBody(
   response: Response,
-  source: Source,
+  source: DownloadSource,
   partial: PartialFile,
   { first, last }: { first: number; last: number },
   options: DownloadOptions,
@@ -186,7 +207,7 @@ async function receiveBody(
   }
 }
 
-/** The body's chunks. A connection that breaks or falls silent is Temporary; writing to disk does not count as silence. */
+/** Yields the body's chunks. A broken or silent connection throws Temporary; time spent writing to disk does not count. */
 async function* readChunks(
   response: Response,
   stallMs: number,
@@ -221,7 +242,7 @@ async function readBefore(reader: ReadableStreamDefaultReader<Uint8Array>, stall
   }
 }
 
-/** Such as a login page in place of the file. */
+/** Recognises a body that cannot be the file, such as a login page. */
 function describeWrongBody({ headers }: Response, expected: number): string | undefined {
   const encoding = headers.get('content-encoding');
   if (encoding !== null && encoding !== 'identity')
@@ -231,8 +252,8 @@ function describeWrongBody({ headers }: Response, expected: number): string | un
   return `expected ${expected} bytes, found ${length} of type ${headers.get('content-type') ?? 'unknown'}`;
 }
 
-/** Position of the last byte that is sent. */
-function requireRange(response: Response, source: Source, first: number, last: number): number {
+/** Position of the last byte that the server sends. */
+function requireRange(response: Response, source: DownloadSource, first: number, last: number): number {
   const found = response.headers.get('content-range') ?? '';
   const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(found);
   const sent = Number(match?.[2]);
@@ -245,7 +266,7 @@ function requireRange(response: Response, source: Source, first: number, last: n
   return sent;
 }
 
-async function verify(source: Source, partial: PartialFile, { signal, onProgress }: DownloadOptions) {
+async function verify(source: DownloadSource, partial: PartialFile, { signal, onProgress }: DownloadOptions) {
   let bytes = 0;
   return partial.hash(signal, (count) => {
     bytes += count;
@@ -263,10 +284,10 @@ function countProgress(measure: () => number): () => boolean {
   };
 }
 
-function report({ size }: Source, partial: PartialFile, { onProgress }: DownloadOptions): void {
+function report({ size }: DownloadSource, partial: PartialFile, { onProgress }: DownloadOptions): void {
   onProgress?.({ phase: 'download', bytes: partial.received, size });
 }
 
-function nameOf({ repo, path }: Source): string {
+function nameOf({ repo, path }: DownloadSource): string {
   return `${repo}/${path}`;
 }

@@ -1,12 +1,13 @@
-// A file that is still arriving: FILE.part holds the bytes, FILE.part.json which of them are there. Both outlive the
-// process; FILE.part.lock keeps a second process away.
+// A file that is still being downloaded: FILE.part holds the bytes, FILE.part.json says which of them have arrived. Both
+// outlive the process. FILE.part.lock keeps a second process away.
 import { createHash } from 'node:crypto';
 import { constants, createReadStream, readFileSync } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { ImageForgeError } from '../shared/errors.js';
+import { explainWriteError, fileErrorCode } from '../shared/file-errors.js';
+import { writeWhole } from '../shared/temporary-files.js';
+import { acquireLock, isLockHeld } from './lock-file.js';
 
 export interface Content {
   size: number;
@@ -16,7 +17,7 @@ export interface Content {
 export interface Segment {
   start: number;
   length: number;
-  /** Bytes from its start on that have arrived. */
+  /** Bytes that have arrived, counted from its start. */
   done: number;
 }
 
@@ -44,6 +45,7 @@ export class PartialFile {
     private readonly content: Content,
     private readonly segmentBytes: number,
     private readonly handle: FileHandle,
+    private readonly unlock: () => Promise<void>,
     done: readonly number[],
   ) {
     this.segments = layOut(content.size, segmentBytes).map((segment, index) => ({
@@ -54,12 +56,12 @@ export class PartialFile {
 
   /**
    * Goes on with what an earlier process left, if that was the same content.
-   * @throws ImageForgeError BUSY while another process has it open, NO_SPACE, OUTPUT_UNWRITABLE.
+   * @throws ImageForgeError BUSY while another process downloads it, NO_SPACE, OUTPUT_UNWRITABLE.
    */
   static async open(target: string, content: Content, segmentBytes: number): Promise<PartialFile> {
     const names = partialNames(target);
     await explainFailure(target, () => mkdir(path.dirname(target), { recursive: true }));
-    await explainFailure(target, () => lock(names.lock));
+    const unlock = await explainFailure(target, () => acquireLock(names.lock));
     let handle: FileHandle | undefined;
     try {
       const done = readState(names.state, content, segmentBytes);
@@ -69,11 +71,11 @@ export class PartialFile {
         const known = size === content.size ? done : undefined;
         if (!known) await handle.truncate(0);
         await handle.truncate(content.size);
-        return new PartialFile(target, content, segmentBytes, handle, known ?? []);
+        return new PartialFile(target, content, segmentBytes, handle, unlock, known ?? []);
       });
     } catch (error) {
       await handle?.close();
-      await unlock(names.lock);
+      await unlock();
       throw error;
     }
   }
@@ -102,7 +104,7 @@ export class PartialFile {
     if (performance.now() - this.#savedAt > SAVE_EVERY_MS) await this.save();
   }
 
-  /** What the state says is on the disk then, also after a power cut. */
+  /** Writes down what has arrived. That is on the disk by then, so the record holds even after a power cut. */
   save(): Promise<void> {
     this.#saving ??= this.#save().finally(() => {
       this.#saving = undefined;
@@ -110,7 +112,7 @@ export class PartialFile {
     return this.#saving;
   }
 
-  /** The sha256 of all bytes. */
+  /** The sha256 of the whole content. */
   async hash(signal: AbortSignal | undefined, onBytes: (count: number) => void): Promise<string> {
     const hash = createHash('sha256');
     const { part } = partialNames(this.target);
@@ -127,7 +129,7 @@ export class PartialFile {
     return hash.digest('hex');
   }
 
-  /** Nothing of it can be used: the next try starts from zero. */
+  /** Throws away what has arrived: the next try starts from zero. */
   async reset(): Promise<void> {
     for (const segment of this.segments) segment.done = 0;
     await this.save();
@@ -137,9 +139,9 @@ export class PartialFile {
     });
   }
 
-  /** The whole file takes its name at once. */
+  /** Gives the complete file its name. */
   async finish(): Promise<void> {
-    const { part, state, lock } = partialNames(this.target);
+    const { part, state } = partialNames(this.target);
     try {
       await explainFailure(this.target, async () => {
         await this.handle.sync();
@@ -149,7 +151,7 @@ export class PartialFile {
       });
     } finally {
       await this.handle.close();
-      await unlock(lock);
+      await this.unlock();
     }
   }
 
@@ -159,7 +161,7 @@ export class PartialFile {
       await this.save();
     } finally {
       await this.handle.close();
-      await unlock(partialNames(this.target).lock);
+      await this.unlock();
     }
   }
 
@@ -178,44 +180,34 @@ export class PartialFile {
     const { state: name } = partialNames(this.target);
     await explainFailure(this.target, async () => {
       await this.handle.datasync();
-      await writeFile(`${name}.new`, JSON.stringify(state));
-      await rename(`${name}.new`, name);
+      await writeWhole(name, Buffer.from(JSON.stringify(state)));
     });
     this.#savedAt = performance.now();
   }
 }
 
-/** Bytes of a file that have arrived before. */
+/** Bytes of a file that an earlier download brought. */
 export function countArrived(target: string, content: Content, segmentBytes: number): number {
   return readState(partialNames(target).state, content, segmentBytes)?.reduce((sum, done) => sum + done) ?? 0;
 }
 
 /** Is another process downloading it? */
 export function isLocked(target: string): boolean {
-  return readOwner(partialNames(target).lock)?.isAlive ?? false;
+  return isLockHeld(partialNames(target).lock);
 }
 
-/** A file system's error in the words of this project. */
+const HINTS = {
+  full: 'Free some space, or set IMAGEFORGE_MODEL_DIR to a folder that has more.',
+  unwritable: 'Set IMAGEFORGE_MODEL_DIR to a folder that you may write to.',
+};
+
+/** Errors of the file system become errors about the folder of `target`; all others stay as they are. */
 export async function explainFailure<T>(target: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException;
-    if (error instanceof ImageForgeError || code === '') throw error;
-    const folder = path.dirname(target);
-    const isFull = ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code);
-    const reason = { ENOSPC: 'the disk is full', EDQUOT: 'the quota is used up', EFBIG: 'a file size limit' };
-    throw new ImageForgeError(
-      isFull ? 'NO_SPACE' : 'OUTPUT_UNWRITABLE',
-      `Cannot write to ${folder}: ${reason[code as keyof typeof reason] ?? code}.`,
-      {
-        hint: isFull
-          ? 'Free some space, or set IMAGEFORGE_MODEL_DIR to a folder that has more.'
-          : 'Set IMAGEFORGE_MODEL_DIR to a folder that you may write to.',
-        details: { folder, code },
-        cause: error,
-      },
-    );
+    if (fileErrorCode(error) === undefined) throw error;
+    throw explainWriteError(error, { folder: path.dirname(target) }, HINTS);
   }
 }
 
@@ -227,7 +219,7 @@ function layOut(size: number, segmentBytes: number): Segment[] {
   }));
 }
 
-/** Bytes done of each segment; undefined where nothing usable was left. */
+/** Bytes that have arrived of each segment; undefined if there is no record that fits. */
 function readState(file: string, content: Content, segmentBytes: number): number[] | undefined {
   try {
     const {
@@ -249,54 +241,5 @@ function readState(file: string, content: Content, segmentBytes: number): number
     return fits ? done : undefined;
   } catch {
     return undefined;
-  }
-}
-
-/** Locks of this process: another one may have died with the same number. */
-const held = new Set<string>();
-
-/** One process at a time; the lock of one that has died is taken over. */
-async function lock(file: string): Promise<void> {
-  for (const isLastTry of [false, true]) {
-    try {
-      await writeFile(file, `${process.pid} ${hostname()}`, { flag: 'wx' });
-      held.add(file);
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const owner = readOwner(file);
-      if (isLastTry || owner?.isAlive) {
-        throw new ImageForgeError('BUSY', `Process ${owner?.name ?? '?'} is downloading the same file.`, {
-          hint: `Wait for it. If there is no such process, delete ${file}.`,
-          details: { file },
-        });
-      }
-      await rm(file, { force: true });
-    }
-  }
-}
-
-async function unlock(file: string): Promise<void> {
-  held.delete(file);
-  await rm(file, { force: true });
-}
-
-function readOwner(file: string): { name: string; isAlive: boolean } | undefined {
-  try {
-    const [pid, host] = readFileSync(file, 'utf8').split(' ');
-    const isOurs = Number(pid) === process.pid;
-    const isAlive = host !== hostname() || (isOurs ? held.has(file) : isRunning(Number(pid)));
-    return { name: `${pid} on ${host}`, isAlive };
-  } catch {
-    return undefined;
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

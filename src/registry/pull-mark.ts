@@ -1,8 +1,9 @@
-// FILE.pulled.json beside each file that `models pull` made, with the models it was pulled for: what `models rm` may
-// remove.
+// FILE.pulled.json stands beside each file that `models pull` made and names the models that it was pulled for. `models
+// rm` removes only files that have one.
 import { readFileSync } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { writeWhole } from '../shared/temporary-files.js';
 import { explainFailure } from './partial-file.js';
 
 export interface PullMark {
@@ -10,7 +11,7 @@ export interface PullMark {
   path: string;
   size: number;
   sha256: string;
-  /** Keys. */
+  /** Keys of the models. */
   models: string[];
 }
 
@@ -26,11 +27,9 @@ export function readMark(target: string): PullMark | undefined {
 }
 
 export async function writeMark(target: string, mark: PullMark): Promise<void> {
-  const name = nameOf(target);
   await explainFailure(target, async () => {
     await mkdir(path.dirname(target), { recursive: true });
-    await writeFile(`${name}.new`, `${JSON.stringify(mark, null, 2)}\n`);
-    await rename(`${name}.new`, name);
+    await writeWhole(nameOf(target), Buffer.from(`${JSON.stringify(mark, null, 2)}\n`));
   });
 }
 

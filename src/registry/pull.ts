@@ -1,10 +1,11 @@
-// Brings a catalogue model's missing files to this disk: asks the hub for sizes and hashes, checks the space, downloads
-// one file after the other. Files that are there already, in our folder or another program's cache, are left as they are.
+// Downloads a catalogue model's missing files: asks the hub for sizes and hashes, checks the disk space, then fetches one
+// file after the other. Files that are already there, in our folder or in another program's cache, stay as they are.
 import { existsSync, statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { sweepTemporary } from '../shared/temporary-files.js';
 import { type CatalogEntry, findEntry, type HubFile, modelKeys, POCKET } from './catalog.js';
 import { type DownloadProgress, downloadFile, SEGMENT_BYTES } from './download.js';
 import { describeHubFile, type HubFileInfo, readHubAccess } from './hub.js';
@@ -17,8 +18,9 @@ import type { RetryOptions } from './retry.js';
 export interface PullProgress extends DownloadProgress {
   /** Name of the file, without folders. */
   file: string;
-  /** The how manieth of the files to download, from 1. */
+  /** Number of the file among those to download, from 1. */
   index: number;
+  /** How many files there are to download. */
   files: number;
 }
 
@@ -31,7 +33,7 @@ export interface PulledFile extends HubFile {
 }
 
 export interface PullOptions extends RetryOptions {
-  /** Of the model only these: 'vae', 't5xxl' … Default: all. */
+  /** Only these parts of the model: 'vae', 't5xxl' … Default: all. */
   parts?: readonly string[];
   onProgress?: ((progress: PullProgress) => void) | undefined;
   /** Milliseconds without a byte after which a connection counts as broken. */
@@ -41,7 +43,7 @@ export interface PullOptions extends RetryOptions {
 }
 
 /**
- * The entry that a user means who wants to pull or remove it.
+ * The entry of a model that a user wants to pull or remove.
  * @throws ImageForgeError INVALID_ARGUMENT for the package's own model, MODEL_NOT_FOUND.
  */
 export function requireEntry(name: string): CatalogEntry {
@@ -56,8 +58,9 @@ export function requireEntry(name: string): CatalogEntry {
 }
 
 /**
- * Every file of the model, or those of some parts, in the catalogue's order.
- * @throws ImageForgeError INVALID_ARGUMENT for a part that the model doesn't have, UNAUTHORIZED, FORBIDDEN, DOWNLOAD_FAILED, NO_SPACE, OUTPUT_UNWRITABLE, BUSY, ABORTED.
+ * Returns every file of the model, or of the parts that were asked for, in the catalogue's order.
+ * @throws ImageForgeError INVALID_ARGUMENT for a part that the model doesn't have, UNAUTHORIZED, FORBIDDEN,
+ *   DOWNLOAD_FAILED, NO_SPACE, OUTPUT_UNWRITABLE, BUSY, ABORTED.
  */
 export async function pullModel(
   entry: CatalogEntry,
@@ -67,6 +70,8 @@ export async function pullModel(
   const { signal, onProgress, stallMs, segmentBytes = SEGMENT_BYTES } = options;
   const access = { ...readHubAccess(config), ...(stallMs !== undefined && { stallMs }) };
   const wanted = chooseFiles(entry, options.parts);
+  const folders = new Set(wanted.map(({ file }) => path.dirname(ownPathOf(file, config))));
+  for (const folder of folders) await sweepTemporary(folder);
   const missing = wanted.filter(({ file }) => locateHubFile(file, config) === undefined);
   const infos = await whileNotAborted(signal, () =>
     Promise.all(missing.map(({ file }) => describeHubFile(file, access, options))),
@@ -104,7 +109,7 @@ function chooseFiles(entry: CatalogEntry, parts: readonly string[] | undefined):
   return files.filter(({ what }) => parts.includes(what));
 }
 
-/** A file that an earlier pull brought for another model now serves this one too. */
+/** Describes a file, and marks one that an earlier pull brought for another model as used by this one too. */
 async function describePulled(
   { what, file }: NamedFile,
   { key }: CatalogEntry,

@@ -1,12 +1,14 @@
-// Takes back what `models pull` brought: never a file of another program or of the user's own hand, and no file that
-// another pulled model uses.
+// Removes what `models pull` brought. Files of other programs, files that the user put there and files that another
+// pulled model uses stay.
 import { lstatSync } from 'node:fs';
 import { rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { sweepTemporary } from '../shared/temporary-files.js';
 import type { CatalogEntry, HubFile } from './catalog.js';
 import { locateHubFile, ownPathOf } from './locate.js';
+import { acquireLock } from './lock-file.js';
 import { explainFailure, isLocked, partialNames } from './partial-file.js';
 import { readMark, removeMark, writeMark } from './pull-mark.js';
 import { listFiles } from './resolve-model.js';
@@ -14,7 +16,7 @@ import { listFiles } from './resolve-model.js';
 export interface RemovedFile {
   file: string;
   removed: boolean;
-  /** Bytes that the disk got back. */
+  /** Bytes of disk space that are free again. */
   freed: number;
   /** Why it was kept. */
   reason?: string;
@@ -65,12 +67,18 @@ async function removeFile(file: HubFile, key: string, config: Config): Promise<R
     await removeMark(target);
     return keep(target, 'it was replaced since it was pulled');
   }
-  const { part, state } = partialNames(target);
+  const { part, state, lock } = partialNames(target);
   const freed = [target, part].reduce((sum, name) => sum + sizeOnDisk(name), 0);
   await explainFailure(target, async () => {
-    for (const name of [target, part, state, `${state}.new`]) await rm(name, { force: true });
-    await removeMark(target);
+    const unlock = await acquireLock(lock);
+    try {
+      for (const name of [target, part, state]) await rm(name, { force: true });
+      await removeMark(target);
+    } finally {
+      await unlock();
+    }
   });
+  await sweepTemporary(path.dirname(target));
   await removeEmptyFolders(path.dirname(target), config.modelDir);
   return [{ file: target, removed: true, freed }];
 }

@@ -1,4 +1,4 @@
-// From what a user calls a model to its files: a key of the catalogue, a hub id, a loose file's name, or a path.
+// Finds the files of the model that a user names: by a key of the catalogue, a hub id, a loose file's name, or a path.
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import type { ModelFiles, Part } from '../families/types.js';
@@ -9,6 +9,7 @@ import {
   type CatalogEntry,
   catalog,
   findEntry,
+  guardVariable,
   type HubFile,
   maxSideOf,
   modelKeys,
@@ -17,14 +18,14 @@ import {
 import { listLooseModels, locateHubFile, locatePocket } from './locate.js';
 
 export interface ResolvedModel {
-  /** What answers and sidecars call it: the key, or the path as it was given. */
+  /** Its name in answers and sidecars: the key, or the path as it was given. */
   key: string;
   files: ModelFiles;
   loras: { path: string; strength: number }[];
   defaults: CatalogEntry['defaults'];
   entry?: CatalogEntry;
   maxSide: number;
-  /** It was not asked for by name, nor by a setting. */
+  /** Neither the request nor a setting named it. */
   chosenByUs: boolean;
 }
 
@@ -39,18 +40,18 @@ export interface ModelRequest {
  */
 export function resolveModel({ model, parts = {} }: ModelRequest, config: Config): ResolvedModel {
   const name = model ?? config.model ?? findDefault(config);
-  const found = name === POCKET ? resolvePocket(config) : resolveNamed(name, config);
+  const found = name === POCKET ? resolvePocket(config) : resolveKeyOrFile(name, config);
   const files = { ...found.files, ...resolveParts(parts, config) };
   return { ...found, files, chosenByUs: model === undefined && config.model === undefined };
 }
 
-/** Key or path of the model that is used when a request names none. */
+/** Key or path of the model for requests that name none. */
 export function nameDefault(config: Config): string {
   return config.model === undefined ? findDefault(config) : (findEntry(config.model)?.key ?? config.model);
 }
 
 /**
- * A default model that can't be meant is refused at start; one that only has to be fetched is not.
+ * Refuses at start a default model that can't exist; one that only has to be downloaded is accepted.
  * @throws ImageForgeError CONFIG_INVALID.
  */
 export function requireDefault(config: Config): void {
@@ -63,7 +64,10 @@ export function requireDefault(config: Config): void {
   });
 }
 
-/** The first catalogue model that is complete on this disk and not guarded, the replaced program's default first. */
+/**
+ * The first catalogue model that is complete on this disk and not guarded; sd-turbo, the default of the replaced program,
+ * comes first.
+ */
 export function findDefault(config: Config): string {
   const preferred = ['sd-turbo', ...catalog.map(({ key }) => key)];
   const usable = preferred.find((key) => {
@@ -74,19 +78,19 @@ export function findDefault(config: Config): string {
 }
 
 export interface NamedFile {
-  /** Part of the model, or LoRA. */
+  /** Which part of the model it is, or 'LoRA'. */
   what: string;
   file: HubFile;
 }
 
-/** Files of an entry that are on the hub. */
+/** The files of an entry that the hub has. */
 export function listFiles(entry: CatalogEntry): NamedFile[] {
   const files = Object.entries(entry.files).map(([what, file]) => ({ what, file }));
   const loras = entry.loras.flatMap(({ file }) => (file ? [{ what: 'LoRA', file }] : []));
   return [...files, ...loras];
 }
 
-/** Files of an entry that are not on this disk. */
+/** The files of an entry that are missing on this disk. */
 export function listMissing(entry: CatalogEntry, config: Config): NamedFile[] {
   return listFiles(entry).filter(({ file }) => locateHubFile(file, config) === undefined);
 }
@@ -95,7 +99,7 @@ export function isUnlocked({ guard }: CatalogEntry, config: Config): boolean {
   return guard === undefined || config[guard.setting];
 }
 
-/** What to do to get an entry's missing files. */
+/** Tells users how to get an entry's missing files. */
 export function howToGet(entry: CatalogEntry, config: Config): string {
   const names = listMissing(entry, config).map(({ file }) => `${file.repo}/${file.path}`);
   return `imageforge models pull ${entry.key} (downloads ${names.join(', ')} into ${config.modelDir})`;
@@ -118,7 +122,7 @@ function resolvePocket(config: Config): Omit<ResolvedModel, 'chosenByUs'> {
   };
 }
 
-function resolveNamed(name: string, config: Config): Omit<ResolvedModel, 'chosenByUs'> {
+function resolveKeyOrFile(name: string, config: Config): Omit<ResolvedModel, 'chosenByUs'> {
   const entry = findEntry(name);
   if (entry) return resolveEntry(entry, config);
   const file = findFile(name, config);
@@ -135,7 +139,7 @@ function resolveNamed(name: string, config: Config): Omit<ResolvedModel, 'chosen
 function resolveEntry(entry: CatalogEntry, config: Config): Omit<ResolvedModel, 'chosenByUs'> {
   const { key, guard } = entry;
   if (guard && !isUnlocked(entry, config)) {
-    const variable = guard.setting === 'allowFlux' ? 'ALLOW_FLUX' : 'ALLOW_KLEIN';
+    const variable = guardVariable(guard);
     throw new ImageForgeError(
       'MODEL_GUARDED',
       `Model '${key}' is guarded: ${guard.reason}; ${(readFreeMemory() / 1e9).toFixed(1)} GB are free here.`,
@@ -180,7 +184,7 @@ function resolveParts(parts: ModelRequest['parts'] & object, config: Config): Pa
   return resolved;
 }
 
-/** A loose model's file by its name, else the path. */
+/** The file of a loose model of that name, else the file at that path. */
 function findFile(name: string, config: Config): string | undefined {
   return listLooseModels(config).find((found) => found.name === name)?.file ?? findPath(name, config);
 }

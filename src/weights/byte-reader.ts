@@ -1,6 +1,7 @@
 // Reads bytes front to back through one bounded window, so that a 20 GB file costs no more than its header.
 import { closeSync, openSync, readSync } from 'node:fs';
 import { ImageForgeError } from '../shared/errors.js';
+import { describeFileError } from '../shared/file-errors.js';
 import { invalid } from './check-tensors.js';
 
 const windowBytes = 1 << 20;
@@ -162,14 +163,7 @@ export class ByteReader {
 }
 
 export function unreadable(path: string, cause: unknown): ImageForgeError {
-  const code = (cause as NodeJS.ErrnoException).code;
-  const why =
-    code === 'ENOENT' || code === 'ENOTDIR'
-      ? 'there is no such file'
-      : code === 'EACCES' || code === 'EPERM'
-        ? 'access is denied'
-        : String(cause);
-  return new ImageForgeError('WEIGHTS_UNREADABLE', `${path} can't be read: ${why}`, {
+  return new ImageForgeError('WEIGHTS_UNREADABLE', `${path} can't be read: ${describeFileError(cause)}`, {
     details: { file: path },
     cause,
   });

@@ -5,6 +5,8 @@ import { type FileHandle, open, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { loadAddon } from '../native/binding.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { explainWriteError, fileErrorCode } from '../shared/file-errors.js';
+import { sweepTemporary } from '../shared/temporary-files.js';
 import { unreadable } from './byte-reader.js';
 import { countElements, invalid } from './check-tensors.js';
 import { chooseType, type StoredTensor, type TensorRule } from './convert-rules.js';
@@ -265,6 +267,7 @@ async function requireOutput(
   force: boolean,
 ): Promise<void> {
   const folder = path.dirname(path.resolve(output));
+  await sweepTemporary(folder);
   try {
     const found = await stat(output).catch(() => undefined);
     if (found && !found.isFile())
@@ -279,23 +282,20 @@ async function requireOutput(
     }
     if (found && !force) throw exists(output);
     const { bavail, bsize } = await statfs(folder);
-    if (bavail * bsize < bytes) throw full(output, `${bytes} bytes are needed, ${bavail * bsize} are free`);
+    if (bavail * bsize < bytes) throw full(output, bytes, bavail * bsize);
   } catch (error) {
     throw explain(error, output);
   }
 }
 
+const HINTS = {
+  full: 'Free some space, or choose another disk.',
+  unwritable: 'Choose a folder that exists and that you may write to.',
+};
+
 function explain(error: unknown, output: string): Error {
-  if (error instanceof ImageForgeError) return error;
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === undefined) return ImageForgeError.from(error);
-  if (code === 'EEXIST') return exists(output);
-  if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code)) return full(output, `the system says ${code}`);
-  return new ImageForgeError('OUTPUT_UNWRITABLE', `${output} can't be written: ${message}`, {
-    hint: 'Choose a folder that exists and that you may write to.',
-    details: { file: output, code },
-    cause: error,
-  });
+  if (fileErrorCode(error) === 'EEXIST') return exists(output);
+  return explainWriteError(error, { file: output }, HINTS);
 }
 
 function exists(output: string): ImageForgeError {
@@ -305,11 +305,12 @@ function exists(output: string): ImageForgeError {
   });
 }
 
-function full(output: string, why: string): ImageForgeError {
-  return new ImageForgeError('NO_SPACE', `${output} can't be written: ${why}`, {
-    hint: 'Free some space, or choose another disk.',
-    details: { file: output },
-  });
+function full(output: string, needed: number, free: number): ImageForgeError {
+  return new ImageForgeError(
+    'NO_SPACE',
+    `Cannot write to ${output}: ${needed} bytes are needed, ${free} are free.`,
+    { hint: HINTS.full, details: { file: output, needed, free } },
+  );
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -1,7 +1,9 @@
 // Writes GGUF files as a stream: the header is laid out first, then each tensor's bytes follow as they are made, so
 // that memory stays at the size of one chunk. The file appears under its name only when it is complete.
-import { type FileHandle, link, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { ImageForgeError } from '../shared/errors.js';
+import { nameTemporary, placeNew } from '../shared/temporary-files.js';
 import { ggmlTypeNames } from './tensor-types.js';
 
 /** Value of a metadata key with the GGUF type it is written as. */
@@ -32,8 +34,8 @@ const tensorTypes: ReadonlyMap<string, number> = new Map(
 
 /**
  * Writes `path` (version 3, little endian, alignment 32). `read` gives a tensor's bytes in order, in chunks of any
- * size; a wrong total is an INTERNAL error and leaves no file behind. Without `replace` a file that came up under the
- * name meanwhile stays, and EEXIST is thrown.
+ * size; a wrong total is an INTERNAL error and leaves no file behind. Without `replace` a file that got the name in the
+ * meantime stays, and EEXIST is thrown.
  */
 export async function writeGguf(
   path: string,
@@ -42,7 +44,7 @@ export async function writeGguf(
   read: (tensor: GgufTensor) => AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   { replace = true }: { replace?: boolean } = {},
 ): Promise<void> {
-  const partial = `${path}.partial-${process.pid}`;
+  const partial = nameTemporary(dirname(path));
   const file = await open(partial, 'wx');
   try {
     await writeAll(file, encodeHeader(metadata, tensors));
@@ -70,19 +72,10 @@ export async function writeGguf(
   }
 }
 
-/** A hard link is the atomic "rename unless it exists"; file systems without links reserve the name first. */
 async function place(partial: string, path: string, replace: boolean): Promise<void> {
-  if (!replace) {
-    try {
-      await link(partial, path);
-      await rm(partial, { force: true });
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw error;
-    }
-    await (await open(path, 'wx')).close();
-  }
-  await rename(partial, path);
+  if (replace) await rename(partial, path);
+  else if (!(await placeNew(partial, path)))
+    throw Object.assign(new Error(`${path} exists`), { code: 'EEXIST' });
 }
 
 function encodeHeader(metadata: ReadonlyMap<string, GgufValue>, tensors: readonly GgufTensor[]): Uint8Array {

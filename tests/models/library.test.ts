@@ -85,7 +85,9 @@ describe('generate', () => {
     ['seed', { seed: -1 }],
     ['sampler', { sampler: 'magic' }],
     ['schedule', { schedule: 'magic' }],
-    ['batch', { batch: 1000 }],
+    ['batch', { batch: 17 }],
+    ['width', { width: 56 }],
+    ['seed', { seed: Number.MAX_SAFE_INTEGER, batch: 2 }],
     ['clipSkip', { clipSkip: 12 }],
   ])('refuses a bad %s by name', async (name, change) => {
     const error = await forge.generate({ ...small, ...change }).catch((reason) => reason);
@@ -117,6 +119,16 @@ describe('edit', () => {
       .toBuffer();
     const { image } = await forge.edit({ ...small, image: png });
     expect(image).toMatchObject({ width: 64, height: 64 });
+  });
+
+  it('refuses sides that no picture may have before it reads the picture at them', async () => {
+    const image = { rgb: picture, width: 128, height: 64 };
+    const { width, height, ...open } = small;
+    for (const side of [8, 72.5, 2 ** 20])
+      await expect(forge.edit({ ...open, width: side, image })).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        message: expect.stringMatching(/^width: expected a positive multiple of 8 from 64 up to 16384/),
+      });
   });
 
   it('refuses what is no picture', async () => {
@@ -158,6 +170,16 @@ describe('upscale', () => {
     ]);
     const half = await forge.upscale({ image: pixels, model: upscaler, scale: 0.5 });
     expect([half.width, half.height]).toEqual([64, 32]);
+  });
+
+  it('never rounds a side to nothing, and makes no more pixels than the service', async () => {
+    const dot = await forge.upscale({ image: pixels, model: upscaler, scale: 0.001 });
+    expect([dot.width, dot.height, dot.rgb.length]).toEqual([1, 1, 3]);
+    const image = { rgb: new Uint8Array(1024 * 520 * 3), width: 1024, height: 520 };
+    await expect(forge.upscale({ image, model: upscaler, scale: 16 })).rejects.toMatchObject({
+      code: 'TOO_LARGE',
+      message: expect.stringMatching(/1024x520 times 16 has 137 million pixels; at most 134 million/),
+    });
   });
 
   it('rejects with its code', async () => {

@@ -12,6 +12,7 @@ import { readSafetensors, writeSafetensors } from '../../scripts/fixtures/tensor
 import { convertModel } from '../../src/families/convert-model.js';
 import { inspectFile } from '../../src/families/inspect.js';
 import { loadAddon } from '../../src/native/binding.js';
+import { hostLabel } from '../../src/shared/processes.js';
 import { loadTokenizer } from '../../src/text/load-tokenizer.js';
 import { convertWeights, type SourceTensor } from '../../src/weights/convert.js';
 import { readTensorRule } from '../../src/weights/convert-rules.js';
@@ -140,7 +141,7 @@ describe('values', () => {
       ).rejects.toMatchObject({ code: 'WEIGHTS_INVALID', message: expect.stringContaining('layer.weight') });
     }
     expect(existsSync(output)).toBe(false);
-    expect(readdirSync(folder).filter((name) => name.includes('partial'))).toEqual([]);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 });
 
@@ -184,6 +185,13 @@ describe('files', () => {
     const output = newPath();
     await expect(run([huge], output)).rejects.toMatchObject({ code: 'NO_SPACE' });
     expect(existsSync(output)).toBe(false);
+  });
+
+  it('that a killed conversion left are swept by the next one', async () => {
+    const left = join(folder, `.imageforge-${hostLabel()}.${2 ** 22 + 1}.0123456789ab.tmp`);
+    writeFileSync(left, 'half a model');
+    await run([source()], newPath());
+    expect(existsSync(left)).toBe(false);
   });
 
   it('are given up when the signal says so', async () => {

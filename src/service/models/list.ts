@@ -1,6 +1,6 @@
 // The models that can be asked for, as GET /models and the tool list_models tell them.
 import type { ModelFiles, ModelPlan } from '../../families/types.js';
-import { catalog, maxSideOf, type Operation, POCKET } from '../../registry/catalog.js';
+import { type Capability, catalog, maxSideOf, POCKET } from '../../registry/catalog.js';
 import { listLooseModels } from '../../registry/locate.js';
 import { howToGet, isUnlocked, listMissing, resolveModel } from '../../registry/resolve-model.js';
 import type { Config } from '../../shared/config.js';
@@ -10,7 +10,7 @@ export interface ModelDescription {
   name: string;
   /** Id of its model card on the Hugging Face hub. */
   hub_id: string | null;
-  operations: readonly Operation[];
+  operations: readonly Capability[];
   default_steps: number | null;
   default_guidance: number | null;
   default_width: number | null;

@@ -1,8 +1,9 @@
 // Writes finished pictures: PNG and JSON sidecar appear together under a name of their own, whole or not at all.
-import { randomBytes } from 'node:crypto';
-import { type FileHandle, link, mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { rename, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { ImageForgeError } from '../../shared/errors.js';
+import { explainWriteError } from '../../shared/file-errors.js';
+import { makeFolder, placeNew, writeTemporary } from '../../shared/temporary-files.js';
 
 export interface OutputFiles {
   /** Encoded PNG, given the name that it will have. */
@@ -72,18 +73,6 @@ export async function prepareFolder(folder: string, bytes: number): Promise<void
   }
 }
 
-/** Node's own recursive mkdir never ends where a folder exists but takes no new ones (/proc). */
-export async function makeFolder(folder: string): Promise<void> {
-  const info = await stat(folder).catch(() => undefined);
-  if (info?.isDirectory()) return;
-  if (info) throw Object.assign(new Error(`${folder} is a file`), { code: 'ENOTDIR' });
-  const parent = path.dirname(folder);
-  if (parent !== folder) await makeFolder(parent);
-  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
-}
-
 /** Writes `base`.png and `base`.json, or `base`_2.png … when those exist: nothing is ever overwritten. */
 export async function saveOutput(base: string, files: OutputFiles): Promise<SavedFiles> {
   const folder = path.dirname(base);
@@ -106,76 +95,28 @@ export async function saveOutput(base: string, files: OutputFiles): Promise<Save
   }
 }
 
-/** A whole file under a temporary name beside its final one; removed again if anything fails. */
-export async function writeTemporary(folder: string, data: Uint8Array): Promise<string> {
-  const file = path.join(folder, `.imageforge-${randomBytes(6).toString('hex')}.tmp`);
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(file, 'wx');
-    await handle.writeFile(data);
-    await handle.sync();
-    await handle.close();
-    return file;
-  } catch (error) {
-    await handle?.close().catch(() => undefined);
-    await rm(file, { force: true }).catch(() => undefined);
-    throw error;
-  }
-}
-
 /** false when one of the names is taken. */
 async function placeBoth([image, sidecar]: [string, string], saved: SavedFiles): Promise<boolean> {
-  if (!(await place(image, saved.imagePath))) return false;
+  if (!(await placeNew(image, saved.imagePath))) return false;
   try {
-    if (await place(sidecar, saved.sidecarPath)) return true;
+    if (await placeNew(sidecar, saved.sidecarPath)) return true;
   } catch (error) {
     await rm(saved.imagePath, { force: true });
     throw error;
   }
-  await rm(saved.imagePath, { force: true });
+  // the next name is tried with the same file
+  await rename(saved.imagePath, image);
   return false;
 }
 
-/** A hard link is the atomic "rename unless it exists"; file systems without links reserve the name first. */
-async function place(temporary: string, final: string): Promise<boolean> {
-  try {
-    await link(temporary, final);
-    return true;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') return false;
-    if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EOPNOTSUPP', 'EINVAL'].includes(code ?? '')) throw error;
-  }
-  try {
-    await (await open(final, 'wx')).close();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  }
-  await rename(temporary, final);
-  return true;
-}
+const HINTS = {
+  full: 'Free some space, or choose another folder with --output-dir or OUTPUT_DIR.',
+  unwritable: 'Choose a folder that you may write to with --output-dir or OUTPUT_DIR.',
+};
 
-const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
-
-/** A file system's error in the words of this project; `folder` is where it happened. */
+/** Whatever went wrong while `folder` was written, as an error of this project. */
 export function explain(error: unknown, folder: string): ImageForgeError {
-  if (error instanceof ImageForgeError) return error;
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code !== undefined && FULL.has(code)) {
-    const found =
-      code === 'EFBIG' ? 'a limit on file size' : code === 'EDQUOT' ? 'a used-up quota' : 'a full disk';
-    return new ImageForgeError('NO_SPACE', `Cannot write to ${folder}: found ${found}.`, {
-      hint: 'Free some space, or choose another folder with --output-dir or OUTPUT_DIR.',
-      details: { folder },
-      cause: error,
-    });
-  }
-  return new ImageForgeError('OUTPUT_UNWRITABLE', `Cannot write to ${folder}: ${code ?? message}.`, {
-    hint: 'Choose a folder that you may write to with --output-dir or OUTPUT_DIR.',
-    details: { folder, code },
-    cause: error,
-  });
+  return explainWriteError(error, { folder }, HINTS);
 }
 
 function noSpace(folder: string, needed: number, free: number): ImageForgeError {
@@ -184,7 +125,7 @@ function noSpace(folder: string, needed: number, free: number): ImageForgeError 
     'NO_SPACE',
     `Cannot write to ${folder}: ${kib(needed)} may be needed, ${kib(free)} are free.`,
     {
-      hint: 'Free some space, or choose another folder with --output-dir or OUTPUT_DIR.',
+      hint: HINTS.full,
       details: { folder, needed, free },
     },
   );

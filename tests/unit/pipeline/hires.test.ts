@@ -64,6 +64,13 @@ describe('enlarging', () => {
     for (const [i, value] of rows.flat().entries()) expect(grown[i]).toBeCloseTo(value, 5);
   });
 
+  it('counts only what is inside of the border, and divides by the sum of its weights', () => {
+    const grown = enlargePlanes([0, 1], [1, 1, 2], [1, 4], 'lanczos');
+    // repeating the border's samples would give -0.103, 0.210, 0.790, 1.103
+    for (const [i, value] of [-0.1754777, 0.2328707, 0.7671293, 1.1754777].entries())
+      expect(grown[i]).toBeCloseTo(value, 6);
+  });
+
   it('keeps channels apart', () => {
     const grown = enlargePlanes([1, 1, 1, 1, 5, 5, 5, 5], [2, 2, 2], [3, 3], 'lanczos');
     for (const [i, value] of grown.entries()) expect(value).toBeCloseTo(i < 9 ? 1 : 5, 5);

@@ -1,5 +1,6 @@
 // Pulling and removing catalogue models against a hub on this machine: what is fetched, found, claimed and freed.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findEntry, type HubFile } from '../../../src/registry/catalog.js';
@@ -7,6 +8,7 @@ import { type PullOptions, pullModel, requireEntry } from '../../../src/registry
 import { removeModel } from '../../../src/registry/remove.js';
 import { listFiles, listMissing, resolveModel } from '../../../src/registry/resolve-model.js';
 import { readConfig } from '../../../src/shared/config.js';
+import { hostLabel } from '../../../src/shared/processes.js';
 import { makeFolder } from '../../folder.js';
 import { FakeHub } from './fake-hub.js';
 
@@ -197,6 +199,18 @@ describe('pullModel', () => {
     expect((await remove('flux1-dev')).map(({ removed }) => removed)).toEqual([true, true]);
   });
 
+  it('sweeps what a killed pull left, though nothing is missing any more', async () => {
+    const [file] = publish('sd15');
+    await pull('sd15');
+    const left = path.join(
+      folder,
+      `models/${file!.repo}/.imageforge-${hostLabel()}.${2 ** 22 + 1}.0123456789ab.tmp`,
+    );
+    writeFileSync(left, 'half a mark');
+    await pull('sd15');
+    expect(existsSync(left)).toBe(false);
+  });
+
   it('is only for the catalogue', () => {
     expect(requireEntry('stabilityai/sd-turbo').key).toBe('sd-turbo');
     expect(() => requireEntry('pocket')).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
@@ -261,6 +275,13 @@ describe('removeModel', () => {
       return true;
     };
     await expect(pull('sd-turbo', { connections: 1 })).rejects.toMatchObject({ code: 'DOWNLOAD_FAILED' });
+    // as if it had been killed while it saved its state
+    const part = readdirSync(path.join(folder, 'models'), { recursive: true, encoding: 'utf8' }).find(
+      (name) => name.endsWith('.part'),
+    )!;
+    const at = path.join(folder, 'models', part);
+    writeFileSync(`${at}.lock`, `${2 ** 22 + 1} ${hostname()} 1`);
+    writeFileSync(`${path.dirname(at)}/.imageforge-${hostLabel()}.${2 ** 22 + 1}.0123456789ab.tmp`, '{');
     expect((await remove('sd-turbo'))[0]).toMatchObject({ removed: true });
     expect(readdirSync(path.join(folder, 'models'))).toEqual([]);
   });
