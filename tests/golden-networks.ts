@@ -6,22 +6,20 @@ import { readAutoencoderConfig } from '../src/families/networks/autoencoder.js';
 import { readCausalLm } from '../src/families/networks/causal-lm.js';
 import { readClip } from '../src/families/networks/clip.js';
 import { readFluxConfig } from '../src/families/networks/flux.js';
-import type { NetworkKind } from '../src/families/networks/layout.js';
+import type { NetworkKind } from '../src/families/networks/index.js';
 import { readT5Config } from '../src/families/networks/t5.js';
 import { readTinyAutoencoderConfig } from '../src/families/networks/tiny-autoencoder.js';
 import { readUnetConfig } from '../src/families/networks/unet.js';
 import { openSources } from '../src/families/sources.js';
 import { type Tensors, toWeights } from '../src/families/tensors.js';
 import type { Weights } from '../src/native/addon.js';
-import type {
-  AutoencoderConfig,
-  CausalLmConfig,
-  ClipConfig,
-  FluxConfig,
-  T5Config,
-  TinyAutoencoderConfig,
-  UnetConfig,
-} from '../src/native/configs.js';
+import type { AutoencoderConfig } from '../src/families/networks/autoencoder.js';
+import type { CausalLmConfig } from '../src/families/networks/causal-lm.js';
+import type { ClipConfig } from '../src/families/networks/clip.js';
+import type { FluxConfig } from '../src/families/networks/flux.js';
+import type { T5Config } from '../src/families/networks/t5.js';
+import type { TinyAutoencoderConfig } from '../src/families/networks/tiny-autoencoder.js';
+import type { UnetConfig } from '../src/families/networks/unet.js';
 import type { GoldenCase } from './golden.js';
 
 export interface GoldenNetwork<Config> {

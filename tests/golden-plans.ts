@@ -7,7 +7,7 @@ import { writeSafetensors } from '../scripts/fixtures/tensors.mjs';
 import { planNetwork } from '../src/families/family.js';
 import { planModel } from '../src/families/index.js';
 import type { ModelFiles, ModelPlan } from '../src/families/types.js';
-import type { FluxConfig } from '../src/native/configs.js';
+import type { FluxConfig } from '../src/families/networks/flux.js';
 import { type GoldenCase, goldenCase } from './golden.js';
 import { readFlux, readLanguageModel, readUnet, unetFacts, withStated } from './golden-networks.js';
 import { safetensors, writeTemporary } from './unit/weights/make-files.js';

@@ -3,8 +3,9 @@ import { rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Progress } from '../service/image-service.js';
 import { encodePng, makePreview } from '../service/pictures/codec.js';
-import { explain, makeFolder, writeTemporary } from '../service/pictures/outputs.js';
+import { explain } from '../service/pictures/outputs.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { makeFolder, writeTemporary } from '../shared/temporary-files.js';
 
 const SIDE = 1024;
 const BYTES = 2 ** 20;

@@ -1,10 +1,10 @@
 // What the library gives back: pictures that know their seed and how to become a file.
-import { rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Pixels } from '../native/addon.js';
 import type { Phase } from '../pipeline/types.js';
 import { encodePng } from '../service/pictures/codec.js';
-import { explain, writeTemporary } from '../service/pictures/outputs.js';
+import { explain } from '../service/pictures/outputs.js';
+import { writeWhole } from '../shared/temporary-files.js';
 
 /** A picture in memory, which can become a file. */
 export class Picture implements Pixels {
@@ -32,14 +32,11 @@ export class Picture implements Pixels {
    * @throws ImageForgeError with the code OUTPUT_UNWRITABLE or NO_SPACE.
    */
   async save(file: string): Promise<void> {
-    const folder = path.dirname(path.resolve(file));
-    let temporary: string | undefined;
+    const png = await this.toPNG();
     try {
-      temporary = await writeTemporary(folder, await this.toPNG());
-      await rename(temporary, file);
+      await writeWhole(path.resolve(file), png);
     } catch (error) {
-      if (temporary) await rm(temporary, { force: true });
-      throw explain(error, folder);
+      throw explain(error, path.dirname(path.resolve(file)));
     }
   }
 }

@@ -7,12 +7,12 @@
 // which one of several servers wins.
 import { randomUUID } from 'node:crypto';
 import { readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import path from 'node:path';
 import { ImageForgeError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
+import { hostLabel, isProcessAlive } from '../../shared/processes.js';
+import { makeFolder, sweepTemporary, writeWhole } from '../../shared/temporary-files.js';
 import type { JobResult } from '../answers/results.js';
-import { makeFolder, writeTemporary } from '../pictures/outputs.js';
 import type { JobRequest } from '../request/parse.js';
 import type { Job } from './job.js';
 
@@ -66,7 +66,7 @@ export class SavedJobs {
 
   constructor({ folder, logger, maxLength = 2 ** 27 }: SavedJobsOptions) {
     this.#folder = folder;
-    this.#owner = `${ownHost()}.${process.pid}.${randomUUID()}`;
+    this.#owner = `${hostLabel()}.${process.pid}.${randomUUID()}`;
     this.#logger = logger;
     this.#maxLength = maxLength;
     living.add(this.#owner);
@@ -112,7 +112,7 @@ export class SavedJobs {
         const job = await this.#take(owner, name);
         if (job) taken.push(job);
       }
-      await rmdir(path.join(this.#folder, owner)).catch(() => undefined);
+      await removeEmpty(path.join(this.#folder, owner));
     }
     return taken.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
   }
@@ -123,7 +123,7 @@ export class SavedJobs {
       const name = names.find((found) => FILE.exec(found)?.[1] === id);
       const job = name && (await this.#take(owner, name));
       if (!job) continue;
-      await rmdir(path.join(this.#folder, owner)).catch(() => undefined);
+      await removeEmpty(path.join(this.#folder, owner));
       return job;
     }
     return undefined;
@@ -136,7 +136,9 @@ export class SavedJobs {
     if (left.length > 0) this.#logger.info({ jobs: left.length }, 'jobs are kept for the next start');
     await rmdir(this.#own).catch(() => undefined);
     living.delete(this.#owner);
-    await rename(this.#own, path.join(this.#folder, `${ownHost()}.0.${randomUUID()}`)).catch(() => undefined);
+    await rename(this.#own, path.join(this.#folder, `${hostLabel()}.0.${randomUUID()}`)).catch(
+      () => undefined,
+    );
   }
 
   get #own(): string {
@@ -172,7 +174,7 @@ export class SavedJobs {
     if (text.length > this.#maxLength)
       throw new ImageForgeError('TOO_LARGE', `${text.length} characters, more than ${this.#maxLength}`);
     await makeFolder(this.#own);
-    await rename(await writeTemporary(this.#own, Buffer.from(text)), path.join(this.#own, name));
+    await writeWhole(path.join(this.#own, name), Buffer.from(text));
   }
 
   /** Job files by their dead owners. */
@@ -215,6 +217,12 @@ export class SavedJobs {
   }
 }
 
+/** Removes a dead server's folder, with the files that it had not finished. */
+async function removeEmpty(folder: string): Promise<void> {
+  await sweepTemporary(folder);
+  await rmdir(folder).catch(() => undefined);
+}
+
 /** @throws ImageForgeError ENGINE_CRASHED for a job that no server survives. */
 export function requireSurvivable({ begun }: SavedJob): void {
   if (begun < MAX_BEGUN) return;
@@ -241,17 +249,9 @@ function isAlive(owner: string, idleMs: number): boolean {
   const pid = Number(id);
   if (host === undefined) return true;
   if (pid === 0) return false;
-  if (host !== ownHost()) return idleMs < FOREIGN_MS;
+  if (host !== hostLabel()) return idleMs < FOREIGN_MS;
   if (pid === process.pid) return living.has(owner);
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-function ownHost(): string {
-  return hostname().replace(/[^\w.-]/g, '_') || 'localhost';
+  return isProcessAlive(pid);
 }
 
 function fileName(id: string, begun: number): string {

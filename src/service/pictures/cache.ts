@@ -1,14 +1,17 @@
 // Pictures of earlier requests, found by everything that shapes their pixels. One PNG and one JSON file per picture
 // under CACHE_DIR; the least recently used go when there are too many bytes. A damaged or vanished entry is a miss.
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import type { PipelineRequest } from '../../pipeline/types.js';
 import { type Logger, silentLogger } from '../../shared/log.js';
-import { makeFolder, writeTemporary } from './outputs.js';
+import { makeFolder, sweepTemporary, writeWhole } from '../../shared/temporary-files.js';
 
 /** Raised when the program draws other pixels for the same request. */
 const PIXELS_VERSION = 1;
+
+/** Nobody takes longer to write a picture after its facts. */
+const ORPHAN_MS = 60_000;
 
 export interface CachedPicture {
   png: Buffer;
@@ -59,8 +62,8 @@ export class PictureCache {
     const target = this.#pathsOf(key);
     try {
       await makeFolder(this.#folder);
-      await this.#write(target.facts, Buffer.from(JSON.stringify({ ...facts, sha256: hash(png) })));
-      await this.#write(target.image, png);
+      await writeWhole(target.facts, Buffer.from(JSON.stringify({ ...facts, sha256: hash(png) })));
+      await writeWhole(target.image, png);
       this.#allowance -= png.length;
       if (this.#allowance < 0) await this.#trim();
     } catch (error) {
@@ -68,18 +71,12 @@ export class PictureCache {
     }
   }
 
-  async #write(file: string, data: Uint8Array): Promise<void> {
-    const temporary = await writeTemporary(this.#folder, data);
-    try {
-      await rename(temporary, file);
-    } catch (error) {
-      await rm(temporary, { force: true });
-      throw error;
-    }
-  }
-
+  /** Also removes what killed processes left: unfinished files, and facts without a picture. */
   async #trim(): Promise<void> {
-    const names = (await readdir(this.#folder)).filter((name) => /^[0-9a-f]{64}\.png$/.test(name));
+    await sweepTemporary(this.#folder);
+    const all = await readdir(this.#folder);
+    const names = all.filter((name) => /^[0-9a-f]{64}\.png$/.test(name));
+    await this.#removeOrphans(all, new Set(names));
     const entries = await Promise.all(
       names.map(async (name) => {
         const file = path.join(this.#folder, name);
@@ -95,6 +92,16 @@ export class PictureCache {
       total -= bytes;
     }
     this.#allowance = Math.min(this.#maxBytes - total, this.#maxBytes / 16);
+  }
+
+  /** Facts are written before their picture: those of the last minute may still get theirs. */
+  async #removeOrphans(all: string[], pictures: ReadonlySet<string>): Promise<void> {
+    for (const name of all) {
+      if (!/^[0-9a-f]{64}\.json$/.test(name) || pictures.has(name.replace(/json$/, 'png'))) continue;
+      const file = path.join(this.#folder, name);
+      const age = Date.now() - ((await stat(file).catch(() => undefined))?.mtimeMs ?? Date.now());
+      if (age > ORPHAN_MS) await rm(file, { force: true });
+    }
   }
 
   #pathsOf(key: string): { image: string; facts: string } {

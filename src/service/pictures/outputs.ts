@@ -3,7 +3,7 @@ import { rename, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { ImageForgeError } from '../../shared/errors.js';
 import { explainWriteError } from '../../shared/file-errors.js';
-import { makeFolder, placeNew, writeTemporary } from '../../shared/temporary-files.js';
+import { makeFolder, placeNew, sweepTemporary, writeTemporary } from '../../shared/temporary-files.js';
 
 export interface OutputFiles {
   /** Encoded PNG, given the name that it will have. */
@@ -64,6 +64,7 @@ const MAX_ATTEMPTS = 1000;
 export async function prepareFolder(folder: string, bytes: number): Promise<void> {
   try {
     await makeFolder(folder);
+    await sweepOnce(folder);
     const probe = await writeTemporary(folder, Buffer.of(0));
     await rm(probe, { force: true });
     const { bavail, bsize } = await statfs(folder);
@@ -71,6 +72,15 @@ export async function prepareFolder(folder: string, bytes: number): Promise<void
   } catch (error) {
     throw explain(error, folder);
   }
+}
+
+const swept = new Set<string>();
+
+/** What killed processes left there goes; looking once is enough. */
+async function sweepOnce(folder: string): Promise<void> {
+  if (swept.has(folder)) return;
+  swept.add(folder);
+  await sweepTemporary(folder);
 }
 
 /** Writes `base`.png and `base`.json, or `base`_2.png … when those exist: nothing is ever overwritten. */
