@@ -1,4 +1,4 @@
-// FLUX.1 checkpoints with all their parts in one file, as people download them: named alone, they are described and drawn.
+// FLUX.1 checkpoints with all their parts in one file, as people download them: named alone, they are described and draw.
 import { copyFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
@@ -7,18 +7,17 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { makeLayouts } from '../../scripts/fixtures/layouts.mjs';
 import type { ModelFiles } from '../../src/families/types.js';
 import { makeFolder } from '../folder.js';
-import { goldenCase, goldenFolder, relativeDifference } from '../golden.js';
+import { goldenCase, relativeDifference } from '../golden.js';
 import { runCli } from './run-cli.js';
 
 const folder = makeFolder('cli');
-const schnell = goldenCase('flux1-schnell');
 const quick = ['-w', '64', '-h', '64', '--steps', '2', '--seed', '1', '--no-cache', '-q'];
 
-describe.skipIf(!schnell.present)(`FLUX.1 in one file ${schnell.reason}`, () => {
+describe('FLUX.1 in one file', () => {
   let layouts: Record<string, ModelFiles>;
 
   beforeAll(() => {
-    layouts = makeLayouts(goldenFolder, folder, ['flux']).flux;
+    layouts = makeLayouts(goldenCase, folder, ['flux']).flux;
   });
 
   async function draw(args: string[]): Promise<Float32Array> {

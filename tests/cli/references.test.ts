@@ -9,11 +9,12 @@ import { randomClip, randomT5 } from '../../scripts/fixtures/networks.mjs';
 import { writeSafetensors } from '../../scripts/fixtures/tensors.mjs';
 import { makeFolder } from '../folder.js';
 import { goldenCase } from '../golden.js';
+import { readFlux } from '../golden-networks.js';
+import { filesOfKlein } from '../golden-plans.js';
 import { runCli } from './run-cli.js';
 
 const folder = makeFolder('cli');
 const [red, blue] = ['red', 'blue'].map((name) => path.join(folder, `${name}.png`)) as [string, string];
-const klein = goldenCase('flux2-klein');
 const dev = goldenCase('flux1-dev');
 const quick = ['-w', '64', '-h', '64', '--steps', '1', '--seed', '1', '--no-cache', '-q'];
 
@@ -33,11 +34,9 @@ async function draw(args: string[]): Promise<Buffer> {
   return sharp(stdout.trim()).raw().toBuffer();
 }
 
-describe.skipIf(!klein.present)(`FLUX.2 ${klein.reason}`, () => {
-  const model = [
-    ...['-m', klein.path('model.safetensors'), '--llm', klein.path('../flux2-text-qwen3/qwen3.safetensors')],
-    ...['--vae', klein.path('../vae-flux2/flux2-vae.safetensors')],
-  ];
+describe('FLUX.2', () => {
+  const files = filesOfKlein();
+  const model = ['-m', files.model, '--llm', files.llm, '--vae', files.vae];
 
   it('looks at each of several pictures', async () => {
     const none = await draw(model);
@@ -49,18 +48,22 @@ describe.skipIf(!klein.present)(`FLUX.2 ${klein.reason}`, () => {
   }, 120_000);
 });
 
-describe.skipIf(!dev.present)(`FLUX.1 Kontext ${dev.reason}`, () => {
+describe('FLUX.1 Kontext', () => {
   const parts = path.join(folder, 'parts');
   const model = [
-    ...['-m', dev.path('model.safetensors'), '--vae', dev.path('../vae-flux1/ae.safetensors')],
+    ...['-m', dev.weights(), '--vae', goldenCase('vae-flux1').weights()],
     ...['--clip-l', path.join(parts, 'clip.safetensors'), '--t5xxl', path.join(parts, 't5.safetensors')],
   ];
 
-  beforeAll(() => {
-    writeSafetensors(path.join(parts, 'clip.safetensors'), randomClip({ seed: 4, width: 64, layers: 2 }));
-    const shape = { width: 256, layers: 2, heads: 4, headDim: 32, intermediate: 256, vocabulary: 1100 };
+  beforeAll(async () => {
+    const { vectorWidth, contextWidth } = (await readFlux(dev)).config;
+    const t5 = goldenCase('t5-encoder');
+    const clip = randomClip({ seed: 4, width: vectorWidth, layers: 2 });
+    writeSafetensors(path.join(parts, 'clip.safetensors'), clip);
+    const vocabulary = t5.config<number>('vocab');
+    const shape = { width: contextWidth, layers: 2, heads: 4, headDim: 32, intermediate: 256, vocabulary };
     writeSafetensors(path.join(parts, 't5.safetensors'), randomT5({ seed: 5, ...shape }));
-    copyFileSync(dev.path('../t5-encoder/tokenizer.json'), path.join(parts, 'tokenizer.json'));
+    copyFileSync(t5.path('tokenizer.json'), path.join(parts, 'tokenizer.json'));
   });
 
   it('looks at one picture, and says so when it is given two', async () => {
@@ -71,7 +74,8 @@ describe.skipIf(!dev.present)(`FLUX.1 Kontext ${dev.reason}`, () => {
       folder,
     });
     expect([two.code, two.stdout]).toEqual([2, '']);
-    expect(two.stderr).toMatch(/references: expected at most 1 for .*model\.safetensors, found 2/);
+    expect(two.stderr).toMatch(/references: expected at most 1 for .*, found 2/);
+    expect(two.stderr).toContain(path.basename(dev.weights()));
   }, 180_000);
 });
 

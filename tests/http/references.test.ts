@@ -2,26 +2,21 @@
 import path from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { goldenCase } from '../golden.js';
+import { filesOfKlein } from '../golden-plans.js';
 import { fox, openServer, type TestServer } from './open-server.js';
 
-const klein = goldenCase('flux2-klein');
 const picture = (side: number) =>
   sharp({ create: { width: side, height: side, channels: 3, background: '#3060a0' } })
     .png()
     .toBuffer();
-const model = {
-  model: klein.path('model.safetensors'),
-  llm: klein.path('../flux2-text-qwen3/qwen3.safetensors'),
-  vae: klein.path('../vae-flux2/flux2-vae.safetensors'),
-};
+const model = filesOfKlein();
 
 let server: TestServer;
 beforeAll(async () => {
-  server = await openServer({ env: { ALLOWED_PATHS: path.dirname(klein.path('.')) } });
+  server = await openServer({ env: { ALLOWED_PATHS: path.dirname(path.dirname(model.model)) } });
 });
 
-describe.skipIf(!klein.present)(`with a model that takes them ${klein.reason}`, () => {
+describe('with a model that takes them', () => {
   it('they shape the image, and the cache tells them apart', async () => {
     const generate = async (sides: number[]) => {
       const reference_images = await Promise.all(

@@ -1,5 +1,5 @@
-// Reference pictures over MCP: the program's own servers, the real engine, and FLUX.2 klein under its catalogue key with
-// the tiny networks of the golden cases as its files.
+// Reference pictures over MCP: the program's own servers, the real engine, and FLUX.2 klein by its key in the catalogue,
+// whose files are the small networks of the golden cases.
 import { spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
@@ -10,8 +10,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cleanEnvironment, main } from '../cli/run-cli.js';
 import { makeFolder } from '../folder.js';
 import { goldenCase } from '../golden.js';
+import { filesOfKlein } from '../golden-plans.js';
 
-const klein = goldenCase('flux2-klein');
 const folder = makeFolder('mcp-references');
 const red = path.join(folder, 'pictures', 'red.png');
 const { PATH = '', ...environment } = cleanEnvironment(folder);
@@ -25,14 +25,14 @@ beforeAll(async () => {
   await sharp({ create: { width: 50, height: 40, channels: 3, background: 'red' } })
     .png()
     .toFile(red);
-  if (!klein.present) return;
   mkdirSync(env.IMAGEFORGE_MODEL_DIR);
+  const { model, vae } = filesOfKlein();
   for (const [file, name] of [
-    ['model.safetensors', 'flux-2-klein-4b.safetensors'],
-    ['../vae-flux2/flux2-vae.safetensors', 'flux2-vae.safetensors'],
-    ['../flux2-text-qwen3/qwen3.gguf', 'Qwen3-4B-Q8_0.gguf'],
+    [model, 'flux-2-klein-4b.safetensors'],
+    [vae, 'flux2-vae.safetensors'],
+    [goldenCase('flux2-text-qwen3').weights('gguf'), 'Qwen3-4B-Q8_0.gguf'],
   ] as const)
-    copyFileSync(klein.path(file), path.join(env.IMAGEFORGE_MODEL_DIR, name));
+    copyFileSync(file, path.join(env.IMAGEFORGE_MODEL_DIR, name));
 });
 
 /** A transport to a server of its own, and what ends that. */
@@ -85,20 +85,16 @@ describe.each(['stdio', 'http'] as const)('over %s', (way) => {
     return { file: facts.output_path!, pixels: await sharp(facts.output_path).raw().toBuffer() };
   };
 
-  it.skipIf(!klein.present)(
-    `each picture counts, from a path, from the folder of results, or with the call ${klein.reason}`,
-    async () => {
-      const none = await draw({});
-      const one = await draw({ reference_paths: [red] });
-      const two = await draw({ reference_paths: [red, none.file] });
-      const blue = sharp({ create: { width: 32, height: 64, channels: 3, background: 'blue' } }).png();
-      const sent = await draw({ reference_images: [(await blue.toBuffer()).toString('base64')] });
-      const pictures = [none, one, two, sent].map(({ pixels }) => pixels.toString('base64'));
-      expect(new Set(pictures).size).toBe(4);
-      expect((await draw({ reference_paths: [red] })).pixels).toEqual(one.pixels);
-    },
-    120_000,
-  );
+  it('each picture counts, from a path, from the folder of results, or with the call', async () => {
+    const none = await draw({});
+    const one = await draw({ reference_paths: [red] });
+    const two = await draw({ reference_paths: [red, none.file] });
+    const blue = sharp({ create: { width: 32, height: 64, channels: 3, background: 'blue' } }).png();
+    const sent = await draw({ reference_images: [(await blue.toBuffer()).toString('base64')] });
+    const pictures = [none, one, two, sent].map(({ pixels }) => pixels.toString('base64'));
+    expect(new Set(pictures).size).toBe(4);
+    expect((await draw({ reference_paths: [red] })).pixels).toEqual(one.pixels);
+  }, 120_000);
 
   it('those that nobody may read and models that take none are refused', async () => {
     const taken = await generate({ model: 'flux2-klein', reference_paths: ['/etc/hostname'] });

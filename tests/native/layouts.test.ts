@@ -29,7 +29,9 @@ function waves(...shape: number[]): Tensor {
 /** A row of tokens; CLIP's begins and ends as its prompts do. */
 function tokensFor(kind: string, vocab: number): Int32Array {
   if (kind === 'clip')
-    return Int32Array.from({ length: 77 }, (_, i) => (i === 0 ? vocab - 2 : i < 9 ? 1000 + 37 * i : vocab - 1));
+    return Int32Array.from({ length: 77 }, (_, i) =>
+      i === 0 ? vocab - 2 : i < 9 ? 1000 + 37 * i : vocab - 1,
+    );
   return Int32Array.from({ length: 24 }, (_, i) => 3 + 11 * i);
 }
 
@@ -42,7 +44,10 @@ async function compute(files: ModelFiles): Promise<Float32Array[]> {
     for (const { kind, config, weights, layers } of plan.textEncoders) {
       const encoder = await engine.loadTextEncoder(kind, config, weights);
       const options = { layers, ...(kind === 'causal_lm' && { norm: false }) };
-      const { hidden, pooled } = await encoder.encode(tokensFor(kind, (config as { vocab: number }).vocab), options);
+      const { hidden, pooled } = await encoder.encode(
+        tokensFor(kind, (config as { vocab: number }).vocab),
+        options,
+      );
       results.push(...hidden.map(({ data }) => data));
       // SD 2.x's last block, which pooling runs through, is not in every layout
       if (pooled && plan.family !== 'sd2') results.push(pooled.data);

@@ -16,7 +16,7 @@ import {
   toleranceOf,
 } from '../golden.js';
 import { readFlux } from '../golden-networks.js';
-import { type Operations, operations, precisionFor, withEngine } from './networks.js';
+import { operations, precisionFor, withEngine } from './networks.js';
 import { shiftWeights } from './shifted.js';
 
 const cases = ['flux1-dev', 'flux1-schnell', 'flux2-dev', 'flux2-klein'];

@@ -21,7 +21,9 @@ describe('lora-sd1', () => {
   beforeAll(async () => {
     const plan = await planSd1(golden.weights());
     engine = new (loadAddon().Engine)({ device: testDevice, threads: 2 });
-    model = new LoadedModel(engine, { model: golden.weights() }, plan, { log: (_, message) => warnings.push(message) });
+    model = new LoadedModel(engine, { model: golden.weights() }, plan, {
+      log: (_, message) => warnings.push(message),
+    });
   });
   afterAll(async () => {
     await model?.close();

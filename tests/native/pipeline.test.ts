@@ -90,7 +90,8 @@ describe('e2e-sd1', () => {
   }
 
   it('splits prompts into the same tokens', () => {
-    const ids = (prompt: string) => chunkSdPrompt(prompt, tokenizer).flatMap((chunk) => Array.from(chunk.ids));
+    const ids = (prompt: string) =>
+      chunkSdPrompt(prompt, tokenizer).flatMap((chunk) => Array.from(chunk.ids));
     expect(ids(plain)).toEqual(Array.from(expected.get('tokens')!.data));
     expect(ids(stated.negative)).toEqual(Array.from(expected.get('tokens_negative')!.data));
     expect(ids(stated.prompt)).toEqual(Array.from(expected.get('tokens_weighted')!.data));

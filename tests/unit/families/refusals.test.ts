@@ -1,4 +1,5 @@
-// Files that aren't what the user takes them for: each is told what it is and what would help.
+// Files that aren't what the user takes them for: the refusal says what each is and what would help.
+import { basename } from 'node:path';
 import { expect, test } from 'vitest';
 import { planModel } from '../../../src/families/index.js';
 import { inspectFile } from '../../../src/families/inspect.js';
@@ -6,6 +7,8 @@ import { findEntry } from '../../../src/registry/catalog.js';
 import { ImageForgeError } from '../../../src/shared/errors.js';
 import { readWeightFile } from '../../../src/weights/read-weight-file.js';
 import { goldenCase } from '../../golden.js';
+import { readFlux } from '../../golden-networks.js';
+import { filesOfKlein, partsOfFlux1, writeClip, writeTinyT5 } from '../../golden-plans.js';
 import { type Shapes, writeShapes } from '../weights/make-files.js';
 
 async function readShapes(path: string): Promise<Shapes> {
@@ -13,9 +16,7 @@ async function readShapes(path: string): Promise<Shapes> {
   return Object.fromEntries([...tensors.values()].map(({ name, shape }) => [name, shape]));
 }
 
-const e2e = goldenCase('e2e-sd1');
-const sd1 = e2e.path('model.safetensors');
-const { present, reason } = e2e;
+const sd1 = goldenCase('e2e-sd1').weights();
 
 test.each([
   [
@@ -47,10 +48,10 @@ test('something else entirely', async () => {
   expect(await inspectFile(path)).toMatchObject({ networks: [], tensors: 1, parameters: 64 });
 });
 
-test.skipIf(!present)(`the SDXL refiner and pruned UNets ${reason}`, async () => {
-  const xl = await readShapes(goldenCase('unet-sdxl').path('model.safetensors'));
+test('the SDXL refiner and pruned UNets', async () => {
+  const xl = await readShapes(goldenCase('unet-sdxl').weights());
   const prefix = 'model.diffusion_model.';
-  const unet = await readShapes(goldenCase('unet-sd2').path('model.safetensors'));
+  const unet = await readShapes(goldenCase('unet-sd2').weights());
   const refiner = { ...unet, [`${prefix}label_emb.0.0.weight`]: xl[`${prefix}label_emb.0.0.weight`]! };
   await expect(planModel({ model: writeShapes(refiner) })).rejects.toMatchObject({
     code: 'UNSUPPORTED',
@@ -65,18 +66,21 @@ test.skipIf(!present)(`the SDXL refiner and pruned UNets ${reason}`, async () =>
   });
 });
 
-test.skipIf(!present)(`parts of another family or of the wrong kind ${reason}`, async () => {
-  const vae = goldenCase('vae-flux1').path('ae.safetensors');
+test('parts of another family or of the wrong kind', async () => {
+  const flux = goldenCase('vae-flux1');
+  const vae = flux.weights();
+  const channels = flux.config<{ latent_channels: number }>().latent_channels;
   await expect(planModel({ model: sd1, vae })).rejects.toMatchObject({
     code: 'WEIGHTS_INVALID',
     message: expect.stringMatching(
-      /ae\.safetensors: decoder\.conv_in\.weight takes 16 channels,.*another family/,
+      new RegExp(`${basename(vae)}: decoder\\.conv_in\\.weight takes ${channels} channels,.*another family`),
     ),
   });
-  const clip = goldenCase('clip-text-standalone-l').path('clip_l.safetensors');
+  const width = goldenCase('e2e-sd1').config<{ context: number }>('unet').context;
+  const clip = writeClip(2 * width);
   await expect(planModel({ model: sd1, clip_l: clip })).rejects.toMatchObject({
     code: 'WEIGHTS_INVALID',
-    message: expect.stringContaining('width 64, but the UNet takes 32'),
+    message: expect.stringContaining(`width ${2 * width}, but the UNet takes ${width}`),
   });
   await expect(planModel({ model: sd1, vae: clip })).rejects.toMatchObject({
     code: 'WEIGHTS_INVALID',
@@ -84,62 +88,52 @@ test.skipIf(!present)(`parts of another family or of the wrong kind ${reason}`, 
   });
 });
 
-const schnell = goldenCase('flux1-schnell').path('model.safetensors');
-const klein = goldenCase('flux2-klein').path('model.safetensors');
-const fluxParts = {
-  vae: goldenCase('vae-flux1').path('ae.safetensors'),
-  clip_l: goldenCase('clip-text-standalone-l').path('clip_l.safetensors'),
-};
+const schnell = goldenCase('flux1-schnell').weights();
+const { model: klein, vae: vae2, llm: qwen } = filesOfKlein();
+const { vae, clip_l } = await partsOfFlux1(goldenCase('flux1-schnell'));
+const fluxParts = { vae, clip_l };
 
-test.skipIf(!present)(
-  `FLUX without its parts: each is named with the command that fetches it ${reason}`,
-  async () => {
-    const { vae, clip_l } = fluxParts;
-    const dev = goldenCase('flux1-dev').path('model.safetensors');
-    const dev2 = goldenCase('flux2-dev').path('model.safetensors');
-    const vae2 = goldenCase('vae-flux2').path('flux2-vae.safetensors');
-    for (const [files, part, key] of [
-      [{ model: schnell }, 'vae', 'flux-q4'],
-      [{ model: schnell, vae }, 'clip_l', 'flux-q4'],
-      [{ model: schnell, vae, clip_l }, 't5xxl', 'flux-q4'],
-      [{ model: dev }, 'vae', 'flux1-dev'],
-      [{ model: klein }, 'vae', 'flux2-klein'],
-      [{ model: klein, vae: vae2 }, 'llm', 'flux2-klein'],
-      [{ model: dev2, vae: vae2 }, 'llm', 'flux2-dev'],
-    ] as const) {
-      await expect(planModel(files)).rejects.toMatchObject({
-        code: 'MODEL_INCOMPLETE',
-        details: { part },
-        hint: expect.stringContaining(`\`imageforge models pull ${key} --part ${part}\` fetches it`),
-      });
-      expect(findEntry(key)?.files[part]).toBeDefined();
-    }
-  },
-);
-
-test.skipIf(!present)(
-  `a FLUX file in a checkpoint's place, and a checkpoint in a part's ${reason}`,
-  async () => {
-    await expect(planModel({ model: sd1, vae: schnell })).rejects.toMatchObject({
-      code: 'WEIGHTS_INVALID',
-      message: expect.stringMatching(/was named for vae, but has a FLUX transformer, no autoencoder/),
-    });
-    await expect(planModel({ model: schnell, ...fluxParts, clip_l: fluxParts.vae })).rejects.toMatchObject({
-      message: expect.stringMatching(/named for clip_l, but has an autoencoder, no CLIP-L text encoder/),
-      hint: expect.stringMatching(/--clip-l FILE.*models pull flux-q4 --part clip_l/),
-    });
-    await expect(planModel({ model: schnell, ...fluxParts, vae: sd1 })).rejects.toMatchObject({
-      code: 'WEIGHTS_INVALID',
-      message: expect.stringContaining('belongs to another family'),
-    });
-    await expect(planModel({ model: fluxParts.vae })).rejects.toMatchObject({
+test('FLUX without its parts: each is named with the command that fetches it', async () => {
+  const dev = goldenCase('flux1-dev').weights();
+  const dev2 = goldenCase('flux2-dev').weights();
+  for (const [files, part, key] of [
+    [{ model: schnell }, 'vae', 'flux-q4'],
+    [{ model: schnell, vae }, 'clip_l', 'flux-q4'],
+    [{ model: schnell, vae, clip_l }, 't5xxl', 'flux-q4'],
+    [{ model: dev }, 'vae', 'flux1-dev'],
+    [{ model: klein }, 'vae', 'flux2-klein'],
+    [{ model: klein, vae: vae2 }, 'llm', 'flux2-klein'],
+    [{ model: dev2, vae: vae2 }, 'llm', 'flux2-dev'],
+  ] as const) {
+    await expect(planModel(files)).rejects.toMatchObject({
       code: 'MODEL_INCOMPLETE',
-      message: expect.stringContaining('no denoiser'),
+      details: { part },
+      hint: expect.stringContaining(`\`imageforge models pull ${key} --part ${part}\` fetches it`),
     });
-  },
-);
+    expect(findEntry(key)?.files[part]).toBeDefined();
+  }
+});
 
-test.skipIf(!present)(`a full checkpoint beside the parts of FLUX ${reason}`, async () => {
+test("a FLUX file in a checkpoint's place, and a checkpoint in a part's", async () => {
+  await expect(planModel({ model: sd1, vae: schnell })).rejects.toMatchObject({
+    code: 'WEIGHTS_INVALID',
+    message: expect.stringMatching(/was named for vae, but has a FLUX transformer, no autoencoder/),
+  });
+  await expect(planModel({ model: schnell, ...fluxParts, clip_l: fluxParts.vae })).rejects.toMatchObject({
+    message: expect.stringMatching(/named for clip_l, but has an autoencoder, no CLIP-L text encoder/),
+    hint: expect.stringMatching(/--clip-l FILE.*models pull flux-q4 --part clip_l/),
+  });
+  await expect(planModel({ model: schnell, ...fluxParts, vae: sd1 })).rejects.toMatchObject({
+    code: 'WEIGHTS_INVALID',
+    message: expect.stringContaining('belongs to another family'),
+  });
+  await expect(planModel({ model: fluxParts.vae })).rejects.toMatchObject({
+    code: 'MODEL_INCOMPLETE',
+    message: expect.stringContaining('no denoiser'),
+  });
+});
+
+test('a full checkpoint beside the parts of FLUX', async () => {
   await expect(planModel({ model: sd1, t5xxl: schnell })).rejects.toMatchObject({
     code: 'INVALID_ARGUMENT',
     message: expect.stringMatching(
@@ -149,30 +143,33 @@ test.skipIf(!present)(`a full checkpoint beside the parts of FLUX ${reason}`, as
   });
 });
 
-test.skipIf(!present)(`text encoders of the wrong size ${reason}`, async () => {
-  const t5xxl = goldenCase('t5-encoder').path('t5xxl.gguf');
+test('text encoders of the wrong size', async () => {
+  const { contextWidth } = (await readFlux(goldenCase('flux1-schnell'))).config;
+  const t5xxl = writeTinyT5(contextWidth / 2);
   await expect(planModel({ model: schnell, ...fluxParts, t5xxl })).rejects.toMatchObject({
     code: 'WEIGHTS_INVALID',
     message: expect.stringMatching(
-      /this T5 gives states of width \d+, but .* takes 256: it is of the wrong size/,
+      new RegExp(`this T5 gives states of width \\d+, but .* takes ${contextWidth}: it is of the wrong size`),
     ),
     hint: expect.stringMatching(/--t5xxl FILE.*`imageforge models pull flux-q4 --part t5xxl`/),
   });
-  const qwen = await readShapes(goldenCase('flux2-text-qwen3').path('qwen3.safetensors'));
-  const wide = Object.entries(qwen).map(([name, shape]) => [name, shape.map((n) => (n === 64 ? 32 : n))]);
-  const llm = writeShapes(Object.fromEntries(wide));
-  const vae = goldenCase('vae-flux2').path('flux2-vae.safetensors');
-  await expect(planModel({ model: klein, vae, llm })).rejects.toMatchObject({
+  const shapes = await readShapes(qwen);
+  const { width } = goldenCase('e2e-flux2-klein').config<{ width: number }>('text');
+  const narrow = Object.entries(shapes).map(([name, shape]) => [
+    name,
+    shape.map((n) => (n === width ? n / 2 : n)),
+  ]);
+  const llm = writeShapes(Object.fromEntries(narrow));
+  await expect(planModel({ model: klein, vae: vae2, llm })).rejects.toMatchObject({
     code: 'WEIGHTS_INVALID',
     hint: expect.stringMatching(/--llm FILE.*`imageforge models pull flux2-klein --part llm`/),
   });
 });
 
-test.skipIf(!present)(`klein 9B, which needs a larger language model than 4B, ${reason}`, async () => {
+test('klein 9B, which needs a larger language model than 4B', async () => {
   const shapes = await readShapes(klein);
   const model = writeShapes({ ...shapes, 'txt_in.weight': [shapes['txt_in.weight']![0]!, 3 * 4096] });
-  const vae = goldenCase('vae-flux2').path('flux2-vae.safetensors');
-  await expect(planModel({ model, vae })).rejects.toMatchObject({
+  await expect(planModel({ model, vae: vae2 })).rejects.toMatchObject({
     code: 'MODEL_INCOMPLETE',
     details: { part: 'llm' },
     hint: expect.stringMatching(
@@ -182,7 +179,7 @@ test.skipIf(!present)(`klein 9B, which needs a larger language model than 4B, ${
   expect(findEntry('flux2-klein-9b')?.files.llm?.path).toMatch(/Qwen3-8B/);
 });
 
-test.skipIf(!present)(`prediction and heads can be forced ${reason}`, async () => {
+test('prediction and heads can be forced', async () => {
   const plan = await planModel({ model: sd1 }, { prediction: 'v', textHeads: 1 });
   expect(plan.prediction).toBe('v');
   expect(plan.textEncoders[0]?.config).toMatchObject({ heads: 1 });
@@ -191,7 +188,7 @@ test.skipIf(!present)(`prediction and heads can be forced ${reason}`, async () =
   });
 });
 
-test.skipIf(!present)(`a tiny autoencoder in the large one's place ${reason}`, async () => {
+test("a tiny autoencoder in the large one's place", async () => {
   const shapes: Shapes = {
     'decoder.1.weight': [64, 4, 3, 3],
     'decoder.3.conv.0.weight': [64, 64, 3, 3],
@@ -212,55 +209,49 @@ test.skipIf(!present)(`a tiny autoencoder in the large one's place ${reason}`, a
   );
 });
 
-test.skipIf(!present)(
-  `damaged tables give a plan or a typed error, never anything else ${reason}`,
-  async () => {
-    const bases = await Promise.all(
-      [
-        sd1,
-        goldenCase('unet-sdxl').path('model.safetensors'),
-        goldenCase('clip-text-sdxl').path('model.safetensors'),
-        goldenCase('flux1-schnell').path('model.safetensors'),
-        goldenCase('flux2-klein').path('model.safetensors'),
-        goldenCase('vae-flux2').path('flux2-vae.safetensors'),
-        goldenCase('flux2-text-qwen3').path('qwen3.safetensors'),
-        goldenCase('t5-encoder').path('t5xxl.safetensors'),
-      ].map(readShapes),
-    );
-    const [vae, llm, t5xxl] = [bases[5]!, bases[6]!, bases[7]!].map((shapes) => writeShapes(shapes)) as [
-      string,
-      string,
-      string,
-    ];
-    const parts = [{}, {}, {}, { vae, t5xxl }, { vae, llm }];
-    let state = 7;
-    const below = (limit: number) => {
-      state = (Math.imul(state, 1103515245) + 12345) >>> 0;
-      return Math.floor((state / 2 ** 32) * limit);
-    };
-    const oddShapes = [[], [0], [1], [7], [3, 5], [1, 1, 1, 1], [2, 3, 5, 7]];
-    let refused = 0;
-    for (let i = 0; i < 160; i++) {
-      const names = Object.entries(bases[i % 5]!);
-      const key = /weight/;
-      for (let edits = 1 + below(6); edits > 0; edits--) {
-        const at = below(names.length);
-        const [name] = names[at]!;
-        if (!key.test(name)) continue;
-        const choice = below(3);
-        if (choice === 0) names.splice(at, 1);
-        else if (choice === 1) names[at] = [name, oddShapes[below(oddShapes.length)]!];
-        else names[at] = [name.replace(/\d+/, String(below(40))), names[at]![1]];
-      }
-      const model = writeShapes(Object.fromEntries(names));
-      try {
-        await planModel({ model, ...parts[i % 5] });
-      } catch (error) {
-        refused++;
-        if (!(error instanceof ImageForgeError)) throw new Error(`table ${i}`, { cause: error });
-        expect(error.code).toMatch(/^(WEIGHTS_INVALID|UNSUPPORTED|MODEL_INCOMPLETE)$/);
-      }
+test('damaged tables give a plan or a typed error, never anything else', async () => {
+  const bases = await Promise.all(
+    [
+      sd1,
+      goldenCase('unet-sdxl').weights(),
+      goldenCase('clip-text-sdxl').weights(),
+      ...[schnell, klein, vae2, qwen],
+      goldenCase('t5-encoder').weights('safetensors'),
+    ].map(readShapes),
+  );
+  const [vae, llm, t5xxl] = [bases[5]!, bases[6]!, bases[7]!].map((shapes) => writeShapes(shapes)) as [
+    string,
+    string,
+    string,
+  ];
+  const parts = [{}, {}, {}, { vae, t5xxl }, { vae, llm }];
+  let state = 7;
+  const below = (limit: number) => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return Math.floor((state / 2 ** 32) * limit);
+  };
+  const oddShapes = [[], [0], [1], [7], [3, 5], [1, 1, 1, 1], [2, 3, 5, 7]];
+  let refused = 0;
+  for (let i = 0; i < 160; i++) {
+    const names = Object.entries(bases[i % 5]!);
+    const key = /weight/;
+    for (let edits = 1 + below(6); edits > 0; edits--) {
+      const at = below(names.length);
+      const [name] = names[at]!;
+      if (!key.test(name)) continue;
+      const choice = below(3);
+      if (choice === 0) names.splice(at, 1);
+      else if (choice === 1) names[at] = [name, oddShapes[below(oddShapes.length)]!];
+      else names[at] = [name.replace(/\d+/, String(below(40))), names[at]![1]];
     }
-    expect(refused).toBeGreaterThan(20);
-  },
-);
+    const model = writeShapes(Object.fromEntries(names));
+    try {
+      await planModel({ model, ...parts[i % 5] });
+    } catch (error) {
+      refused++;
+      if (!(error instanceof ImageForgeError)) throw new Error(`table ${i}`, { cause: error });
+      expect(error.code).toMatch(/^(WEIGHTS_INVALID|UNSUPPORTED|MODEL_INCOMPLETE)$/);
+    }
+  }
+  expect(refused).toBeGreaterThan(20);
+});

@@ -1,23 +1,27 @@
-// SDXL's conditioning: sizes as the reference embeds them, two encoders side by side, zeros where there is no text.
+// SDXL's conditioning: sizes embedded as the reference does, two encoders' states side by side, zeros for an empty prompt.
 import { describe, expect, it } from 'vitest';
 import { appendSizes, encodeSdxlPrompts } from '../../../src/families/sdxl/text.js';
 import type { ModelPlan } from '../../../src/families/types.js';
 import type { TextEncoder } from '../../../src/native/addon.js';
-import { element, goldenCase, maxDifference } from '../../golden.js';
+import { element, goldenCase, groupsOf, maxDifference } from '../../golden.js';
 
 const golden = goldenCase('unet-sdxl');
 
-it.skipIf(!golden.present)(`embeds the six sizes as the reference ${golden.reason}`, () => {
-  const inputs = golden.tensors('inputs.safetensors');
-  const pooled = element(inputs.get('b1.text_embeds')!, 0);
-  const { data, shape } = appendSizes(pooled, Array.from(inputs.get('b1.time_ids')!.data));
-  expect(shape).toEqual([32 + 6 * 256]);
-  expect(maxDifference(data, golden.tensors('expected.safetensors').get('b1.y')!.data)).toBeLessThan(1e-4);
+it.each(groupsOf(golden.inputs, 'text_embeds'))('embeds the six sizes of %s as the reference', (group) => {
+  const embeds = golden.inputs.get(`${group}text_embeds`)!;
+  const sizes = golden.inputs.get(`${group}time_ids`)!;
+  const vectors = golden.expected.get(`${group}y`)!;
+  for (let i = 0; i < embeds.shape[0]!; i++) {
+    const { data, shape } = appendSizes(element(embeds, i), Array.from(element(sizes, i).data));
+    const answer = element(vectors, i);
+    expect(shape).toEqual(answer.shape);
+    expect(maxDifference(data, answer.data)).toBeLessThan(1e-4);
+  }
 });
 
 describe('encodeSdxlPrompts', () => {
   const calls: { ids: number[]; layers: number[] | undefined; norm: boolean | undefined }[] = [];
-  /** States are the token ids themselves, so that a row can be recognised. */
+  /** Its states are the token ids themselves, so that a row can be recognised. */
   const createEncoder = (width: number, value: number) =>
     ({
       encode: async (tokens, options) => {

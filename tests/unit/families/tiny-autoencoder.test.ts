@@ -10,7 +10,7 @@ import {
   planTinyAutoencoder,
   readTinyName,
 } from '../../../src/families/tiny-autoencoder.js';
-import { goldenCase } from '../../golden.js';
+import { filesOfKlein } from '../../golden-plans.js';
 import { testModel } from '../../test-model.js';
 import { type Shapes, tinyAutoencoderShapes, writeShapes } from '../weights/make-files.js';
 
@@ -30,7 +30,7 @@ const renamed = (shapes: Shapes, to: (name: string) => string | undefined): Shap
       return found === undefined ? [] : [[found, shape]];
     }),
   );
-/** taesd_decoder.safetensors: the decoder alone, without a word before the places. */
+/** taesd_decoder.safetensors: the decoder alone, whose names begin with the numbers of its places. */
 const decoderAlone = (shapes: Shapes) =>
   renamed(shapes, (name) => (name.startsWith('decoder.') ? name.slice('decoder.'.length) : undefined));
 const diffusers = (shapes: Shapes) =>
@@ -119,19 +119,15 @@ describe('a plan', () => {
     expect((await planTinyAutoencoder(path, plan)).called).toBe('taesdxl');
   });
 
-  const golden = goldenCase('flux2-klein');
-  it.skipIf(!golden.present)('of FLUX.2 takes the statistics of the large one', async () => {
-    const klein = await planModel({
-      model: golden.path('model.safetensors'),
-      vae: goldenCase('vae-flux2').path('flux2-vae.safetensors'),
-      llm: goldenCase('flux2-text-qwen3').path('qwen3.safetensors'),
-    });
+  it('of FLUX.2 takes the statistics of the large one', async () => {
+    const files = filesOfKlein();
+    const klein = await planModel(files);
     const channels = (klein.autoencoder.config as { latentChannels: number }).latentChannels;
     const path = write('taef2.safetensors', tinyAutoencoderShapes(channels));
     const { weights, config } = await planTinyAutoencoder(path, klein);
     expect(config).toMatchObject({ latentChannels: channels, patchify: true });
     const mean = weights.tensors.find(({ name }) => name === 'bn.running_mean')!;
-    expect(weights.files[mean.file]).toBe(goldenCase('vae-flux2').path('flux2-vae.safetensors'));
+    expect(weights.files[mean.file]).toBe(files.vae);
     expect(mean.shape).toEqual([channels * 4]);
     expect(weights.files[weights.tensors.find(({ name }) => name === 'decoder.1.weight')!.file]).toBe(path);
   });

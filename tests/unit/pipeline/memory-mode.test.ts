@@ -2,9 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { planModel } from '../../../src/families/index.js';
 import { chooseMemoryMode, estimateNeeds, sumNeeds } from '../../../src/pipeline/memory-mode.js';
-import { goldenCase } from '../../golden.js';
+import { planFlux1 } from '../../golden-plans.js';
 import { testModel } from '../../test-model.js';
-import { planFlux1 } from '../families/golden-plans.js';
 
 const GB = 1e9;
 const schnell = {
@@ -56,7 +55,7 @@ describe('estimateNeeds', () => {
     expect(large.compute).toBeGreaterThan(small.compute);
   });
 
-  it.skipIf(!goldenCase('flux1-schnell').present)('counts the tokens of reference pictures', async () => {
+  it('counts the tokens of reference pictures', async () => {
     const plan = await planFlux1();
     const size = { width: 512, height: 512 };
     const tokens = (needs: ReturnType<typeof estimateNeeds>) => needs.denoiser.compute;

@@ -1,6 +1,7 @@
+// Noise equals that of the reference generators, and is normal.
 import { describe, expect, it } from 'vitest';
 import { createNoise } from '../../../src/sampling/noise.js';
-import { goldenCase, maxDifference, relativeDifference } from '../../golden.js';
+import { assertClose, goldenCase, type Tolerance } from '../../golden.js';
 
 interface Draw {
   name: string;
@@ -16,12 +17,12 @@ interface Draw {
 
 const golden = goldenCase('rng');
 
-describe.skipIf(!golden.present)(`noise against the reference generators ${golden.reason}`, () => {
-  const draws = golden.present ? golden.json<Draw[]>('index.json') : [];
-  const expected = golden.present ? golden.tensors('expected.safetensors') : new Map();
+describe('noise against the reference generators', () => {
+  const draws = golden.json<Draw[]>('index.json');
+  const { expected } = golden;
   const sizeOf = (shape: number[]) => shape.reduce((size, dimension) => size * dimension, 1);
 
-  // torch_uniform draws are what torch makes normal noise of; nothing here hands them out.
+  // torch makes normal noise of torch_uniform draws; nothing here hands those out
   it.each(draws.filter(({ kind }) => kind !== 'torch_uniform'))('$name', (draw) => {
     const noise = createNoise(draw.kind === 'philox' ? 'philox' : 'torch', draw.seed);
     const sizes = draw.calls
@@ -29,8 +30,7 @@ describe.skipIf(!golden.present)(`noise against the reference generators ${golde
       : Array<number>(draw.offset! + 1).fill(sizeOf(draw.shape!));
     const results = sizes.map((size) => noise(size));
     const { data } = expected.get(draw.name)!;
-    expect(maxDifference(results.at(-1)!, data)).toBeLessThan(2e-6);
-    expect(relativeDifference(results.at(-1)!, data)).toBeLessThan(1e-6);
+    assertClose(results.at(-1)!, data, golden.facts.tolerance.all as Tolerance);
   });
 });
 

@@ -1,3 +1,4 @@
+// Tokenizers of T5, Qwen and Mistral: the reference's ids, texts that are hard to cut, and files that can't be used.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { readTekken } from '../../../src/text/read-tekken.js';
 import type { Tokenizer } from '../../../src/text/tokenizer.js';
 import { readWeightFile } from '../../../src/weights/read-weight-file.js';
 import type { MetadataValue } from '../../../src/weights/types.js';
-import { type GoldenCase, goldenCase } from '../../golden.js';
+import { element, type GoldenCase, type GoldenTensor, goldenCase, ownCase } from '../../golden.js';
 import { safetensors, writeTemporary } from '../weights/make-files.js';
 
 interface GoldenPrompt {
@@ -19,50 +20,61 @@ interface GoldenPrompt {
 }
 
 /** From the GGUF file and from tokenizer.json: both must say the same. */
-async function tokenizersOf(golden: GoldenCase, gguf: string): Promise<[string, Tokenizer][]> {
+async function tokenizersOf(golden: GoldenCase): Promise<[string, Tokenizer][]> {
+  const gguf = await readWeightFile(golden.weights('gguf'));
   const json = golden.path('tokenizer.json');
   return [
-    ['GGUF', await loadTokenizer(await readWeightFile(golden.path(gguf)), { what: '', published: '' })],
+    ['GGUF', await loadTokenizer(gguf, { what: '', published: '' })],
     ['tokenizer.json', createTokenizer(readJsonTokenizer(golden.json('tokenizer.json'), json), json)],
   ];
 }
 
 const t5 = goldenCase('t5-encoder');
-const t5Tokenizers = t5.present ? await tokenizersOf(t5, 't5xxl.gguf') : [];
 
-describe.skipIf(!t5.present)(`T5 against the reference ids ${t5.reason}`, () => {
-  const prompts = t5.present ? t5.json<GoldenPrompt[]>('prompts.json') : [];
-  describe.each(t5Tokenizers)('from %s', (_, tokenizer) => {
-    it.each(prompts)('$prompt', ({ prompt, ids }) => expect([...tokenizer.encode(prompt), 1]).toEqual(ids));
+describe('T5 against the reference ids', async () => {
+  const prompts = t5.json<GoldenPrompt[]>('prompts.json');
+  describe.each(await tokenizersOf(t5))('from %s', (_, tokenizer) => {
+    // all ids end with the one that stands for the end
+    const end = tokenizer.idOf('</s>')!;
+    it.each(prompts)('$prompt', ({ prompt, ids }) => expect([...tokenizer.encode(prompt), end]).toEqual(ids));
 
     it('ends and pads the row', () => {
-      const { ids, mask } = encodeT5Prompt(tokenizer, 'a photo of a cat', 10);
-      expect([...ids]).toEqual([15, 694, 58, 15, 3, 244, 1, 0, 0, 0]);
-      expect([...mask]).toEqual([1, 1, 1, 1, 1, 1, 1, 0, 0, 0]);
+      for (const { prompt, ids } of prompts) {
+        const padding = Array<number>(3).fill(tokenizer.idOf('<pad>')!);
+        const row = encodeT5Prompt(tokenizer, prompt, ids.length + padding.length);
+        expect([...row.ids]).toEqual([...ids, ...padding]);
+        expect([...row.mask]).toEqual([...ids.map(() => 1), 0, 0, 0]);
+      }
     });
 
     it('cuts a long prompt and still ends it', () => {
-      const { ids } = encodeT5Prompt(tokenizer, 'cat '.repeat(100), 8);
-      expect([...ids]).toEqual([3, 244, 3, 244, 3, 244, 3, 1]);
+      for (const { prompt, ids } of prompts.filter(({ ids }) => ids.length > 8)) {
+        const row = encodeT5Prompt(tokenizer, prompt, 8);
+        expect([...row.ids]).toEqual([...ids.slice(0, 7), end]);
+      }
     });
   });
 });
 
 const qwen = goldenCase('flux2-text-qwen3');
-const qwenTokenizers = qwen.present ? await tokenizersOf(qwen, 'qwen3.gguf') : [];
 
-describe.skipIf(!qwen.present)(`Qwen against the reference ids ${qwen.reason}`, () => {
-  const prompts = qwen.present ? qwen.json<Required<GoldenPrompt>[]>('prompts.json') : [];
-  describe.each(qwenTokenizers)('from %s', (_, tokenizer) => {
+describe('Qwen against the reference ids', async () => {
+  const prompts = qwen.json<Required<GoldenPrompt>[]>('prompts.json');
+  describe.each(await tokenizersOf(qwen))('from %s', (_, tokenizer) => {
     it.each(prompts)('$text', ({ text, ids }) => expect(tokenizer.encode(text)).toEqual(ids));
 
     it('fills the rows of the template as the reference', () => {
-      const inputs = qwen.tensors('inputs.safetensors');
-      const rows = prompts.filter(({ text }) => text.startsWith('<|im_start|>')).slice(0, 4);
-      for (const [i, { prompt }] of rows.entries()) {
-        const { ids, mask } = encodeQwenPrompt(tokenizer, prompt, 48);
-        expect([...ids]).toEqual([...inputs.get('ids')!.data.slice(48 * i, 48 * (i + 1))]);
-        expect([...mask]).toEqual([...inputs.get('mask')!.data.slice(48 * i, 48 * (i + 1))]);
+      const [ids, mask] = ['ids', 'mask'].map((name) => qwen.inputs.get(name)!) as [
+        GoldenTensor,
+        GoldenTensor,
+      ];
+      for (let row = 0; row < ids.shape[0]!; row++) {
+        const [answer, used] = [[...element(ids, row).data], [...element(mask, row).data]];
+        const wanted = String(answer.filter((_, i) => used[i] === 1));
+        const { prompt } = prompts.find((one) => String(one.ids.slice(0, ids.shape[1])) === wanted)!;
+        const found = encodeQwenPrompt(tokenizer, prompt, ids.shape[1]!);
+        expect([...found.ids]).toEqual(answer);
+        expect([...found.mask]).toEqual(used);
       }
     });
   });
@@ -133,14 +145,12 @@ describe.each([
 });
 
 describe('texts that are hard to cut', () => {
-  it.skipIf(!t5.present)(`T5 from every form ${t5.reason}`, () => {
-    expect(t5Tokenizers).not.toHaveLength(0);
-    for (const [, tokenizer] of t5Tokenizers) expectIds(tokenizer, 't5');
-  });
-
-  it.skipIf(!qwen.present)(`Qwen from every form ${qwen.reason}`, () => {
-    expect(qwenTokenizers).not.toHaveLength(0);
-    for (const [, tokenizer] of qwenTokenizers) expectIds(tokenizer, 'qwen');
+  // their ids come from the tokenizers of the project's own cases
+  it.each([
+    ['t5', 't5-encoder'],
+    ['qwen', 'flux2-text-qwen3'],
+  ] as const)('%s from every form', async (kind, name) => {
+    for (const [, tokenizer] of await tokenizersOf(ownCase(name))) expectIds(tokenizer, kind);
   });
 });
 
