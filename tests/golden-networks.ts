@@ -2,24 +2,24 @@
 // off the tensors, and what it does state must be what the families read off them.
 import { expect } from 'vitest';
 import { type FoundNetwork, findNetworks } from '../src/families/find-networks.js';
+import type { AutoencoderConfig } from '../src/families/networks/autoencoder.js';
 import { readAutoencoderConfig } from '../src/families/networks/autoencoder.js';
+import type { CausalLmConfig } from '../src/families/networks/causal-lm.js';
 import { readCausalLm } from '../src/families/networks/causal-lm.js';
+import type { ClipConfig } from '../src/families/networks/clip.js';
 import { readClip } from '../src/families/networks/clip.js';
+import type { FluxConfig } from '../src/families/networks/flux.js';
 import { readFluxConfig } from '../src/families/networks/flux.js';
 import type { NetworkKind } from '../src/families/networks/index.js';
+import type { T5Config } from '../src/families/networks/t5.js';
 import { readT5Config } from '../src/families/networks/t5.js';
+import type { TinyAutoencoderConfig } from '../src/families/networks/tiny-autoencoder.js';
 import { readTinyAutoencoderConfig } from '../src/families/networks/tiny-autoencoder.js';
+import type { UnetConfig } from '../src/families/networks/unet.js';
 import { readUnetConfig } from '../src/families/networks/unet.js';
 import { openSources } from '../src/families/sources.js';
 import { type Tensors, toWeights } from '../src/families/tensors.js';
 import type { Weights } from '../src/native/addon.js';
-import type { AutoencoderConfig } from '../src/families/networks/autoencoder.js';
-import type { CausalLmConfig } from '../src/families/networks/causal-lm.js';
-import type { ClipConfig } from '../src/families/networks/clip.js';
-import type { FluxConfig } from '../src/families/networks/flux.js';
-import type { T5Config } from '../src/families/networks/t5.js';
-import type { TinyAutoencoderConfig } from '../src/families/networks/tiny-autoencoder.js';
-import type { UnetConfig } from '../src/families/networks/unet.js';
 import type { GoldenCase } from './golden.js';
 
 export interface GoldenNetwork<Config> {

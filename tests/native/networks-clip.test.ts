@@ -1,7 +1,7 @@
 // The CLIP text encoder against its golden cases: quick and erf GELU, three layouts, pooled and projected states.
 import { describe, expect, test } from 'vitest';
-import type { TextEncoder } from '../../src/native/addon.js';
 import type { ClipConfig } from '../../src/families/networks/clip.js';
+import type { TextEncoder } from '../../src/native/addon.js';
 import { assertClose, element, type GoldenCase, goldenCase, type Precision, toleranceOf } from '../golden.js';
 import { answerOf, readClipEncoder } from '../golden-networks.js';
 import { operations, withEngine } from './networks.js';

@@ -1,7 +1,7 @@
 // The FLUX transformers against their golden cases: both generations, quantised files, trajectories, references.
 import { describe, expect, test } from 'vitest';
-import type { ConditioningInputs, Denoiser, LoadOptions, Tensor } from '../../src/native/addon.js';
 import type { FluxConfig } from '../../src/families/networks/flux.js';
+import type { ConditioningInputs, Denoiser, LoadOptions, Tensor } from '../../src/native/addon.js';
 import { flowLevels, flux1Mu, timeShift } from '../../src/sampling/index.js';
 import { createNoise } from '../../src/sampling/noise.js';
 import { flow } from '../../src/sampling/schedules.js';

@@ -1,8 +1,8 @@
 // The UNet against its golden cases: SD 1.x, inpainting, quantised, SD 2.x and SDXL; and what it refuses.
 import { join } from 'node:path';
-import type { UnetConfig } from '../../src/families/networks/unet.js';
 import { describe, expect, test } from 'vitest';
 import { convertModel } from '../../src/families/convert-model.js';
+import type { UnetConfig } from '../../src/families/networks/unet.js';
 import { toWeights } from '../../src/families/tensors.js';
 import type { ConditioningInputs, Denoiser, Tensor } from '../../src/native/addon.js';
 import { readTensorRule } from '../../src/weights/convert-rules.js';

@@ -1,7 +1,7 @@
 // LoRA files find their places: each key of the golden files, in kohya's and in diffusers' names, and in no other model.
 import { expect, test } from 'vitest';
 import { resolveLora } from '../../../src/families/lora.js';
-import type { FluxConfig } from '../../../src/native/configs.js';
+import type { FluxConfig } from '../../../src/families/networks/flux.js';
 import { readWeightFile } from '../../../src/weights/read-weight-file.js';
 import { goldenCase } from '../../golden.js';
 import { planFlux1, planSd1 } from '../../golden-plans.js';
