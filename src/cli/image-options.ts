@@ -2,7 +2,7 @@
 // has.
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
-import { factsOf } from '../service/request/field.js';
+import { factsOf, innerType } from '../service/request/field.js';
 import { createRequestSchemas, type ImageOperation } from '../service/request/schema.js';
 import { LIMITS } from '../shared/limits.js';
 import { collect } from './collect.js';
@@ -79,7 +79,7 @@ function describeOptions(operation: ImageOperation): RequestOption[] {
 }
 
 function describeOption(field: string, schema: z.ZodType): RequestOption {
-  const kind = unwrap(schema);
+  const kind = innerType(schema);
   const isNumber = kind instanceof z.ZodNumber;
   const placeholder =
     kind instanceof z.ZodBoolean ? '' : isNumber ? ' <n>' : kind instanceof z.ZodEnum ? ' <kind>' : ' <text>';
@@ -94,13 +94,6 @@ function describeOption(field: string, schema: z.ZodType): RequestOption {
   const option = new Option(flags, about);
   if (kind instanceof z.ZodEnum) option.choices(kind.options.map(String));
   return { field, option, read: (value) => (isNumber ? toNumber(value as string | undefined) : value) };
-}
-
-/** What stands inside "may be left out, may be null". */
-function unwrap(schema: z.ZodType): z.ZodType {
-  return schema instanceof z.ZodOptional || schema instanceof z.ZodNullable
-    ? unwrap(schema.unwrap() as z.ZodType)
-    : schema;
 }
 
 /** "file.safetensors:0.8"; a colon of a Windows drive is no strength. */

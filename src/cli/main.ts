@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The command line's entry: reads the arguments and hands over to one command. Commands load what they need when they
 // run, so that --help answers at once.
-import { ImageForgeError } from '../shared/errors.js';
+import { exitCodeOf } from '../shared/errors.js';
 import { createProgram } from './program.js';
 import { printError } from './report.js';
 
@@ -20,4 +20,4 @@ try {
 }
 
 // An engine that could not be asked to end must not keep a finished command.
-if (process.exitCode === new ImageForgeError('ABORTED', '').exitCode) process.exit();
+if (process.exitCode === exitCodeOf('ABORTED')) process.exit();

@@ -36,8 +36,8 @@ const BAR_WIDTH = 28;
 const MIN_INTERVAL = 40;
 
 class Bar implements ProgressView {
-  #started: number | undefined;
-  #startedAt = 0;
+  /** What was done when this pass began, and when that was: a step of another pass takes another time. */
+  #begun = { of: '', count: 0, at: 0 };
   #drawn = Number.NEGATIVE_INFINITY;
   #phase: string | undefined;
 
@@ -47,25 +47,26 @@ class Bar implements ProgressView {
     private readonly now: () => number,
   ) {}
 
-  onProgress({ phase, image, step, steps }: Progress): void {
+  onProgress(progress: Progress): void {
+    const { phase, image, step, steps, pass, passes, done } = progress;
     const last = step > 0 && step === steps;
-    const label = `${phase}/${image}`;
+    const label = `${phase}/${image}/${pass}`;
     if (label === this.#phase && !last && this.now() - this.#drawn < MIN_INTERVAL) return;
     this.#phase = label;
-    const which = this.images > 1 ? ` ${image + 1}/${this.images}` : '';
+    const second = phase === 'denoise' && pass > 1 ? ` (pass ${pass}/${passes})` : '';
+    const which = `${this.images > 1 ? ` ${image + 1}/${this.images}` : ''}${second}`;
     if ((phase !== 'denoise' && phase !== 'upscale') || steps === 0) {
       this.#draw(`${LABELS[phase]}${which} …`);
       return;
     }
-    const done = image * steps + step;
-    const total = this.images * steps;
-    if (this.#started === undefined || done < this.#started) {
-      this.#started = done;
-      this.#startedAt = this.now();
-    }
+    const count = phase === 'denoise' ? done : image * steps + step;
+    if (this.#begun.of !== `${phase}/${pass}`)
+      this.#begun = { of: `${phase}/${pass}`, count, at: this.now() };
     const filled = Math.round((step / steps) * BAR_WIDTH);
     const bar = '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled);
-    this.#draw(`${LABELS[phase]}${which} ${bar} ${step}/${steps}${this.#describeSpeed(done, total)}`);
+    this.#draw(
+      `${LABELS[phase]}${which} ${bar} ${step}/${steps}${this.#describeSpeed(count, this.images * steps - (image * steps + step))}`,
+    );
   }
 
   onPosition(position: number): void {
@@ -76,13 +77,14 @@ class Bar implements ProgressView {
     this.target.write('\r\x1b[K');
   }
 
-  #describeSpeed(done: number, total: number): string {
-    const seconds = (this.now() - this.#startedAt) / 1000;
-    const steps = done - (this.#started ?? done);
+  /** The time left is that of this pass: how long a step of the next one takes is not known yet. */
+  #describeSpeed(count: number, left: number): string {
+    const seconds = (this.now() - this.#begun.at) / 1000;
+    const steps = count - this.#begun.count;
     if (steps <= 0 || seconds <= 0) return '';
     const speed = steps / seconds;
     const rate = speed >= 1 ? `${speed.toFixed(1)} it/s` : `${(1 / speed).toFixed(1)} s/it`;
-    return `  ${rate}  ${formatDuration((total - done) / speed)} left`;
+    return `  ${rate}  ${formatDuration(left / speed)} left`;
   }
 
   #draw(text: string): void {

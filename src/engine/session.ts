@@ -49,7 +49,8 @@ export class Session {
     const [larger] = await upscalePictures(this.#ensureEngine(), model, [image], {
       tile,
       signal,
-      onTile: (image, step, steps) => onProgress?.({ phase: 'upscale', image, step, steps }),
+      onTile: (image, step, steps) =>
+        onProgress?.({ phase: 'upscale', image, step, steps, pass: 1, passes: 1, done: step, total: steps }),
     });
     return { image: larger!, seconds: (performance.now() - begun) / 1000 };
   }

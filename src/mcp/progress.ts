@@ -1,6 +1,5 @@
 // Progress notifications of one call: every step, and at least every ten seconds while nothing else happens.
 import type { ServerContext } from '@modelcontextprotocol/server';
-import type { Phase } from '../service/image-service.js';
 import type { Job, NumberedEvent } from '../service/jobs/job.js';
 
 const HEARTBEAT_MS = 8000;
@@ -13,18 +12,12 @@ export function reportProgress(job: Job, { mcpReq }: ServerContext): () => void 
   if (progressToken === undefined) return () => undefined;
   let last = 0;
   const send = () => {
-    const { progress } = job;
-    const { batch, request } = job;
-    const counted: Phase[] = request.operation === 'upscale' ? ['upscale'] : ['denoise', 'decode'];
-    const steps = progress && counted.includes(progress.phase) ? progress.steps : 0;
-    const done = progress
-      ? progress.image * steps + (progress.phase === counted[0] ? progress.step : steps)
-      : 0;
+    const { done, total } = job.progress ?? { done: 0, total: 0 };
     last = Math.max(done, last + TINY);
     const params = {
       progressToken,
       progress: last,
-      ...(steps > 0 && { total: Math.max(batch * steps, last) }),
+      ...(total > 0 && { total: Math.max(total, last) }),
       message: describeProgress(job),
     };
     void mcpReq.notify({ method: 'notifications/progress', params }).catch(() => undefined);
@@ -45,7 +38,8 @@ export function reportProgress(job: Job, { mcpReq }: ServerContext): () => void 
 
 export function describeProgress({ progress, position, batch }: Job): string {
   if (!progress) return position === null ? 'preparing' : `waiting, place ${position}`;
-  const which = batch > 1 ? ` of image ${progress.image + 1}/${batch}` : '';
+  const pass = progress.passes > 1 ? ` of pass ${progress.pass}/${progress.passes}` : '';
+  const which = `${pass}${batch > 1 ? ` of image ${progress.image + 1}/${batch}` : ''}`;
   switch (progress.phase) {
     case 'load':
       return 'loading the model';

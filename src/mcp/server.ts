@@ -1,11 +1,8 @@
 // The MCP door: one factory of servers, for stdio and HTTP, for both eras of the protocol.
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { McpServer, type McpServerFactory, ResourceTemplate } from '@modelcontextprotocol/server';
 import type { ImageService } from '../service/image-service.js';
 import type { JobStore } from '../service/jobs/store.js';
-import { confinePath } from '../service/request/paths.js';
-import { ImageForgeError } from '../shared/errors.js';
+import { readSavedPicture } from '../service/request/saved-picture.js';
 import { readVersion } from '../shared/version.js';
 import { addImageTools, addJobTool, addUpscaleTool } from './image-tools.js';
 import { IMAGE_TEMPLATE } from './results.js';
@@ -30,18 +27,11 @@ export function createMcpFactory(service: ImageService, jobs: JobStore): McpServ
       'image',
       new ResourceTemplate(IMAGE_TEMPLATE, { list: undefined }),
       { title: 'An image that was made', mimeType: 'image/png' },
-      async (uri, { file }) => ({
-        contents: [{ uri: uri.href, mimeType: 'image/png', blob: await readImage(String(file), service) }],
-      }),
+      async (uri, { file }) => {
+        const picture = await readSavedPicture(decodeURIComponent(String(file)), service.config);
+        return { contents: [{ uri: uri.href, mimeType: 'image/png', blob: picture.toString('base64') }] };
+      },
     );
     return server;
   };
-}
-
-async function readImage(encoded: string, { config }: ImageService): Promise<string> {
-  const name = decodeURIComponent(encoded);
-  if (!/^[^/\\.\0][^/\\\0]*\.png$/i.test(name))
-    throw new ImageForgeError('NOT_FOUND', `There is no image ${name} in the output folder.`);
-  const file = confinePath(path.join(config.outputDir, name), [config.outputDir], config);
-  return (await readFile(file)).toString('base64');
 }

@@ -87,6 +87,8 @@ async function run(
   const whole = findSchedule(request.schedule, levels.kind).schedule(request.steps, levels);
   const sigmas = init ? takeTail(whole, request.strength) : whole;
 
+  clock.expect([sigmas.length - 1, ...(hires ? [hires.steps] : [])].map((steps) => steps * request.batch));
+
   // 5. Noise -> latents, one picture after the other with the same conditioning
   const seen = { previews: tiny ?? colours, controlImage: control?.image };
   const sampling = { model, request, ...seen, clock, signal, ...inspection };
@@ -108,6 +110,7 @@ async function run(
     const sigmas = takeSecondPass(findSchedule(request.schedule, levels.kind).schedule(steps, levels), hires);
     const largeGiven = plan.inpaint ? await encodeGiven(model, { ...request, ...size }, signal) : given;
     await model.finish('autoencoder');
+    clock.nextPass();
     latents = await sampleBatch({
       ...sampling,
       ...size,

@@ -107,6 +107,12 @@ export interface Progress {
   step: number;
   /** All steps of the phase. */
   steps: number;
+  /** Which pass over the pictures runs, from 1, of how many: hires fix has two. */
+  pass: number;
+  passes: number;
+  /** Steps of all pictures and passes that are done, of how many; both 0 before they are known. */
+  done: number;
+  total: number;
   /** A small picture of the denoised latent. */
   preview?: Pixels;
 }

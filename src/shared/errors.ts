@@ -43,6 +43,11 @@ const table = {
 /** Kinds of errors. docs/errors.md lists them with their HTTP status and exit code. */
 export type ErrorCode = keyof typeof table;
 
+/** How a command ends that fails with this code. */
+export function exitCodeOf(code: ErrorCode): number {
+  return table[code].exit;
+}
+
 /** What an error carries besides its code and message. */
 export interface ErrorOptions {
   /** What to do about it, a full sentence or a command. */

@@ -72,6 +72,7 @@ describe('POST /generate', () => {
   ])('return_mode %s', async (return_mode, expected) => {
     const body = await (await server.post('/generate', { ...fox, return_mode })).json();
     expect(body).toMatchObject(expected);
+    expect(body.images[0].output_path).toEqual(expected.output_path);
   });
 
   it('passes the prompt through when Ollama is not there, and says so', async () => {

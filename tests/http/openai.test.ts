@@ -1,6 +1,6 @@
 // OpenAI's images API with requests as its official clients send them.
 import sharp, { type Sharp } from 'sharp';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { openServer, readEvents, type TestServer } from './open-server.js';
 
 let server: TestServer;
@@ -89,6 +89,18 @@ describe('stream: true', () => {
     expect(events.map(({ data }) => data.partial_image_index)).toEqual([0, 1, undefined]);
   });
 
+  it('keeps the connection open while a slow picture is made', async () => {
+    const slow = await openServer({ behaviour: 'step=100' });
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const response = await slow.post('/v1/images/generations', asked, { headers });
+      await vi.advanceTimersByTimeAsync(10_000);
+      expect(await response.text()).toMatch(/^: alive\n\n/);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('sends an error that its clients throw', async () => {
     const fragile = await openServer({ behaviour: 'crash=3' });
     const response = await fragile.post('/v1/images/generations', asked, { headers });
@@ -136,6 +148,14 @@ describe('POST /v1/images/edits', () => {
     const response = await send({ ...asked, strength: '0.4' }, { image: await blob(plain()) });
     expect(response.status).toBe(200);
     expect((await response.json()).data[0].b64_json).toEqual(expect.any(String));
+  });
+
+  it('keeps a text that looks like a number', async () => {
+    const fields = { ...asked, user: '12345', negative_prompt: '2024', prompt: '1999' };
+    const response = await send(fields, { image: await blob(plain()) });
+    expect(response.status).toBe(200);
+    const refused = await send({ ...asked, steps: 'many' }, { image: await blob(plain()) });
+    expect([refused.status, (await refused.json()).error.param]).toEqual([400, 'steps']);
   });
 
   it('repaints only the transparent part of the mask', async () => {

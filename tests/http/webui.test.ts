@@ -165,6 +165,22 @@ describe('img2img', () => {
 });
 
 describe('progress and interrupt', () => {
+  it('goes on, and never back, in the second pass', async () => {
+    const hires = { enable_hr: true, hr_scale: 1.5, hr_second_pass_steps: 8 };
+    let ended = false;
+    const running = post('txt2img', { ...full, steps: 8, seed: 77, ...hires }).finally(() => (ended = true));
+    const seen: number[] = [];
+    while (!ended) {
+      seen.push((await get('progress')).progress);
+      await sleep(10);
+    }
+    expect((await running).status).toBe(200);
+    const rising = seen.filter((share) => share > 0.02);
+    expect(rising.length).toBeGreaterThan(3);
+    expect(rising).toEqual(rising.toSorted((a, b) => a - b));
+    expect(rising.some((share) => share > 0.5)).toBe(true);
+  });
+
   it('shows a growing picture and ends it', async () => {
     expect(await get('progress')).toMatchObject({
       progress: 0,

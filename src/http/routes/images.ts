@@ -1,12 +1,9 @@
 // POST /generate, /edit and /inpaint, as the replaced program had them, and the files that they made.
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import type { Context } from 'hono';
 import { toResponse } from '../../service/answers/results.js';
 import { imageResponseSchema } from '../../service/answers/schemas.js';
 import type { ImageOperation } from '../../service/request/parse.js';
-import { confinePath } from '../../service/request/paths.js';
-import { ImageForgeError } from '../../shared/errors.js';
+import { readSavedPicture } from '../../service/request/saved-picture.js';
 import { readJson } from '../body.js';
 import type { Doors } from '../context.js';
 import type { Routes } from '../routes.js';
@@ -50,12 +47,7 @@ export function addImageRoutes(routes: Routes, { service, jobs }: Doors): void {
 }
 
 async function sendImage(c: Context, name: string, config: Doors['service']['config']): Promise<Response> {
-  const missing = () => new ImageForgeError('NOT_FOUND', 'There is no such image in the output folder.');
-  if (!/^[^/\\.\0][^/\\\0]*\.png$/i.test(name)) throw missing();
-  const file = confinePath(path.join(config.outputDir, name), [config.outputDir], config);
-  const bytes = await readFile(file).catch(() => {
-    throw missing();
-  });
+  const bytes = await readSavedPicture(name, config);
   return c.body(new Uint8Array(bytes), 200, {
     'Content-Type': 'image/png',
     'Cache-Control': 'private, max-age=31536000, immutable',

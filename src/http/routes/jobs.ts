@@ -10,9 +10,8 @@ import { upscaleSchema } from '../../service/request/upscale.js';
 import { readJson } from '../body.js';
 import type { Doors } from '../context.js';
 import { publish, refuseField } from '../errors.js';
+import { keepAlive } from '../heartbeat.js';
 import type { Routes } from '../routes.js';
-
-const HEARTBEAT_MS = 10_000;
 
 export function addJobRoutes(routes: Routes, { service, jobs }: Doors): void {
   const find = (c: Context) => jobs.get(c.req.param('id') ?? '');
@@ -119,28 +118,19 @@ function streamEvents(c: Context, job: Job): Response {
       wake();
     });
     stream.onAbort(() => wake());
+    const stopHeartbeat = keepAlive(stream);
     try {
       while (!stream.aborted) {
         const next = pending.shift();
         if (next) await stream.writeSSE(formatEvent(next, job));
         else if (!job.active) break;
-        else if (!(await waitFor((resolve) => (wake = resolve)))) await stream.write(': alive\n\n');
+        else await new Promise<void>((resolve) => (wake = resolve));
         if (next?.event.type === 'done' || next?.event.type === 'failed') break;
       }
     } finally {
+      stopHeartbeat();
       unsubscribe();
     }
-  });
-}
-
-/** false when nothing came within the heartbeat's time. */
-function waitFor(arrange: (wake: () => void) => void): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), HEARTBEAT_MS);
-    arrange(() => {
-      clearTimeout(timer);
-      resolve(true);
-    });
   });
 }
 

@@ -116,6 +116,10 @@ export const jobSchema = z
         image: z.int(),
         step: z.int(),
         steps: z.int(),
+        pass: z.int().describe('1, and 2 in the second pass of hires fix'),
+        passes: z.int(),
+        done: z.int().describe('Steps of all images and passes that are done'),
+        total: z.int(),
       })
       .nullable(),
     created_at: z.string(),

@@ -43,6 +43,13 @@ export function factsOf(schema: z.ZodType): FieldFacts {
   return facts.get(schema) ?? {};
 }
 
+/** The schema without "may be left out" and "may be null". */
+export function innerType(schema: z.ZodType): z.ZodType {
+  return schema instanceof z.ZodOptional || schema instanceof z.ZodNullable
+    ? innerType(schema.unwrap() as z.ZodType)
+    : schema;
+}
+
 /** A field's name and its other spellings among the fields of a schema. */
 export function spellingsOf(name: string, { shape }: z.ZodObject): string[] {
   const others = Object.entries(shape).filter(([, schema]) => factsOf(schema as z.ZodType).sameAs === name);

@@ -11,7 +11,14 @@ function watch(isTTY: boolean, images = 1) {
     view,
     step(step: number, seconds: number, image = 0, steps = 10) {
       time += seconds * 1000;
-      view.onProgress({ phase: 'denoise', image, step, steps });
+      const whole = { pass: 1, passes: 1, done: image * steps + step, total: images * steps };
+      view.onProgress({ phase: 'denoise', image, step, steps, ...whole });
+    },
+    /** A step of ten in one of two passes. */
+    passStep(pass: number, step: number, seconds: number) {
+      time += seconds * 1000;
+      const whole = { pass, passes: 2, done: (pass - 1) * 10 + step, total: 20 };
+      view.onProgress({ phase: 'denoise', image: 0, step, steps: 10, ...whole });
     },
     text: () => text,
     /** What the terminal shows now. */
@@ -57,6 +64,17 @@ describe('on a terminal', () => {
     ).toBeLessThan(104);
   });
 
+  it('times each pass of hires fix by its own clock', () => {
+    const bar = watch(true);
+    bar.passStep(1, 0, 0);
+    bar.passStep(1, 10, 100);
+    expect(bar.shown()).toContain('10.0 s/it');
+    bar.passStep(2, 0, 5);
+    bar.passStep(2, 5, 20);
+    expect(bar.shown()).toContain('steps (pass 2/2)');
+    expect(bar.shown()).toContain('5/10  4.0 s/it  20 s left');
+  });
+
   it('shows the place in the line', () => {
     const bar = watch(true);
     bar.view.onPosition(3);
@@ -67,10 +85,11 @@ describe('on a terminal', () => {
 describe('piped', () => {
   it('is one line a phase', () => {
     const lines = watch(false);
+    const whole = { pass: 1, passes: 1, done: 10, total: 10 };
     for (const phase of ['load', 'encode'] as const)
-      lines.view.onProgress({ phase, image: 0, step: 0, steps: 10 });
+      lines.view.onProgress({ phase, image: 0, step: 0, steps: 10, ...whole, done: 0 });
     for (let i = 0; i <= 10; i++) lines.step(i, 1);
-    lines.view.onProgress({ phase: 'decode', image: 0, step: 0, steps: 10 });
+    lines.view.onProgress({ phase: 'decode', image: 0, step: 0, steps: 10, ...whole });
     lines.view.end();
     expect(lines.text()).toBe('loading\nprompt\nsteps (10)\ndecoding\n');
   });

@@ -192,6 +192,18 @@ describe('cache', () => {
     expect(service.enginePid).not.toBe(pid);
   });
 
+  it('knows when the weights have been replaced after the warm-up', async () => {
+    const model = path.join(folder, 'model.safetensors');
+    writeFileSync(model, readFileSync(testModel.model));
+    const service = open({ env: { IMAGEFORGE_MODEL: model } });
+    await service.warmUp();
+    const pid = service.enginePid;
+    expect(pid).not.toBeNull();
+    utimesSync(model, new Date(), new Date(Date.now() + 60_000));
+    await run(service);
+    expect(service.enginePid).not.toBe(pid);
+  });
+
   it('keeps the engine when LoRAs come and go, and ends it when one was replaced', async () => {
     const service = open();
     const lora = path.join(folder, 'lora.safetensors');

@@ -1,5 +1,7 @@
 // Forms in which OpenAI's clients send pictures (multipart, or JSON with data URLs), and their masks.
 import type { Context } from 'hono';
+import { z } from 'zod';
+import { innerType } from '../../../service/request/field.js';
 import { ImageForgeError } from '../../../shared/errors.js';
 import { refuseField } from '../../errors.js';
 import { readBase64 } from '../webui/fields.js';
@@ -7,10 +9,13 @@ import { readBase64 } from '../webui/fields.js';
 export type Fields = Record<string, unknown>;
 
 /**
- * Every field of a form is a text: numbers and truth values become themselves. Files of one name stay together, of
- * several texts the last one counts.
+ * Every field of a form is a text; those that `shape` knows as something else become it. Files of one name stay
+ * together, of several texts the last one counts.
  */
-export async function readForm(c: Context): Promise<{ fields: Fields; files: Record<string, Buffer[]> }> {
+export async function readForm(
+  c: Context,
+  shape: Record<string, z.ZodType>,
+): Promise<{ fields: Fields; files: Record<string, Buffer[]> }> {
   const form = await c.req.parseBody({ all: true }).catch((error: Error) => {
     throw new ImageForgeError('INVALID_ARGUMENT', `Expected multipart/form-data: ${error.message}.`);
   });
@@ -20,7 +25,7 @@ export async function readForm(c: Context): Promise<{ fields: Fields; files: Rec
     for (const value of [values].flat()) {
       if (value instanceof File)
         files[name] = [...(files[name] ?? []), Buffer.from(await value.arrayBuffer())];
-      else if (typeof value === 'string') fields[name] = name === 'prompt' ? value : readValue(value);
+      else if (typeof value === 'string') fields[name] = readValue(value, shape[name]);
     }
   }
   return { fields, files };
@@ -42,9 +47,21 @@ function readDataUrl(picture: unknown, field: string): Buffer {
   return readBase64(url, field);
 }
 
-function readValue(text: string): unknown {
-  if (text === 'true' || text === 'false') return text === 'true';
-  return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+/** A text that does not fit stays one, for the schema to refuse by name. */
+function readValue(text: string, schema: z.ZodType | undefined): unknown {
+  const kind = schema && innerType(schema);
+  if (kind instanceof z.ZodBoolean) return text === 'true' || (text === 'false' ? false : text);
+  if (kind instanceof z.ZodNumber) return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+  if (kind instanceof z.ZodArray) return parseJson(text);
+  return text;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 /** Their masks are transparent where ours are white; without a mask a single image's own transparency is one. */

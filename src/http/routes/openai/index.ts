@@ -49,6 +49,7 @@ const images = z
     ),
     output_format: z.string(),
     size: z.string(),
+    notes: z.array(z.string()).optional().describe('What of the request had no effect, and why'),
   })
   .meta({ id: 'OpenAiImages' });
 const model = z
@@ -100,7 +101,9 @@ export function addOpenAiRoutes(routes: Routes, { service, jobs }: Doors): void 
     },
     async (c) => {
       const sent = /^application\/json\b/i.test(c.req.header('content-type') ?? '');
-      const { fields, files } = sent ? readJsonPictures(await readJson(c)) : await readForm(c);
+      const { fields, files } = sent
+        ? readJsonPictures(await readJson(c))
+        : await readForm(c, { ...service.schemas.inpaint.shape, ...common });
       const [source, ...others] = [...(files.image ?? []), ...(files['image[]'] ?? [])];
       if (!source) refuseField('image', 'image: expected a file, found nothing');
       const mask = await readMask(files.mask?.[0], source, others.length === 0);
@@ -157,7 +160,7 @@ function toRequestFields({ n, size, model: name, response_format: _, ...fields }
 
 async function formatImages(
   c: Context,
-  { images: made, prompt, width, height }: ImageResult,
+  { images: made, prompt, width, height, notes }: ImageResult,
   request: ImageRequest,
   options: EncodingOptions & { model?: unknown; response_format?: unknown },
 ): Promise<z.infer<typeof images>> {
@@ -174,6 +177,7 @@ async function formatImages(
     data: await Promise.all(data),
     output_format: format,
     size: `${width}x${height}`,
+    ...(notes.length > 0 && { notes }),
   };
 }
 

@@ -6,6 +6,7 @@ import type { Job, JobPreview, NumberedEvent } from '../../../service/jobs/job.j
 import type { ImageRequest } from '../../../service/request/parse.js';
 import { ImageForgeError } from '../../../shared/errors.js';
 import { toOpenAi } from '../../errors.js';
+import { keepAlive } from '../../heartbeat.js';
 import { type EncodingOptions, encodeImage, readEncoding } from './encoding.js';
 
 export const PARTIAL_IMAGES = z.int().min(0).max(3);
@@ -36,6 +37,7 @@ export function streamImages(
         partial_image_index: index,
       });
     });
+    const stopHeartbeat = keepAlive(stream);
     try {
       const { images, width, height } = await job.wait();
       await sent();
@@ -50,6 +52,8 @@ export function streamImages(
         event: 'error',
         data: JSON.stringify({ type: 'error', ...toOpenAi(ImageForgeError.from(error)) }),
       });
+    } finally {
+      stopHeartbeat();
     }
   });
 }

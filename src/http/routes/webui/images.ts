@@ -167,6 +167,7 @@ function describe({ images, ...result }: ImageResult): Fields {
     infotexts,
     job_timestamp: metadata.timestamp.replace(/\D/g, ''),
     is_using_inpainting_conditioning: false,
+    notes: result.notes,
   };
 }
 

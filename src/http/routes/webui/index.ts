@@ -170,11 +170,7 @@ function current({ jobs }: WebUiState): Job | undefined {
 
 function describeProgress(job: Job | undefined): object {
   const { progress, startedAt, preview, batch = 1 } = job ?? {};
-  const done = progress?.phase === 'denoise' ? progress.step / Math.max(1, progress.steps) : 0;
-  const part =
-    progress?.phase === 'decode' || progress?.phase === 'upscale'
-      ? (progress.image + 1) / batch
-      : ((progress?.image ?? 0) + done) / batch;
+  const part = progress && progress.total > 0 ? progress.done / progress.total : 0;
   const share = job ? Math.min(0.99, Math.max(0.01, part)) : 0;
   const seconds = startedAt ? (Date.now() - startedAt.getTime()) / 1000 : 0;
   return {

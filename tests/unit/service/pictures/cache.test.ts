@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { PipelineRequest } from '../../../../src/pipeline/types.js';
 import { identifyFile } from '../../../../src/service/models/identity.js';
 import { cacheKey, PictureCache } from '../../../../src/service/pictures/cache.js';
+import { nameTemporary } from '../../../../src/shared/temporary-files.js';
 import { makeFolder } from '../../../folder.js';
 
 let folder: string;
@@ -36,6 +37,24 @@ describe('PictureCache', () => {
     expect(await cache.get(key(2))).toBeUndefined();
     expect(await cache.get(key(1))).toBeDefined();
     expect(await cache.get(key(3))).toBeDefined();
+  });
+
+  it('removes what a killed process left', async () => {
+    const cache = path.join(folder, 'cache');
+    await open().put(key(1), { png: Buffer.from('pixels'), facts });
+    const [orphan, fresh, left] = [`${key(2)}.json`, `${key(3)}.json`, nameTemporary(cache)];
+    // no process has the largest id
+    const dead = left.replace(`.${process.pid}.`, '.4194304.');
+    for (const name of [orphan, fresh]) writeFileSync(path.join(cache, name), '{}');
+    writeFileSync(dead, 'half');
+    const past = new Date(Date.now() - 3_600_000);
+    utimesSync(path.join(cache, orphan), past, past);
+    await open().put(key(4), { png: Buffer.from('pixels'), facts });
+    const names = readdirSync(cache);
+    expect(names).not.toContain(orphan);
+    expect(names).not.toContain(path.basename(dead));
+    expect(names).toContain(fresh);
+    expect(names).toContain(`${key(1)}.png`);
   });
 
   it('takes a damaged entry as missing', async () => {
