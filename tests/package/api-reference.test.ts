@@ -8,7 +8,7 @@ const root = path.resolve(import.meta.dirname, '../..');
 const manifest = createRequire(import.meta.url).resolve('typedoc/package.json');
 const typedoc = path.join(path.dirname(manifest), 'bin/typedoc');
 
-it('typedoc makes the reference without a warning', { timeout: 180_000 }, () => {
+it('typedoc makes the reference without a warning', { timeout: 300_000 }, () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [typedoc, '--emit', 'none'], {
     cwd: root,
     env: { ...process.env, NO_COLOR: '1' },
