@@ -40,7 +40,7 @@ const table = {
   INTERNAL: { status: 500, exit: 1 },
 } as const satisfies Record<string, Meaning>;
 
-/** Kinds of errors. docs/errors.md lists them with their HTTP status and exit code. */
+/** Kinds of errors. docs/errors.md lists them with their HTTP status and exit code. @useDeclaredType */
 export type ErrorCode = keyof typeof table;
 
 /** How a command ends that fails with this code. */

@@ -4,9 +4,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
-import { afterAll } from 'vitest';
+import { afterAll, vi } from 'vitest';
 import { cleanEnvironment, main } from '../cli/run-cli.js';
 import { makeFolder } from '../folder.js';
+
+// each example starts a program, a server or a compiler of its own, which a busy machine makes slow
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 export const root = path.resolve(import.meta.dirname, '../..');
 export const examples = path.join(root, 'examples');

@@ -9,13 +9,13 @@ const root = path.resolve(import.meta.dirname, '../..');
 const read = (name: string) => readFileSync(path.join(root, name), 'utf8');
 
 const pages = [
-  ...readdirSync(root).filter((name) => name.endsWith('.md')),
-  ...['docs', 'examples', 'scripts/pocket', 'assets', 'third_party/ggml'].flatMap((folder) =>
-    readdirSync(path.join(root, folder))
-      .filter((name) => name.endsWith('.md'))
-      .map((name) => `${folder}/${name}`),
+  ...readdirSync(root),
+  ...['docs', 'examples', 'scripts', 'tests', 'assets', 'third_party'].flatMap((folder) =>
+    readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) =>
+      path.posix.join(folder, name.replaceAll(path.sep, '/')),
+    ),
   ),
-];
+].filter((name) => name.endsWith('.md') && !name.startsWith('third_party/ggml/source/'));
 
 /** Markdown without its code, where brackets are no links. */
 const proseOf = (text: string) => text.replace(/^```.*?^```$/gms, '').replace(/`[^`\n]*`/g, 'code');
