@@ -1,4 +1,4 @@
-// Where a run is and how long each phase took: what progress bars and sidecars show.
+// Reports where a run is, for progress bars, and measures how long each phase took, for sidecars.
 import type { Pixels } from '../native/addon.js';
 import type { Phase, PipelineResult, Progress } from './types.js';
 
@@ -12,7 +12,7 @@ export class PhaseClock {
     this.#onProgress = onProgress;
   }
 
-  /** `steps` is how many the phase has for this picture. */
+  /** `steps` is the number of steps that the phase has for this picture. */
   enter(phase: Phase, image = 0, steps = 1): void {
     this.#stop();
     this.#at = { phase, image, step: 0, steps };
