@@ -1,4 +1,5 @@
 // What `imageforge models pull` and `imageforge models rm` do: progress to stderr, what was done to stdout.
+import { guardVariable } from '../registry/catalog.js';
 import { pullModel, requireEntry } from '../registry/pull.js';
 import { removeModel } from '../registry/remove.js';
 import { isUnlocked } from '../registry/resolve-model.js';
@@ -36,7 +37,7 @@ export async function printPull(
     process.stdout.write(`${downloaded ? 'pulled' : 'found '}  ${file} (${what}, ${formatBytes(bytes)})\n`);
   if (quiet || part) return;
   if (entry.guard && !isUnlocked(entry, config)) {
-    const variable = entry.guard.setting === 'allowFlux' ? 'ALLOW_FLUX' : 'ALLOW_KLEIN';
+    const variable = guardVariable(entry.guard);
     process.stderr.write(
       `note: ${entry.key} is locked, ${entry.guard.reason}: set ${variable}=1 to use it.\n`,
     );

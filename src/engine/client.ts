@@ -1,4 +1,5 @@
-// The service's side of the engine: starts the host when a job comes, runs one job at a time, outlives its death.
+// The engine as the service sees it. It starts a host process when a job comes, runs one job at a time, and starts a new
+// host when one has died.
 import { planModel } from '../families/index.js';
 import type { ModelFiles, ModelPlan } from '../families/types.js';
 import type {
@@ -6,8 +7,8 @@ import type {
   PipelineResult,
   Progress,
   RunOptions,
+  UpscaledPixels,
   UpscaleRequest,
-  UpscaleResult,
 } from '../pipeline/types.js';
 import { ImageForgeError } from '../shared/errors.js';
 import type { MemoryChoice } from '../shared/memory-modes.js';
@@ -22,18 +23,18 @@ import {
 import { type Exit, startProcess, startThread, type Transport } from './transport.js';
 
 export interface EngineClientOptions extends HostOptions {
-  /** 'process' (default) survives crashes and returns every byte on unload; 'thread' saves a process. */
+  /** 'process' (default) survives crashes and frees all memory on unload; 'thread' needs no process of its own. */
   isolation?: 'process' | 'thread';
   /** How long a host may take to close before it is killed, in milliseconds (default 3000). */
   graceMs?: number;
-  /** Lines that the host and the networks log. */
+  /** Gets the lines that the host and the networks log. */
   onLog?: (level: LogLevel, message: string) => void;
 }
 
 export interface EngineStatus extends HostStatus {
-  /** 'stopped': no host, nothing in memory. 'idle': a host that waits. 'busy': a job runs. */
+  /** 'stopped': there is no host. 'idle': the host waits for a job. 'busy': a job runs. */
   state: 'stopped' | 'idle' | 'busy';
-  /** Process that holds the engine; null when stopped. */
+  /** Id of the host's process; null when stopped. */
   pid: number | null;
 }
 
@@ -51,7 +52,7 @@ const TAIL_LINES = 20;
 export class EngineClient {
   readonly #options: EngineClientOptions;
   #host: Host | undefined;
-  /** Jobs run in the order of their calls; this settles with the last one. */
+  /** Settles with the last of the jobs, which run in the order of their calls. */
   #last: Promise<unknown> = Promise.resolve();
   #busy = false;
   #closed = false;
@@ -61,9 +62,9 @@ export class EngineClient {
   }
 
   /**
-   * Runs one request and gives its pictures. Calls run in order, one at a time. The model stays in memory for the next.
-   * @throws ImageForgeError ABORTED when the signal fires, ENGINE_CRASHED when the host dies, CLOSED after close(),
-   *   and whatever the pipeline says.
+   * Runs one request and returns its pictures. Calls run in order, one at a time. The model stays in memory for the next.
+   * @throws ImageForgeError ABORTED when the signal fires, ENGINE_CRASHED when the host dies, CLOSED after close(), and
+   *   the pipeline's codes.
    */
   run(request: PipelineRequest, options: RunOptions = {}): Promise<PipelineResult> {
     return this.#enqueue(
@@ -72,15 +73,15 @@ export class EngineClient {
     );
   }
 
-  /** One picture through an upscaler, in its turn among the runs; the model in memory stays. Errors as of run(). */
-  upscale(request: UpscaleRequest, options: RunOptions = {}): Promise<UpscaleResult> {
+  /** Enlarges one picture, in turn with the runs. The model stays in memory. Throws the same errors as run(). */
+  upscale(request: UpscaleRequest, options: RunOptions = {}): Promise<UpscaledPixels> {
     return this.#enqueue(
-      (host) => host.call<UpscaleResult>({ type: 'upscale', id: 0, request }, options),
+      (host) => host.call<UpscaledPixels>({ type: 'upscale', id: 0, request }, options),
       options.signal,
     );
   }
 
-  /** Starts the host and loads a model, so that the next request for it begins at once. */
+  /** Starts the host and loads a model, so that the next request for it starts at once. */
   async load(
     model: ModelFiles,
     { memoryMode = 'auto', ...options }: RunOptions & { memoryMode?: MemoryChoice } = {},
@@ -89,7 +90,7 @@ export class EngineClient {
     await this.#enqueue((host) => host.call(command, options), options.signal);
   }
 
-  /** What the files are, read from their headers here: no host is started. */
+  /** Reads what the files are from their headers, in this process: no host is started. */
   async plan(files: ModelFiles): Promise<ModelPlan> {
     return planModel(files);
   }
@@ -106,19 +107,19 @@ export class EngineClient {
     }
   }
 
-  /** Process id of the host, null when there is none. */
+  /** Id of the host's process; null when there is none. */
   get pid(): number | null {
     return this.#host?.pid ?? null;
   }
 
-  /** Ends the host after the running jobs; its memory is back with the system when this resolves. */
+  /** Ends the host after the jobs so far. When this resolves, the system has its memory back. */
   async unload(): Promise<void> {
     const unloaded = this.#last.then(() => this.#stop());
     this.#last = unloaded.catch(() => undefined);
     await unloaded;
   }
 
-  /** Ends the host at once, or within `graceMs`: running jobs reject with CLOSED. Later calls too. */
+  /** Ends the host at once, within `graceMs`. Running jobs and later calls reject with CLOSED. */
   async close(graceMs?: number): Promise<void> {
     this.#closed = true;
     await this.#stop(graceMs);
@@ -166,7 +167,7 @@ interface Call {
   onProgress: ((progress: Progress) => void) | undefined;
 }
 
-/** One life of a host, from its start to its exit. */
+/** One host process, from its start to its exit. */
 class Host {
   readonly #transport: Transport;
   readonly #calls = new Map<number, Call>();
@@ -222,7 +223,7 @@ class Host {
     });
     return answer.finally(() => {
       signal?.removeEventListener('abort', cancel);
-      // a program that awaits nothing may end, with the host in its idle state
+      // an idle host does not keep the program running
       if (this.#calls.size === 0 && !this.#closing) this.#transport.hold(false);
     });
   }
@@ -275,7 +276,7 @@ function closedError(): ImageForgeError {
   return new ImageForgeError('CLOSED', 'The engine has been closed.');
 }
 
-/** Waits for the jobs before, but not longer than the caller wants. */
+/** Waits for the earlier jobs, but not longer than until the signal fires. */
 async function waitUnlessAborted(before: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
   const aborted = () => new ImageForgeError('ABORTED', 'The generation was cancelled before it began.');
   if (signal?.aborted) throw aborted();

@@ -1,4 +1,4 @@
-// The entry of the child process (or worker thread) that holds the engine: commands in, reports out.
+// The entry of the child process, or worker thread, that holds the engine. Takes commands and sends reports.
 import { parentPort } from 'node:worker_threads';
 import type { Addon } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
@@ -7,7 +7,7 @@ import { Session } from './session.js';
 
 interface Port {
   send(report: Report): void;
-  /** Ends the host once what it has sent is on its way. */
+  /** Ends the host after what it has sent. */
   end(): void;
 }
 
@@ -31,8 +31,8 @@ function serve(port: Port): (command: Command) => void {
   };
 
   /**
-   * Pictures, latents and token lists are garbage once a job is answered; V8 would let those of hundreds of jobs pile up.
-   * A collection takes 10 to 20 ms.
+   * Collects garbage after a job: V8 would let the pictures, latents and token lists of hundreds of jobs pile up. A
+   * collection takes 10 to 20 ms.
    */
   const answerJob = async (...args: Parameters<typeof answer>) => {
     await answer(...args);
@@ -55,7 +55,7 @@ function serve(port: Port): (command: Command) => void {
     switch (command.type) {
       case 'start':
         session = openSession(command.options);
-        // its error is each job's answer
+        // every job is answered with its error
         session.catch(() => undefined);
         break;
       case 'run': {
@@ -99,9 +99,9 @@ if (parentPort) {
     end: () => process.disconnect(),
   });
   process.on('message', (command) => handle(command as Command));
-  // Without a parent nobody wants the result, and a network in the middle of a step would hold up a normal exit.
+  // Without a parent nobody wants the result, and a normal exit would wait for a network that computes a step.
   process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
-  // Ctrl-C and a service manager's SIGTERM reach the whole group; the parent decides what becomes of the job.
+  // Ctrl-C and a service manager's SIGTERM reach the whole process group; the parent decides what happens to the job.
   process.on('SIGINT', () => undefined);
   process.on('SIGTERM', () => undefined);
 }

@@ -1,35 +1,35 @@
-// What crosses the border between the engine's client and its host. Plain data: pixels travel as Uint8Array.
+// The messages between the engine's client and its host. They are plain data; pixels are a Uint8Array.
 import type { ModelFiles } from '../families/types.js';
 import type { Memory } from '../native/addon.js';
 import type {
   PipelineRequest,
   PipelineResult,
   Progress,
+  UpscaledPixels,
   UpscaleRequest,
-  UpscaleResult,
 } from '../pipeline/types.js';
 import type { SerializedError } from '../shared/errors.js';
 import type { MemoryChoice } from '../shared/memory-modes.js';
 
-/** How the host makes its engine; fixed for the life of a host. */
+/** How the host makes its engine. Fixed for the lifetime of a host. */
 export interface HostOptions {
-  /** An id or a kind from devices(); default: the first GPU, else 'cpu'. */
+  /** An id or a kind from devices(). Default: the first GPU, else 'cpu'. */
   device?: string;
   threads?: number;
   flashAttention?: boolean;
-  /** URL of a module whose loadAddon() gives the addon; default: the package's own. */
+  /** URL of a module whose loadAddon() returns the addon. Default: the package's own. */
   binding?: string;
 }
 
 export interface HostStatus {
-  /** Device that the engine runs on; null before the first job. */
+  /** The device that the engine runs on; null before the first job. */
   device: string | null;
   /** The model in memory. */
   model: ModelFiles | null;
   memory: Memory | null;
-  /** Resident bytes of the host's process (of the whole program when it is a thread). */
+  /** Resident bytes of the host's process, or of the whole program if the host is a thread. */
   rss: number;
-  /** The most that it has been. */
+  /** Highest value of rss so far. */
   peakRss: number;
 }
 
@@ -46,10 +46,10 @@ export type Command =
 /** Host to client. */
 export type Report =
   | { type: 'progress'; id: number; progress: Progress }
-  | { type: 'done'; id: number; value: PipelineResult | UpscaleResult | HostStatus | null }
+  | { type: 'done'; id: number; value: PipelineResult | UpscaledPixels | HostStatus | null }
   | { type: 'failed'; id: number; error: SerializedError };
 
-/** Log lines go over the host's stderr, which outlives a crash; each begins with its level. */
+/** Log lines go through the host's stderr, which survives a crash. Each line starts with its level. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export function formatLogLine(level: LogLevel, message: string): string {

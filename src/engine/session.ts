@@ -1,4 +1,4 @@
-// What the host keeps between jobs: one engine on one device, and at most one model in it.
+// What the host keeps between jobs: one engine on one device, and at most one loaded model.
 
 import { planModel } from '../families/index.js';
 import type { ModelFiles } from '../families/types.js';
@@ -9,8 +9,8 @@ import type {
   PipelineRequest,
   PipelineResult,
   RunOptions,
+  UpscaledPixels,
   UpscaleRequest,
-  UpscaleResult,
 } from '../pipeline/types.js';
 import { upscalePictures } from '../pipeline/upscale.js';
 import { ImageForgeError } from '../shared/errors.js';
@@ -36,14 +36,14 @@ export class Session {
     try {
       return await generate(model, request, options);
     } catch (error) {
-      // files that changed under a loaded model are read anew by the next job
+      // the files changed after they were loaded: the next job reads them again
       if (ImageForgeError.from(error).code.startsWith('WEIGHTS_')) await this.#closeModel();
       throw error;
     }
   }
 
-  /** Needs no model; the one in memory stays. */
-  async upscale({ model, image, tile }: UpscaleRequest, options: RunOptions): Promise<UpscaleResult> {
+  /** Needs no model. A loaded one stays in memory. */
+  async upscale({ model, image, tile }: UpscaleRequest, options: RunOptions): Promise<UpscaledPixels> {
     const { signal, onProgress } = options;
     const begun = performance.now();
     const [larger] = await upscalePictures(this.#ensureEngine(), model, [image], {
@@ -83,7 +83,7 @@ export class Session {
     await model?.close();
   }
 
-  /** The model of these files; another one is closed first, since two rarely fit. */
+  /** Opens the model of these files. Another model is closed first, since two rarely fit into memory. */
   async #open(files: ModelFiles): Promise<LoadedModel> {
     if (this.#model && sameFiles(this.#model.files, files)) return this.#model;
     const plan = await planModel(files);
@@ -106,7 +106,7 @@ export class Session {
     return this.#engine;
   }
 
-  /** An id, or a kind ("cuda") whose first device is meant; default: the first GPU, else the CPU. */
+  /** Finds a device by its id, or the first one of a kind ("cuda"). Default: the first GPU, else the CPU. */
   #chooseDevice(wanted: string | undefined): string {
     const devices = this.#addon.devices();
     if (wanted === undefined) return devices.find(({ kind }) => kind !== 'cpu')?.id ?? 'cpu';

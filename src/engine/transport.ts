@@ -1,4 +1,4 @@
-// Two ways to run the host: a child process, which may die and gives its memory back, or a worker thread.
+// Two ways to run the host: as a child process, which may crash and which frees all its memory, or as a worker thread.
 import { fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -9,7 +9,7 @@ import { ImageForgeError } from '../shared/errors.js';
 import type { Command, Report } from './protocol.js';
 
 export interface Exit {
-  /** Why it ended, for people: "signal SIGKILL", "exit code 1". */
+  /** Why it ended, as text for people: "signal SIGKILL", "exit code 1". */
   reason: string;
   code: number | null;
   signal: string | null;
@@ -17,18 +17,18 @@ export interface Exit {
 
 export interface TransportEvents {
   onReport(report: Report): void;
-  /** A line of the host's stdout or stderr. */
+  /** Gets a line of the host's stdout or stderr. */
   onLine(line: string): void;
-  /** Once; every line that it wrote has been seen. */
+  /** Called once, after the last line. */
   onExit(exit: Exit): void;
 }
 
 export interface Transport {
   readonly pid: number;
   send(command: Command): void;
-  /** Ends it without asking. */
+  /** Ends the host at once. */
   kill(): void;
-  /** Whether it keeps our event loop alive. */
+  /** Sets whether the host keeps our event loop alive. */
   hold(busy: boolean): void;
 }
 
@@ -36,9 +36,9 @@ export function startProcess(events: TransportEvents): Transport {
   const child = fork(locateHost(), [], {
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    // for the host, which collects garbage after its jobs
+    // the host collects garbage after its jobs
     execArgv: ['--expose-gc'],
-    // glibc keeps freed memory for each thread that ever allocated; here hardly two do at a time
+    // glibc keeps freed memory for each thread that ever allocated; here hardly two allocate at a time
     env: { MALLOC_ARENA_MAX: '1', ...process.env },
   });
   if (child.pid === undefined) {
@@ -48,7 +48,7 @@ export function startProcess(events: TransportEvents): Transport {
   readLines(child.stdout!, events.onLine);
   readLines(child.stderr!, events.onLine);
   child.on('message', (report) => events.onReport(report as Report));
-  // 'error' also reports a send to a process that has just died; 'close' then tells the story
+  // 'error' also reports a send to a process that has just died; 'close' follows and says why it died
   child.on('error', () => undefined);
   child.once('close', (code, signal) => events.onExit(describeExit(code, signal)));
   const holders = [child, child.channel!, child.stdout!, child.stderr!] as { ref(): void; unref(): void }[];
@@ -85,7 +85,7 @@ function readLines(stream: Readable, onLine: (line: string) => void): void {
   createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on('line', onLine);
 }
 
-/** Node starts JavaScript only: beside TypeScript sources (in tests) the built host is taken. */
+/** Node runs JavaScript only, so tests that run the TypeScript sources use the built host. */
 function locateHost(): string {
   const here = new URL('./host.js', import.meta.url);
   const built = new URL('../../dist/engine/host.js', import.meta.url);

@@ -1,4 +1,4 @@
-// The library's front door: one engine, one model, three ways to make a picture.
+// The library's main class: one engine, one model, and a method for each kind of picture.
 import { EngineClient } from '../engine/client.js';
 import type { ModelFiles, ModelPlan } from '../families/types.js';
 import { planUpscaler } from '../families/upscaler.js';
@@ -35,16 +35,16 @@ import { GenerationRun } from './run.js';
 /** What an engine is made with. */
 export interface ImageForgeOptions {
   /**
-   * A file (GGUF or safetensors), a key of the catalogue, or the files of a model in parts. Default: the small model
-   * in the package.
+   * A file (GGUF or safetensors), a key of the catalogue, or the files of a model that comes in parts. Default: the small
+   * model in the package.
    */
   model?: string | ModelFiles;
   /** An id such as 'cpu' or 'cuda0'. Default: the first GPU, else the CPU. */
   device?: string;
-  /** CPU threads. Default: the machine's cores. */
+  /** CPU threads. Default: as many as the machine has cores. */
   threads?: number;
   /**
-   * 'full': all networks stay in memory; 'offload': one at a time; 'stream': its layers one after the other.
+   * 'full': all networks stay in memory; 'offload': one network at a time; 'stream': of that one only some layers at a time.
    * Default: 'auto', the roomiest that fits.
    */
   memoryMode?: MemoryChoice;
@@ -53,7 +53,7 @@ export interface ImageForgeOptions {
    * 'thread': in a worker thread of this process.
    */
   isolation?: 'process' | 'thread';
-  /** Lines that the engine logs. Default: none are shown. */
+  /** Gets the lines that the engine logs. Default: they are dropped. */
   onLog?: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
 }
 
@@ -64,7 +64,7 @@ interface Model {
 }
 
 /**
- * Makes pictures with one model, which loads with the first run and stays in memory.
+ * Makes pictures with one model. The model is loaded by the first run and stays in memory.
  *
  * ```ts
  * await using forge = new ImageForge({ model: './sd15.gguf' });
@@ -88,7 +88,7 @@ export class ImageForge implements AsyncDisposable {
   }
 
   /**
-   * Text to image. Runs wait for each other in the order of their calls.
+   * Text to image. Runs take place one at a time, in the order of their calls.
    * @throws ImageForgeError with one of these codes: INVALID_ARGUMENT, MODEL_NOT_FOUND, MODEL_INCOMPLETE,
    *   WEIGHTS_UNREADABLE, WEIGHTS_INVALID, UNSUPPORTED, OUT_OF_MEMORY, DEVICE_UNAVAILABLE, BAD_IMAGE, ABORTED,
    *   ENGINE_CRASHED, ADDON_MISSING, CLOSED.
@@ -97,7 +97,7 @@ export class ImageForge implements AsyncDisposable {
     return this.#start(options, async () => ({}));
   }
 
-  /** Image to image: the picture, changed towards the prompt. Errors as of {@link generate}. */
+  /** Image to image: changes a picture towards the prompt. Throws the same errors as {@link generate}. */
   edit(options: EditOptions): GenerationRun {
     return this.#start(options, async ({ plan }) => {
       const init = await readPicture(options.image, 'image', options, plan);
@@ -105,7 +105,7 @@ export class ImageForge implements AsyncDisposable {
     });
   }
 
-  /** Repaints the white part of the mask; every other pixel stays. Errors as of {@link generate}. */
+  /** Repaints the white part of the mask; every other pixel stays. Throws the same errors as {@link generate}. */
   inpaint(options: InpaintOptions): GenerationRun {
     return this.#start(options, async ({ plan }) => {
       const init = await readPicture(options.image, 'image', options, plan);
@@ -113,7 +113,10 @@ export class ImageForge implements AsyncDisposable {
     });
   }
 
-  /** Makes a picture larger; needs no model. Waits for the runs before it. Errors as of {@link generate}. */
+  /**
+   * Enlarges a picture; needs no model. Waits for the earlier runs. Throws the same errors as {@link generate}, and
+   * TOO_LARGE for a result of more than 134 million pixels.
+   */
   async upscale({ image, model, onProgress, signal, ...options }: UpscaleOptions): Promise<Picture> {
     const { scale, tile } = parseFields(upscaleSchema, { ...options, model });
     const file = resolveNamed(upscalers, model, readConfig());
@@ -134,12 +137,12 @@ export class ImageForge implements AsyncDisposable {
     await this.#engine.load(files, { ...options, memoryMode: this.#memoryMode });
   }
 
-  /** Gives the model's memory back after the runs that were asked for; the next run loads it again. */
+  /** Frees the model's memory after the runs so far. The next run loads it again. */
   unload(): Promise<void> {
     return this.#engine.unload();
   }
 
-  /** Ends the engine; runs reject with CLOSED. */
+  /** Ends the engine. Running and later runs reject with CLOSED. */
   close(): Promise<void> {
     return this.#engine.close();
   }
@@ -150,7 +153,7 @@ export class ImageForge implements AsyncDisposable {
   }
 
   #start(
-    { signal, control: wished, ...options }: GenerateOptions,
+    { signal, control: asked, ...options }: GenerateOptions,
     readPictures: (
       model: Model,
     ) => Promise<{ init?: Pixels; mask?: Uint8Array; strength?: number | undefined }>,
@@ -169,12 +172,12 @@ export class ImageForge implements AsyncDisposable {
       const loras = wanted.length > 0 ? resolveLoras(wanted, readConfig()) : [];
       const upscaler = options.upscaler && resolveNamed(upscalers, options.upscaler, readConfig());
       if (upscaler) await planUpscaler(upscaler);
-      const control = wished && (await openWished(wished, model.plan));
+      const control = asked && (await openAsked(asked, model.plan));
       const prompts = [prompt, options.negativePrompt ?? ''];
       const embeddings = await resolveEmbeddings(prompts, options.embeddings ?? [], model.plan, readConfig());
       const { fastDecode = false, previewEvery = 0 } = options;
-      const wish = { tae: options.tae, fastDecode, previewEvery };
-      const tiny = await chooseTinyAutoencoder(wish, model.plan, readConfig());
+      const tinyOptions = { tae: options.tae, fastDecode, previewEvery };
+      const tiny = await chooseTinyAutoencoder(tinyOptions, model.plan, readConfig());
       const made = {
         references,
         prompt,
@@ -192,7 +195,7 @@ export class ImageForge implements AsyncDisposable {
     });
   }
 
-  /** Looked up with the first run, so that a constructor never fails; an error is not kept. */
+  /** Finds the model at the first run, so that the constructor never fails. After an error the next run tries again. */
   #findModel(): Promise<Model> {
     this.#found ??= this.#lookUp();
     this.#found.catch(() => {
@@ -211,9 +214,9 @@ export class ImageForge implements AsyncDisposable {
   }
 }
 
-function openWished({ image, ...wish }: NonNullable<GenerateOptions['control']>, plan: ModelPlan) {
+function openAsked({ image, ...settings }: NonNullable<GenerateOptions['control']>, plan: ModelPlan) {
   const label = typeof image === 'string' ? `control.image ${image}` : 'control.image';
-  return openControl(wish, { read: () => readBytes(image, 'control.image'), label }, plan, readConfig());
+  return openControl(settings, { read: () => readBytes(image, 'control.image'), label }, plan, readConfig());
 }
 
 function describe(

@@ -1,4 +1,4 @@
-// What the library's methods take.
+// The options of the library's methods.
 import type { Pixels } from '../native/addon.js';
 import type { HiresOptions } from '../pipeline/resolve.js';
 

@@ -1,4 +1,4 @@
-// What the library gives back: pictures that know their seed and how to become a file.
+// The library's results: pictures that know their seed and can be saved as files.
 import path from 'node:path';
 import type { Pixels } from '../native/addon.js';
 import type { Phase } from '../pipeline/types.js';

@@ -1,4 +1,4 @@
-// A generation under way.
+// A running generation.
 import type { Progress } from '../pipeline/types.js';
 import type { GenerationResult } from './result.js';
 

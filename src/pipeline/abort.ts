@@ -1,4 +1,4 @@
-// Cancelling: between two native calls the signal is asked, within one the engine is told.
+// Cancelling: between native calls the signal is checked; during one the engine is told to stop.
 import type { Engine } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
 
@@ -6,7 +6,7 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new ImageForgeError('ABORTED', 'The generation was cancelled.');
 }
 
-/** While `work` runs, the signal stops what the engine computes. */
+/** Runs `work`; meanwhile the signal stops what the engine computes. */
 export async function withAbort<T>(
   engine: Engine,
   signal: AbortSignal | undefined,

@@ -1,4 +1,4 @@
-// A picture that is no picture is an error, not a result: what went wrong inside a network shows as NaN or one colour.
+// A failure inside a network shows as NaN or as a picture of one colour: that is an error, not a result.
 import type { Pixels } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
 
@@ -6,7 +6,7 @@ const hint =
   "Try a lower guidance, another sampler or a size near the model's own; if it stays, the weights may be damaged " +
   'or of a type that overflows: try BF16, F32 or Q8_0.';
 
-/** A latent with NaN or infinity never recovers. */
+/** Refuses a latent with NaN or infinity, which never recovers. */
 export function requireFinite(denoised: Float32Array, sigma: number): void {
   const at = denoised.findIndex((value) => !Number.isFinite(value));
   if (at !== -1)

@@ -1,22 +1,21 @@
-// ControlNet (Zhang et al. 2023): a second network looks at a picture and tells the denoiser, step by step, what to add
-// inside of itself. In which steps, and what a step hands on.
+// ControlNet (Zhang et al. 2023): a second network reads a picture and gives the denoiser residuals in each step. Here is
+// decided in which steps it does so, and the residuals of a step are passed on.
 import type { Conditioning, ControlNet, Residuals, Tensor } from '../native/addon.js';
 import type { Control } from './types.js';
 
-/** A ControlNet that has read picture and prompts. */
+/** A ControlNet that has read its picture and the prompts. */
 export interface Steering {
   net: ControlNet;
-  /** Beside those of the denoiser. */
+  /** One for each conditioning of the denoiser. */
   conditionings: Conditioning[];
   strength: number;
-  /** Whether it has a say at this noise level. */
+  /** Whether it steers at this noise level. */
   isActive: (sigma: number) => boolean;
 }
 
 /**
- * The steps of a schedule that a ControlNet steers: number i of n is one where i / n is not before `start` and
- * (i + 1) / n not after `end`. undefined where it steers none. What a sampler asks between two steps belongs to the
- * first of them.
+ * Finds the steps that a ControlNet steers: step i of n is one if i / n >= `start` and (i + 1) / n <= `end`. undefined if
+ * there is none. A noise level between two steps, which some samplers ask for, belongs to the first of them.
  */
 export function findActiveLevels(
   sigmas: Float32Array,
@@ -27,13 +26,13 @@ export function findActiveLevels(
   const first = active.indexOf(true);
   if (first === -1 || strength === 0) return undefined;
   const last = active.lastIndexOf(true);
-  // samplers that add noise before a step begin it above its level
+  // samplers that add noise before a step begin the step above its level
   const highest = first === 0 ? Infinity : sigmas[first]!;
   const below = last === steps - 1 ? -Infinity : sigmas[last + 1]!;
   return (sigma) => sigma <= highest && sigma > below;
 }
 
-/** Runs `predict` with what the ControlNet adds to the prediction from this latent at this noise level. */
+/** Runs `predict` with the ControlNet's residuals for this latent at this noise level. */
 export async function withResiduals<T>(
   steering: Steering | undefined,
   latent: Tensor,

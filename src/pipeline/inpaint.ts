@@ -1,19 +1,19 @@
-// Inpainting: networks without mask channels hold what stays in latent space, those with them see mask and picture.
-// Either way the pixels that were not to be repainted come back untouched.
+// Inpainting. Networks without mask channels are held to the picture in latent space; networks with them get the mask and
+// the picture as input. Either way the pixels outside the mask come back untouched.
 import type { Autoencoder, Pixels, Tensor } from '../native/addon.js';
 import type { Denoise } from '../sampling/types.js';
 
-/** What stays outside the mask, at every noise level. */
+/** What is kept outside the mask, at every noise level. */
 export interface Held {
-  /** 1 = repaint, one value a latent cell. */
+  /** One value for each latent cell, 1 = repaint. */
   mask: Float32Array;
-  /** The picture's latent. */
+  /** Latent of the picture. */
   latent: Float32Array;
-  /** The latent under noise of this level. */
+  /** The latent with noise of this level. */
   noisy: (sigma: number) => Float32Array;
 }
 
-/** One value a latent cell, 0 … 1: the mask's pixel at the cell's upper left corner. */
+/** The mask in latent cells, 0 … 1: each cell takes the pixel at its upper left corner. */
 export function shrinkMask(mask: Uint8Array, width: number, height: number, factor: number): Float32Array {
   const columns = width / factor;
   const rows = height / factor;
@@ -24,7 +24,7 @@ export function shrinkMask(mask: Uint8Array, width: number, height: number, fact
   return cells;
 }
 
-/** The denoiser sees the picture outside the mask and may change only what is inside. */
+/** Wraps a denoiser so that it sees the picture outside the mask and changes only what is inside. */
 export function holdOutside(denoise: Denoise, held: Held): Denoise {
   return async (x, sigma) => {
     const denoised = await denoise(blend(x, held.noisy(sigma), held.mask), sigma);
@@ -41,8 +41,8 @@ export function blend(inside: Float32Array, outside: Float32Array, mask: Float32
 }
 
 /**
- * Extra channels of inpainting networks [1 + channels, h, w]: the mask, then the latent of the picture without what
- * is under it. No mask means everything is painted; no picture is as if all of it were masked.
+ * Extra channels of inpainting networks, [1 + channels, h, w]: the mask, then the latent of the picture with the masked
+ * part hidden. Without a mask everything is repainted; without a picture everything counts as masked.
  */
 export async function makeMaskChannels(
   autoencoder: Autoencoder,
@@ -66,10 +66,10 @@ export async function makeMaskChannels(
   return { data, shape: [1 + channels, h, w] };
 }
 
-/** Pixels inside the mask over which the result fades in. */
+/** Width in pixels of the seam inside the mask where the result fades in. */
 const FEATHER = 4;
 
-/** The result where the mask is set, the picture elsewhere; the seam is softened on the mask's side only. */
+/** Takes the result inside the mask and the picture outside; only the mask's side of the seam is softened. */
 export function pasteBack(result: Pixels, picture: Pixels, mask: Uint8Array): Pixels {
   const { width, height } = picture;
   const depth = measureDepth(mask, width, height, FEATHER);
@@ -81,7 +81,10 @@ export function pasteBack(result: Pixels, picture: Pixels, mask: Uint8Array): Pi
   return { rgb, width, height };
 }
 
-/** Steps, diagonals too, from each pixel to the nearest that stays; at most `limit`. The picture's border is no edge. */
+/**
+ * Distance in steps, diagonal ones included, from each pixel to the nearest unmasked one; at most `limit`. The border of
+ * the picture does not count as unmasked.
+ */
 function measureDepth(mask: Uint8Array, width: number, height: number, limit: number): Uint8Array {
   const depth = Uint8Array.from(mask, (value) => (value > 0 ? limit : 0));
   const sweep = (from: number, to: number, step: 1 | -1) => {

@@ -1,5 +1,5 @@
-// A model's networks in an engine: loaded when a phase needs them, freed when it is over and memory is short, prompts
-// remembered.
+// A model's networks in an engine. They are loaded when a phase needs them and freed after it if memory is short. Encoded
+// prompts are remembered.
 import { type ControlNetPlan, planControlNet } from '../families/control-net.js';
 import { readVectors } from '../families/embeddings.js';
 import { findRuntime } from '../families/index.js';
@@ -17,12 +17,12 @@ import { LatentColours } from './preview.js';
 import { TinyDecoder } from './tiny-decoder.js';
 import type { PipelineRequest } from './types.js';
 
-/** Prompts whose states are kept: a batch of experiments with one prompt encodes it once. */
+/** How many encoded prompts are kept, so that a series of experiments with one prompt encodes it once. */
 const REMEMBERED_PROMPTS = 8;
 
-/** What decides about memory: the wish, and the pictures' sizes. */
-export type LoadWish = Pick<PipelineRequest, 'memoryMode' | 'references' | 'width' | 'height'> & {
-  /** Decodes the finished pictures in the autoencoder's place, which then comes when it is asked for. */
+/** What decides the memory mode: what was asked for, and the sizes of the pictures. */
+export type LoadOptions = Pick<PipelineRequest, 'memoryMode' | 'references' | 'width' | 'height'> & {
+  /** Decodes the finished pictures instead of the autoencoder, which is then loaded only if something needs it. */
   decoder?: NetworkPlan | undefined;
 };
 
@@ -38,13 +38,13 @@ export class LoadedModel {
   #prompts = new Map<string, EncodedPrompts>();
   #colours: LatentColours | undefined;
   #loras = LoraSet.none;
-  /** Of the last run; undefined before the first. */
+  /** The mode of the last run; undefined before the first. */
   #mode: MemoryMode | undefined;
-  /** Share of the denoiser's weights that stays in memory though they are streamed. */
+  /** Share of the denoiser's streamed weights that stays in memory. */
   #keep = 0;
   readonly #log: (level: 'info' | 'warn', message: string) => void;
 
-  /** `log` hears what a user should know but what stops nothing. */
+  /** `log` gets what a user should know but what stops nothing. */
   constructor(
     engine: Engine,
     files: ModelFiles,
@@ -59,15 +59,15 @@ export class LoadedModel {
   }
 
   /**
-   * Decides how this run keeps its networks in memory, and loads all of them where they stay. What an earlier run left
-   * in another mode is freed.
+   * Decides how this run keeps its networks in memory, and loads all of them if they are to stay. If the mode changes, the
+   * networks of the earlier run are freed first.
    */
-  async load({ memoryMode = 'auto', decoder, ...size }: LoadWish, signal?: AbortSignal): Promise<void> {
+  async load({ memoryMode = 'auto', decoder, ...size }: LoadOptions, signal?: AbortSignal): Promise<void> {
     await withAbort(this.engine, signal, async () => {
       const { deviceFree, weights, compute } = this.engine.memory();
       const plan = decoder ? { ...this.plan, autoencoder: decoder } : this.plan;
       const needs = estimateNeeds(plan, size, size.references, this.#control?.plan);
-      const free = deviceFree + weights + compute; // what is ours already can be had again
+      const free = deviceFree + weights + compute; // what this engine holds can be freed and used again
       const { mode, reason, keep } = chooseMemoryMode(memoryMode, needs, free);
       this.#keep = keep;
       if (mode !== this.#mode) {
@@ -84,8 +84,8 @@ export class LoadedModel {
   }
 
   /**
-   * A phase is over: its networks stay, but the weights they read leave resident memory; where memory is short, the
-   * networks go and make room for the next phase's.
+   * Ends a phase. In full mode its networks stay loaded, but the mapped pages of their weights leave resident memory; in
+   * the other modes the networks are freed to make room for the next phase.
    */
   async finish(part: 'textEncoders' | 'denoiser' | 'autoencoder'): Promise<void> {
     const modules: (Module | undefined)[] = {
@@ -103,12 +103,12 @@ export class LoadedModel {
     await closeAll(modules);
   }
 
-  /** The updates of this request; networks that are loaded already get them now. */
+  /** Takes over the LoRAs of this request; networks that are loaded already get them now. */
   async useLoras(wanted: NonNullable<PipelineRequest['loras']>): Promise<void> {
     if (this.#loras.matches(wanted)) return;
     const loras = await LoraSet.resolve(wanted, this.plan);
     for (const note of loras.notes) this.#log('warn', note);
-    // half applied updates would be taken for whole ones by the next request
+    // if applying them fails half-way, the next request must not take them for complete
     this.#loras = LoraSet.none;
     try {
       if (this.#denoiser) await loras.applyTo(this.#denoiser, 'denoiser');
@@ -120,7 +120,7 @@ export class LoadedModel {
     this.#loras = loras;
   }
 
-  /** The ControlNet of this request, or none: it stays in memory as long as requests name the same. */
+  /** Takes over the ControlNet of this request, or none. It stays in memory as long as requests name the same one. */
   async useControlNet(path: string | undefined): Promise<void> {
     if (path === this.#control?.path) return;
     const before = this.#control?.net;
@@ -129,12 +129,12 @@ export class LoadedModel {
     if (path !== undefined) this.#control = { path, plan: await planControlNet(path, this.plan) };
   }
 
-  /** For people: what of the updates found no place. */
+  /** Tells people which LoRA updates found no tensor. */
   get notes(): string[] {
     return this.#loras.notes;
   }
 
-  /** Conditioning of these prompts; the text encoders are loaded only when it isn't remembered. */
+  /** Encodes prompts; the text encoders are loaded only if the result isn't remembered. */
   async encodePrompts(request: PromptRequest, signal: AbortSignal | undefined): Promise<EncodedPrompts> {
     const key = JSON.stringify([request, this.#loras.key]);
     const known = this.#prompts.get(key);
@@ -147,7 +147,7 @@ export class LoadedModel {
 
   async #encode(request: PromptRequest, signal: AbortSignal | undefined): Promise<EncodedPrompts> {
     const learned = await readVectors(request.embeddings ?? [], this.plan);
-    await loadTokenizers(this.plan); // before gigabytes are loaded for nothing
+    await loadTokenizers(this.plan); // fails early, before gigabytes of weights are loaded
     return this.runtime.encodePrompts(await this.#loadTextEncoders(signal), this.plan, request, learned);
   }
 
@@ -166,7 +166,7 @@ export class LoadedModel {
     return denoiser;
   }
 
-  /** The one that useControlNet() named. */
+  /** Loads the ControlNet that useControlNet() named. */
   async loadControlNet(signal?: AbortSignal): Promise<ControlNet> {
     const control = this.#control;
     if (!control) throw new ImageForgeError('INTERNAL', 'No ControlNet was named.');
@@ -185,14 +185,14 @@ export class LoadedModel {
     return this.#autoencoder;
   }
 
-  /** How this model's latents look as colours, for previews. */
+  /** The colours of this model's latents, for previews. */
   async latentColours(signal: AbortSignal | undefined): Promise<LatentColours> {
     const { factor, channels } = this.plan.latent;
     this.#colours ??= await LatentColours.fit(await this.loadAutoencoder(signal), channels, factor);
     return this.#colours;
   }
 
-  /** What draws previews, and finished pictures where that was asked for: a tiny autoencoder, if there is one. */
+  /** Opens the tiny autoencoder that draws previews, and finished pictures if asked to; undefined if there is none. */
   async openTinyDecoder({
     tiny,
     previewEvery,
@@ -235,13 +235,13 @@ export class LoadedModel {
     return loaded;
   }
 
-  /** It and what works beside it. */
+  /** The ControlNet goes with it. */
   #forgetDenoiser(): void {
     this.#denoiser = undefined;
     delete this.#control?.net;
   }
 
-  /** Of networks that compute in every step. */
+  /** Options of networks that compute in every step. */
   get #stepOptions(): { stream: boolean; keep: number } {
     return { ...this.#loadOptions, keep: this.#keep };
   }

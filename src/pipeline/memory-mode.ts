@@ -1,5 +1,5 @@
-// How a run keeps a model's networks in memory: all of them, one after the other, or a network's layers one after the
-// other. Chosen before anything is loaded, from estimates of weights and compute buffers.
+// Chooses how a run keeps a model's networks in memory: all of them, one at a time, or layer by layer. The choice is made
+// before anything is loaded, from estimates of weights and compute buffers.
 import { autoencoders, controlNets, denoisers, ofKind, textEncoders } from '../families/networks/index.js';
 import type { Workload } from '../families/networks/network.js';
 import type { ModelPlan, NetworkPlan } from '../families/types.js';
@@ -10,11 +10,11 @@ interface Size {
   height: number;
 }
 
-/** Bytes that one network holds while it works. */
+/** Bytes that one network takes while it computes. */
 export interface NetworkNeed {
   weights: number;
   compute: number;
-  /** Of the weights at least, where they are streamed. */
+  /** Bytes of the weights that must be in memory when they are streamed. */
   streamed: number;
 }
 
@@ -26,14 +26,14 @@ export interface MemoryNeeds {
 
 /** Ids in a row of a text encoder whose plan says nothing else (CLIP). */
 const ROW_LENGTH = 77;
-/** Of free memory so much is planned with where weights are to stay in it: others grow, and estimates miss. */
+/** Share of the free memory that kept weights may fill: other programs grow, and estimates are inexact. */
 const PLANNED = 0.9;
-/** Of streamed weights two stretches are in memory: one computes, the next one comes (see native/core/stream.h). */
+/** Bytes of a stretch of streamed weights. Two are in memory: one computes, one loads (see native/core/stream.h). */
 const STRETCH = 2 ** 26;
 
 /**
- * What is needed at least: large pictures may be decoded in tiles. `references` are pictures that the denoiser sees,
- * `control` is a ControlNet that works beside it.
+ * The least memory that a run needs; large pictures may be decoded in tiles. `references` are the sizes of the reference
+ * pictures, `control` is a ControlNet that works beside the denoiser.
  */
 export function estimateNeeds(
   plan: ModelPlan,
@@ -89,7 +89,7 @@ function add(needs: readonly NetworkNeed[]): NetworkNeed {
 export interface MemorySums {
   weights: number;
   compute: number;
-  /** Bytes that each mode needs. */
+  /** Bytes that the modes need. */
   full: number;
   offload: number;
   stream: number;
@@ -109,8 +109,8 @@ export function sumNeeds(needs: MemoryNeeds): MemorySums {
 }
 
 /**
- * The roomiest mode that fits into `free` bytes, or the forced one; the reason has the figures. `keep` is the share of
- * the denoiser's weights that stays in memory from step to step though they are streamed: none where that was forced.
+ * Takes the roomiest mode that fits into `free` bytes, or the mode that was asked for; the reason has the figures. `keep`
+ * is the share of the denoiser's streamed weights that stays in memory between steps; 0 if streaming was asked for.
  */
 export function chooseMemoryMode(
   choice: MemoryChoice,

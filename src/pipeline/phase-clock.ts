@@ -1,4 +1,4 @@
-// Where a run is and how long each phase took: what progress bars and sidecars show.
+// Reports where a run is, for progress bars, and measures how long each phase took, for sidecars.
 import type { Pixels } from '../native/addon.js';
 import type { Phase, PipelineResult, Progress } from './types.js';
 

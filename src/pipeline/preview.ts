@@ -1,19 +1,20 @@
-// Previews: a latent's channels are close to linear in colour, so a small matrix shows what is coming. It is fitted
-// to the loaded autoencoder, first on a colour chart, then on every picture that is made: right for every model.
+// Previews without decoding. Colours are nearly linear in a latent's channels, so a small matrix turns one into the other.
+// The matrix is fitted to the loaded autoencoder, first on a colour chart, then on every finished picture, so it suits
+// every model.
 import type { Autoencoder, Pixels } from '../native/addon.js';
 
-/** Preview pixels per latent cell and axis. */
+/** Pixels of a preview for each latent cell, in each direction. */
 const ENLARGEMENT = 4;
-/** The chart has more colours than a picture: it counts as several of its size. */
+/** Weight of the chart, which has more colours than a picture of its size. */
 const CHART_WEIGHT = 3;
-/** Beyond this many channels products of two say little and cost much. */
+/** With more channels than this, products of two channels add little and cost much. */
 const MAX_CHANNELS_WITH_PRODUCTS = 4;
 
 export class LatentColours {
   readonly #factor: number;
-  /** [A | B] of the normal equations: features by features, then features by red, green and blue. */
+  /** [A | B] of the normal equations: features by features, and features by red, green and blue. */
   readonly #sums: Float64Array[];
-  /** For red, green and blue a factor of each feature. */
+  /** For red, green and blue the factor of each feature. */
   #colours: Float64Array[] = [];
 
   private constructor(channels: number, factor: number) {
@@ -21,12 +22,12 @@ export class LatentColours {
     const size = readFeatures(new Float32Array(channels), 0, 1).length;
     this.#sums = Array.from({ length: size }, (_, i) => {
       const row = new Float64Array(size + 3);
-      row[i] = 1e-3; // keeps channels that say nothing at 0
+      row[i] = 1e-3; // keeps the factors of channels without information at 0
       return row;
     });
   }
 
-  /** Passes a colour chart through the autoencoder. */
+  /** Fits the matrix to a colour chart that goes through the autoencoder. */
   static async fit(autoencoder: Autoencoder, channels: number, factor: number): Promise<LatentColours> {
     const colours = new LatentColours(channels, factor);
     const { mean } = await autoencoder.encode(drawChart(channels > 16 ? 32 : 16, factor));
@@ -34,7 +35,7 @@ export class LatentColours {
     return colours;
   }
 
-  /** A latent and the picture that the autoencoder made of it. */
+  /** Improves the fit with a latent and the picture that the autoencoder decoded it to. */
   learn(latent: Float32Array, picture: Pixels, weight = 1): void {
     const size = this.#sums.length;
     const columns = picture.width / this.#factor;
@@ -49,7 +50,7 @@ export class LatentColours {
     this.#colours = [0, 1, 2].map((c) => Float64Array.from(solved, (row) => row[size + c]!));
   }
 
-  /** A small picture of a denoised latent [channels, rows, columns]. */
+  /** Draws a small picture of a denoised latent [channels, rows, columns]. */
   render(latent: Float32Array, rows: number, columns: number): Pixels {
     const cells = rows * columns;
     const small = new Float32Array(cells * 3);
@@ -62,14 +63,14 @@ export class LatentColours {
   }
 }
 
-/** The cell's channels, their products where there are few, and 1. */
+/** The features of a cell: 1, its channels, and the products of two if there are few channels. */
 function readFeatures(latent: Float32Array, cell: number, cells: number): number[] {
   const channels = Array.from({ length: latent.length / cells }, (_, c) => latent[c * cells + cell]!);
   if (channels.length > MAX_CHANNELS_WITH_PRODUCTS) return [1, ...channels];
   return [1, ...channels, ...channels.flatMap((a, i) => channels.slice(i).map((b) => a * b))];
 }
 
-/** Shaded patches in many colours, four cells wide. */
+/** Draws shaded patches of many colours, four cells wide. */
 function drawChart(cells: number, factor: number): Pixels {
   const side = cells * factor;
   const rgb = new Uint8Array(side * side * 3);
@@ -78,7 +79,7 @@ function drawChart(cells: number, factor: number): Pixels {
       const patch = Math.floor(y / (4 * factor)) * cells + Math.floor(x / (4 * factor));
       const shade = (x + y) / (2 * side) - 0.5;
       for (let c = 0; c < 3; c++) {
-        // multiples of three irrational numbers spread evenly over the colour cube
+        // multiples of irrational numbers spread evenly over the colour cube
         const base = (patch * [0.8191725, 0.6710436, 0.5497005][c]! + 0.5) % 1;
         rgb[(y * side + x) * 3 + c] = Math.max(0, Math.min(255, 255 * base + 64 * shade));
       }
@@ -96,7 +97,7 @@ function averageCell(picture: Pixels, cell: number, columns: number, factor: num
   return sums.map((sum) => sum / factor ** 2);
 }
 
-/** Gauss-Jordan with pivoting on [A | B], A square and symmetric: where B was, the solution. */
+/** Solves A x = B by Gauss-Jordan elimination with pivoting on [A | B]; the solution takes the place of B. */
 function solve(rows: Float64Array[]): Float64Array[] {
   const size = rows.length;
   for (let column = 0; column < size; column++) {
@@ -116,7 +117,7 @@ function solve(rows: Float64Array[]): Float64Array[] {
   return rows;
 }
 
-/** Bilinear. */
+/** Enlarges bilinearly. */
 function enlarge(small: Float32Array, rows: number, columns: number): Pixels {
   const width = columns * ENLARGEMENT;
   const height = rows * ENLARGEMENT;

@@ -1,25 +1,26 @@
-// Large pictures in little memory: where the autoencoder cannot take a picture whole, it takes overlapping tiles
-// whose seams are blended. Colours may drift a little between tiles, so this is only done when the whole is refused.
+// Decodes large pictures in little memory: in overlapping tiles whose seams are blended. Colours may differ a little
+// between tiles, so this is done only if the picture does not fit as a whole.
 import type { Autoencoder, Pixels, Tensor } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { throwIfAborted } from './abort.js';
 
 export interface TileSize {
-  /** Side of a tile and overlap of neighbours, in latent cells. */
+  /** Side of a tile in latent cells. */
   side: number;
+  /** Cells that neighbouring tiles share. */
   overlap: number;
 }
 
 const TILES: TileSize = { side: 64, overlap: 16 };
 
-/** Where tiles begin along an axis: all of one length, together covering it. */
+/** Where tiles begin along an axis. They have one length and cover the axis. */
 export function placeTiles(length: number, { side, overlap }: TileSize): number[] {
   if (length <= side) return [0];
   const count = Math.ceil((length - overlap) / (side - overlap));
   return Array.from({ length: count }, (_, i) => Math.round((i * (length - side)) / (count - 1)));
 }
 
-/** Latent [channels, rows, columns] -> picture: whole where memory allows, else in tiles. */
+/** Decodes a latent [channels, rows, columns], as a whole if memory allows, else in tiles. */
 export async function decodeLatent(
   autoencoder: Autoencoder,
   latent: Tensor,
@@ -35,7 +36,7 @@ export async function decodeLatent(
   return decodeTiles(autoencoder, latent, signal, tiles);
 }
 
-/** Memory was short, and a tile would be smaller than the whole. */
+/** Whether memory was short and tiles would be smaller than the whole. */
 function isRefused(error: unknown, [, rows, columns]: number[], { side }: TileSize): boolean {
   return ImageForgeError.from(error).code === 'OUT_OF_MEMORY' && (rows! > side || columns! > side);
 }
@@ -72,7 +73,7 @@ function cut({ data, shape }: Tensor, top: number, left: number, height: number,
   return { data: part, shape: [channels, height, width] };
 }
 
-/** Weighted mean of the tiles that cover a pixel; a tile's weight falls towards the edges that it shares. */
+/** Each pixel is the weighted mean of the tiles that cover it; a tile's weight falls towards the edges it shares. */
 class Canvas {
   readonly #sums: Float32Array;
   readonly #weights: Float32Array;

@@ -1,10 +1,10 @@
-// Pictures by a tiny autoencoder, which knows what the large one makes of a latent and needs a hundredth of its work:
-// previews that look like the result, and fast last decoding. Loaded for one run: its weights are a few megabytes.
+// Decodes latents with a tiny autoencoder. It was trained to imitate the large one and takes a hundredth of its work, so it
+// draws previews that look like the result, and fast final pictures. It is loaded for each run: it has a few megabytes.
 import type { NetworkPlan } from '../families/types.js';
 import type { Autoencoder, Engine, Pixels, Tensor } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
 
-/** Cells of a preview's longer side: larger latents are shrunk before, so that no preview takes as long as a step. */
+/** Cells of a preview's longer side. Larger latents are shrunk first, so that no preview takes as long as a step. */
 const PREVIEW_CELLS = 64;
 
 export class TinyDecoder {
@@ -26,7 +26,7 @@ export class TinyDecoder {
     this.#warn = warn;
   }
 
-  /** `channels` of a latent; `warn` hears why there are no more previews. */
+  /** `channels` are those of a latent; `warn` is told why previews stop. */
   static async open(
     engine: Engine,
     plan: NetworkPlan,
@@ -37,7 +37,7 @@ export class TinyDecoder {
     return new TinyDecoder(autoencoder, plan, channels, warn);
   }
 
-  /** A small picture of a denoised latent; undefined when one has failed: a run must not end for want of a preview. */
+  /** Draws a small picture of a denoised latent; undefined once one has failed, since a failed preview must not end a run. */
   async render(latent: Float32Array, rows: number, columns: number): Promise<Pixels | undefined> {
     if (!this.#previews) return undefined;
     try {
@@ -57,7 +57,10 @@ export class TinyDecoder {
   }
 }
 
-/** Means of square blocks, as small as make the longer side at most `most` cells; a rest at the edges is left out. */
+/**
+ * Shrinks a latent to at most `most` cells on its longer side by averaging the smallest square blocks that do so. An
+ * incomplete block at the edge is left out.
+ */
 export function shrinkLatent(latent: Tensor, most: number): Tensor {
   const [channels, rows, columns] = latent.shape as [number, number, number];
   const block = Math.ceil(Math.max(rows, columns) / most);

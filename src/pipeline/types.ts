@@ -1,4 +1,4 @@
-// What the pipeline takes and gives. Everything is resolved here: no defaults, no model keys, no paths to pictures.
+// What the pipeline takes and returns. Requests are fully resolved: no defaults, no model keys, no paths to pictures.
 import type { ModelFiles } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
 import type { MemoryChoice } from '../shared/memory-modes.js';
@@ -18,78 +18,78 @@ export interface PipelineRequest {
   seed: number;
   sampler: string;
   schedule: string;
-  /** Where noise comes from: 'philox' as the WebUI and stable-diffusion.cpp, 'torch' as ComfyUI and diffusers. */
+  /** Random numbers: 'philox' as in the WebUI and stable-diffusion.cpp, 'torch' as in ComfyUI and diffusers. */
   noise: 'philox' | 'torch';
-  /** Instead of the plan's: some files don't tell that they predict the velocity. */
+  /** Replaces the plan's prediction: some files don't say that they predict the velocity. */
   prediction?: 'eps' | 'v';
   batch: number;
-  /** 1 = last layer. */
+  /** Which layer of the text encoder is read, counted from the last: 1 is the last. */
   clipSkip: number;
-  /** img2img and inpaint: share of the schedule that runs, 0 … 1. */
+  /** For img2img and inpaint: share of the schedule that runs, 0 … 1. */
   strength: number;
   /** Already at width x height. */
   init?: Pixels;
   /** One byte a pixel, 255 = repaint; already at width x height. */
   mask?: Uint8Array;
-  /** Pictures that FLUX.1 Kontext and FLUX.2 look at, each of its own size. */
+  /** Reference pictures for FLUX.1 Kontext and FLUX.2, each of its own size. */
   references?: Pixels[];
   /** Send a preview with every n-th step; 0 = never. */
   previewEvery: number;
-  /** Default: 'auto', what fits. */
+  /** Default: 'auto', the roomiest mode that fits. */
   memoryMode?: MemoryChoice;
   loras?: { path: string; strength: number }[];
-  /** Words of the prompts that stand for learned vectors, and the files that hold them. */
+  /** Words of the prompts that stand for learned vectors, and the files with the vectors. */
   embeddings?: { word: string; path: string }[];
-  /** A tiny autoencoder's file: it draws the previews, and the finished picture too where `final`. */
+  /** File of a tiny autoencoder. It draws the previews, and with `final` the finished pictures too. */
   tiny?: { path: string; final: boolean };
-  /** A ControlNet and the picture that it looks at. */
+  /** A ControlNet and its picture. */
   control?: Control;
-  /** Makes the finished pictures larger. */
+  /** Enlarges the finished pictures. */
   upscaler?: { path: string };
-  /** The picture is enlarged and gone over once more. */
+  /** Enlarges the picture and denoises it again. */
   hires?: HiresPass;
 }
 
 export interface Control {
-  /** File or folder of the ControlNet. */
+  /** The ControlNet's file or folder. */
   path: string;
-  /** A map of edges, of depth …; already at width x height. */
+  /** A map of edges, depth …; already at width x height. */
   image: Pixels;
-  /** The same at the size of the second pass, where there is one. */
+  /** The same map at the size of the second pass, if there is one. */
   hiresImage?: Pixels;
-  /** How much it says; 0 is nothing, 1 what it was trained for. */
+  /** Factor on its residuals: 0 has no effect, 1 is what it was trained for. */
   strength: number;
-  /** Shares of a pass's steps, 0 … 1: it is silent before the one and after the other. */
+  /** Shares of a pass's steps, 0 … 1: the ControlNet has no effect before `start` and after `end`. */
   start: number;
   end: number;
 }
 
-/** How a finished latent grows before the second pass: itself, or as the picture it stands for. */
+/** What is enlarged before the second pass: the latent, or the picture it decodes to. */
 export type HiresUpscaler = 'latent' | 'pixel';
 
 export interface HiresPass {
-  /** Of the result. */
+  /** Size of the result. */
   width: number;
   height: number;
-  /** What was asked for; the sides are rounded to what the model can do. */
+  /** The scale that was asked for. Width and height are rounded to multiples that the model takes. */
   scale: number;
-  /** Steps that really run, over the last share `strength` of a schedule. */
+  /** Steps that run: the last share `strength` of a longer schedule. */
   steps: number;
   /** 0 … 1 */
   strength: number;
   upscaler: HiresUpscaler;
 }
 
-/** One picture through an upscaler. */
+/** One picture to enlarge. */
 export interface UpscaleRequest {
   /** The upscaler's file. */
   model: string;
   image: Pixels;
-  /** Largest side of a tile in pixels of the source. Default: from the memory that is free. */
+  /** Largest side of a tile in pixels of the source. Default: follows from the free memory. */
   tile?: number;
 }
 
-export interface UpscaleResult {
+export interface UpscaledPixels {
   image: Pixels;
   seconds: number;
 }
@@ -101,9 +101,9 @@ export type Phase = 'load' | 'encode' | 'denoise' | 'decode' | 'upscale';
 export interface Progress {
   /** What it is doing. */
   phase: Phase;
-  /** Picture of the batch, from 0. */
+  /** Index of the picture in the batch, from 0. */
   image: number;
-  /** Finished steps (of upscaling: tiles); 0 when the phase begins. */
+  /** Finished steps, or tiles when upscaling; 0 when the phase begins. */
   step: number;
   /** All steps of the phase. */
   steps: number;
@@ -119,10 +119,10 @@ export interface Progress {
 
 export interface PipelineResult {
   images: { pixels: Pixels; seed: number }[];
-  /** Seconds by phase. */
+  /** Seconds that each phase took. */
   seconds: Record<Phase, number>;
   family: string;
-  /** For people: what of the request had no effect, and why. */
+  /** Tells people which parts of the request had no effect, and why. */
   notes: string[];
 }
 

@@ -1,28 +1,28 @@
-// Larger pictures by an ESRGAN upscaler: overlapping tiles whose side follows from the memory at hand, so that a
-// picture of any size takes as much as one tile. Neighbours are blended where both have seen enough around a pixel.
+// Enlarges pictures with an ESRGAN upscaler, in overlapping tiles whose side follows from the free memory, so that a
+// picture of any size takes as much memory as one tile. Neighbours are blended where both know enough around a pixel.
 import { planUpscaler, type UpscalerPlan } from '../families/upscaler.js';
 import type { Engine, Pixels, Upscaler } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { throwIfAborted, withAbort } from './abort.js';
 
 export interface UpscaleOptions {
-  /** Largest side of a tile in pixels of the source. Default: from the memory that is free. */
+  /** Largest side of a tile in pixels of the source. Default: follows from the free memory. */
   tile?: number | undefined;
   signal?: AbortSignal | undefined;
   onTile?: ((done: number, tiles: number) => void) | undefined;
 }
 
-/** Pixels of the source that neighbouring tiles share: what lies further away hardly changes a pixel. */
+/** Pixels of the source that neighbouring tiles share. What is further away hardly affects a pixel. */
 const OVERLAP = 32;
 export const SMALLEST = 64;
 const LARGEST = 512;
-/** Larger tiles are hardly faster, so what one takes is bounded even where more is free. */
+/** Bound of a tile's memory even if more is free: larger tiles are hardly faster. */
 const MOST_BYTES = 2 ** 30;
 
 /**
- * Loads the upscaler, makes every picture larger and lets go of it again.
- * @throws ImageForgeError ABORTED when the signal fires, OUT_OF_MEMORY when the smallest tile doesn't fit, and those of
- *   weights.
+ * Loads the upscaler, enlarges every picture and frees the upscaler again.
+ * @throws ImageForgeError ABORTED when the signal fires, OUT_OF_MEMORY when the smallest tile doesn't fit, and the codes
+ *   of reading weights.
  */
 export async function upscalePictures(
   engine: Engine,
@@ -49,13 +49,13 @@ export async function upscalePictures(
   });
 }
 
-/** Side of the largest tile that half of the free memory takes. */
+/** Side of the largest tile that fits into half of the free memory. */
 export function chooseTile({ bytesPerPixel }: Pick<UpscalerPlan, 'bytesPerPixel'>, free: number): number {
   const side = Math.floor(Math.sqrt(Math.min(free / 2, MOST_BYTES) / bytesPerPixel));
   return Math.min(LARGEST, Math.max(SMALLEST, side - (side % 8)));
 }
 
-/** What was free may be gone when it is asked for: smaller tiles are tried then. */
+/** Tries smaller tiles if the memory is not free any more. */
 async function upscaleFitting(
   upscaler: Upscaler,
   plan: UpscalerPlan,
@@ -94,7 +94,7 @@ export async function upscalePicture(
   return larger;
 }
 
-/** Tiles of one side that cover a length with as little waste as may be; they begin at multiples. */
+/** Covers a length with tiles of one side and as little waste as possible. Tiles start at multiples. */
 export function divide(length: number, most: number, multiple: number): { side: number; starts: number[] } {
   const up = (value: number) => Math.ceil(value / multiple) * multiple;
   const whole = up(length);
@@ -108,7 +108,7 @@ export function divide(length: number, most: number, multiple: number): { side: 
   return { side, starts };
 }
 
-/** A part of a picture; beyond its edges they go on. */
+/** Cuts a part out of a picture; beyond the edge the edge's pixels are repeated. */
 function cut({ rgb, width, height }: Pixels, left: number, top: number, w: number, h: number): Pixels {
   const part = new Uint8Array(w * h * 3);
   const inside = Math.min(w, width - left);
@@ -122,8 +122,8 @@ function cut({ rgb, width, height }: Pixels, left: number, top: number, w: numbe
 }
 
 /**
- * Lays a tile over those on its left and above: in the overlap its outer quarter gives way to the neighbour, then it
- * fades in over a half. Towards those that follow it leaves out what they cover whole.
+ * Lays a tile over those on its left and above. The outer quarter of the overlap shows the neighbour, the middle half
+ * fades over to the tile. At its right and bottom the tile leaves out what the next ones cover.
  */
 function lay(canvas: Pixels, tile: Pixels, left: number, top: number, scale: number): void {
   const quarter = (OVERLAP / 4) * scale;

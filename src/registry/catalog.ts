@@ -2,7 +2,6 @@
 // any file of a known family works by its path.
 import type { Part } from '../families/types.js';
 import type { Config } from '../shared/config.js';
-import { settings } from '../shared/settings.js';
 
 /** What a model can do. */
 export type Capability = 'text2img' | 'img2img' | 'inpaint' | 'reference';
@@ -244,8 +243,8 @@ export function findEntry(name: string): CatalogEntry | undefined {
 }
 
 /** The environment variable that unlocks a guarded model. */
-export function guardVariable({ setting }: Guard): string {
-  return settings[setting].names[0];
+export function guardVariable({ setting }: Guard): 'ALLOW_FLUX' | 'ALLOW_KLEIN' {
+  return setting === 'allowFlux' ? 'ALLOW_FLUX' : 'ALLOW_KLEIN';
 }
 
 export const modelKeys: readonly string[] = [POCKET, ...catalog.map(({ key }) => key)];

@@ -1,4 +1,4 @@
-// ControlNets by name: files, or diffusers folders.
+// Finds ControlNets by name: files, or diffusers folders.
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { listFolder, type NamedFolders, type NamedKind } from './named-files.js';
@@ -12,7 +12,7 @@ export const controlNets: NamedKind = {
   accepts: holdsWeights,
 };
 
-/** Names of what lies in the folder for them. */
+/** Names of the ControlNets in their folder. */
 export function listControlNets(config: NamedFolders): string[] {
   const [folder] = controlNets.folders(config) as [string];
   const names = listFolder(folder).filter((name) => holdsWeights(path.join(folder, name)));
@@ -21,7 +21,7 @@ export function listControlNets(config: NamedFolders): string[] {
 
 const WEIGHTS = /\.(safetensors|gguf)$/;
 
-/** A file of weights, or a folder with one. */
+/** Whether it is a file of weights, or a folder with one. */
 function holdsWeights(place: string): boolean {
   const info = statSync(place, { throwIfNoEntry: false });
   if (info?.isFile()) return WEIGHTS.test(place);

@@ -1,4 +1,4 @@
-// Embeddings by name: which words of a prompt mean a file of the embedding folders, or one that the request names.
+// Finds the embeddings that prompts use: words that are the name of a file in the embedding folders or in the request.
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { isPickled, readEmbedding, takesEmbeddings } from '../families/embeddings.js';
@@ -20,12 +20,12 @@ interface Candidate {
   file: string;
 }
 
-/** Where names are looked for, in this order. */
+/** Folders that are searched for names, in this order. */
 export function listEmbeddingFolders({ embeddingDir, modelDir }: EmbeddingFolders): string[] {
   return [...new Set([...(embeddingDir ? [embeddingDir] : []), path.join(modelDir, 'embeddings')])];
 }
 
-/** Files of the folders and of folders in them, by their names without ending; the first of a name counts. */
+/** Lists the files in the folders and their subfolders by name, without ending. The first file of a name counts. */
 export function listEmbeddings(folders: EmbeddingFolders): Candidate[] {
   const found = new Map<string, Candidate>();
   for (const folder of listEmbeddingFolders(folders)) {
@@ -38,10 +38,10 @@ export function listEmbeddings(folders: EmbeddingFolders): Candidate[] {
 }
 
 /**
- * The embeddings that prompts use: by name as in the WebUI, as "embedding:name" as in ComfyUI, and by the token that a
- * diffusers file has ("<cat-toy>"). `named` are files or names that the request adds. A bare word whose file doesn't
- * fit the model stays a word, and a note says so; one that was asked for by more than that is refused.
- * @throws ImageForgeError NOT_FOUND that names the folders; those of readEmbedding.
+ * Finds the embeddings that prompts use: by name as in the WebUI, as "embedding:name" as in ComfyUI, and by the token in
+ * a diffusers file ("<cat-toy>"). `named` are files or names from the request. If a bare word is the name of a file that
+ * doesn't fit the model, it stays a word and a note says so; an embedding that was asked for in any other way is refused.
+ * @throws ImageForgeError NOT_FOUND that names the folders, and the codes of readEmbedding.
  */
 export async function resolveEmbeddings(
   prompts: readonly string[],
@@ -88,7 +88,7 @@ export async function resolveEmbeddings(
   return { used: [...used.values()], notes };
 }
 
-/** "embedding:name" of the prompts, and the name; a number behind the colon is a weight. */
+/** Finds "embedding:name" in the prompts, with the name. A number after the colon is a weight instead. */
 function listMentions(text: string): [word: string, name: string][] {
   const found = text.matchAll(/(?<![\p{L}\p{N}_])embedding:([^\s,:()[\]<>|]*[^\s,:()[\]<>|.])/giu);
   return [...found].filter(([, name]) => !/^[+-]?[\d.]+$/.test(name!)).map(([word, name]) => [word, name!]);
@@ -97,7 +97,7 @@ function listMentions(text: string): [word: string, name: string][] {
 function isCalled({ name, file }: Candidate, wanted: string): boolean {
   const plain = stripEnding(wanted).toLowerCase();
   if (name.toLowerCase() === plain) return true;
-  // ComfyUI's names may hold folders
+  // names in ComfyUI may include folders
   const whole = stripEnding(file).replaceAll(path.sep, '/').toLowerCase();
   return plain.includes('/') && whole.endsWith(`/${plain}`);
 }
@@ -110,7 +110,7 @@ function findNamed(name: string, config: Config): Candidate {
   throw missingEmbedding(name, config);
 }
 
-/** A file of the embedding folders; names don't lead out of them. */
+/** Finds a file in the embedding folders; names can't lead out of them. */
 export function findEmbedding(name: string, folders: EmbeddingFolders): Candidate | undefined {
   return listEmbeddings(folders).find((candidate) => isCalled(candidate, name));
 }

@@ -1,5 +1,5 @@
-// One request to the Hugging Face hub. Redirects are followed by hand: the token stays with the hub's own origin, and
-// no redirect leaves the scheme. What went wrong is sorted here: worth another try (Temporary), or not.
+// One request to the Hugging Face hub. Redirects are followed by hand, so that the token goes to the hub's own origin only
+// and no redirect changes the scheme. Failures are sorted into those worth another try (Temporary) and the others.
 import type { ErrorCode, ErrorOptions } from '../shared/errors.js';
 import { ImageForgeError } from '../shared/errors.js';
 
@@ -16,12 +16,13 @@ export interface HubRequest {
   headers?: Record<string, string>;
   body?: string;
   signal?: AbortSignal | undefined;
-  /** What messages call it, such as owner/name/file.gguf, and the repository whose terms may have to be accepted. */
+  /** What messages call the file, such as owner/name/file.gguf. */
   what: string;
+  /** The repository, whose terms users may have to accept. */
   repo: string;
 }
 
-/** May succeed when tried again. */
+/** A failure that may pass: the request is worth another try. */
 export class Temporary extends Error {
   constructor(
     message: string,
@@ -36,7 +37,7 @@ const MAX_REDIRECTS = 8;
 export const STALL_MS = 30_000;
 
 /**
- * A successful answer; its body has not been read.
+ * Returns a successful answer. Its body has not been read yet.
  * @throws Temporary, or ImageForgeError UNAUTHORIZED, FORBIDDEN, DOWNLOAD_FAILED.
  */
 export async function requestHub(url: string, request: HubRequest, access: HubAccess): Promise<Response> {
@@ -55,7 +56,7 @@ export async function requestHub(url: string, request: HubRequest, access: HubAc
   throw failed(`${request.what}: found more than ${MAX_REDIRECTS} redirects in a row.`);
 }
 
-/** An error that no retry mends. */
+/** An error that no retry helps against. */
 export function failed(message: string, options: ErrorOptions = {}, code: ErrorCode = 'DOWNLOAD_FAILED') {
   return new ImageForgeError(code, message, options);
 }
@@ -70,7 +71,7 @@ async function send(url: URL, request: HubRequest, { token, stallMs = STALL_MS }
       redirect: 'manual',
       headers: {
         ...headers,
-        // a compressed body has other bytes than the range that was asked for
+        // a compressed body would not have the bytes of the range
         'accept-encoding': 'identity',
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
       },
@@ -104,7 +105,7 @@ async function explainStatus(response: Response, request: HubRequest, atHome: bo
   const { what, repo } = request;
   const code = headers.get('x-error-code');
   await response.body?.cancel();
-  // a signed address elsewhere has run out: the hub gives a new one
+  // a signed address on another host has expired: the hub gives a new one
   const isExpired = !atHome && (status === 401 || status === 403);
   if (isExpired || status === 408 || status === 425 || status === 429 || status >= 500)
     return new Temporary(
@@ -136,14 +137,14 @@ async function explainStatus(response: Response, request: HubRequest, atHome: bo
   return failed(`${what}: expected the file, found an answer ${status}.`, { details });
 }
 
-/** Seconds or a date; milliseconds from now. */
+/** Reads seconds or a date as milliseconds from now. */
 function readRetryAfter(value: string | null): number {
   if (value === null) return 0;
   const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now();
   return Number.isFinite(ms) ? Math.max(0, ms) : 0;
 }
 
-/** fetch hides the reason in causes. */
+/** Finds the reason for a failed fetch, which hides it in causes. */
 export function describeNetworkError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code } = error as NodeJS.ErrnoException;

@@ -1,4 +1,4 @@
-// What the Hugging Face hub knows of a file: its size and its sha256, and where it is downloaded from.
+// Asks the Hugging Face hub for a file's size, its sha256 and its address.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../shared/config.js';
@@ -13,7 +13,7 @@ export interface HubFileInfo extends HubFile {
   sha256: string;
 }
 
-/** The hub's address and the user's token: HF_TOKEN, else the one that `hf auth login` keeps in HF_HOME. */
+/** The hub's address and the user's token: HF_TOKEN, else the token that `hf auth login` stored in HF_HOME. */
 export function readHubAccess({
   hubEndpoint,
   hubToken,
@@ -29,7 +29,7 @@ export async function describeHubFile(
   options: RetryOptions = {},
 ): Promise<HubFileInfo> {
   const what = `${file.repo}/${file.path}`;
-  // loads half a second of modules that only a pull needs
+  // takes half a second to load, and only a pull needs it
   const { pathsInfo } = await import('@huggingface/hub');
   const ask = (): ReturnType<typeof pathsInfo> =>
     pathsInfo({

@@ -1,4 +1,4 @@
-// Where a catalogue's files are on this disk: our model folder, then the Hugging Face caches that other programs fill.
+// Finds the catalogue's files on this disk: in our model folder, then in the Hugging Face caches that other programs fill.
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,24 +7,24 @@ import type { HubFile } from './catalog.js';
 
 export type ModelFolders = Pick<Config, 'modelDir' | 'hubCache' | 'hubHome'>;
 
-/** The embedded model: beside src/ as beside dist/. */
+/** The model in the package. It has the same place beside src/ and dist/. */
 export function locatePocket(): string {
   return fileURLToPath(new URL('../../models/pocket.gguf', import.meta.url));
 }
 
-/** Path of a hub file that is on disk. */
+/** Path of a hub file on this disk; undefined if it is not here. */
 export function locateHubFile({ repo, path: name }: HubFile, folders: ModelFolders): string | undefined {
   const base = path.basename(name);
   const own = [path.join(folders.modelDir, ...repo.split('/'), name), path.join(folders.modelDir, base)];
   return own.find(isFile) ?? hubCaches(folders).flatMap((cache) => findSnapshots(cache, repo, name))[0];
 }
 
-/** Where `models pull` puts a file, and where a file that was fetched by hand is found too. */
+/** Where `models pull` puts a file. A file that was put there by hand is found too. */
 export function ownPathOf({ repo, path: name }: HubFile, { modelDir }: ModelFolders): string {
   return path.join(modelDir, ...repo.split('/'), name);
 }
 
-/** Model files that lie loose in the model folder: [name without ending, path]. */
+/** Model files directly in the model folder, with their names without ending. */
 export function listLooseModels({ modelDir }: ModelFolders): { name: string; file: string }[] {
   if (!existsSync(modelDir)) return [];
   return readdirSync(modelDir, { withFileTypes: true })

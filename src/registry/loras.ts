@@ -1,4 +1,4 @@
-// LoRA files by name, and how strengths add up.
+// Finds LoRA files by name and adds up their strengths.
 import path from 'node:path';
 import type { Config } from '../shared/config.js';
 import { listFolder, type NamedFolders, type NamedKind, resolveNamed } from './named-files.js';
@@ -18,7 +18,7 @@ export const loras: NamedKind = {
   endings: ['.safetensors'],
 };
 
-/** What lies in the folders for LoRAs alone; where a name is in both, the first counts. */
+/** The LoRAs in the folders that are for LoRAs alone. If both have a name, the first counts. */
 export function listLoras(config: NamedFolders): { name: string; file: string }[] {
   const found = new Map<string, string>();
   for (const folder of loras.folders(config).slice(0, -1)) {
@@ -31,7 +31,7 @@ export function listLoras(config: NamedFolders): { name: string; file: string }[
 }
 
 /**
- * Files instead of names; the strengths of one file add up, and what comes to 0 is left out.
+ * Replaces names by files. The strengths of one file are added, and a sum of 0 is left out.
  * @throws ImageForgeError NOT_FOUND that names the folders.
  */
 export function resolveLoras(wanted: readonly Lora[], config: Config): Lora[] {

@@ -1,4 +1,4 @@
-// Weights that requests name: by a path, or by what they are called in the folders for their kind.
+// Finds the weights that a request names, by a path or by their name in the folders for their kind.
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../shared/config.js';
@@ -7,21 +7,21 @@ import { ImageForgeError } from '../shared/errors.js';
 export type NamedFolders = Pick<Config, 'modelDir' | 'loraDir'>;
 
 export interface NamedKind {
-  /** For messages: "LoRA". */
+  /** What messages call it: "LoRA". */
   what: string;
-  /** What an error's details call it. */
+  /** Its key in the details of errors. */
   field: string;
-  /** A published file, for hints. */
+  /** A published file as an example in hints. */
   example: string;
-  /** Where names are looked for, in this order; the first is the one to put files into. */
+  /** Folders that are searched for names, in this order. Hints tell users to put files into the first. */
   folders(config: NamedFolders): string[];
-  /** Of its files; a name may leave it out. */
+  /** Endings of its files. A name may leave them out. */
   endings: readonly string[];
-  /** Where a folder may be one too. */
+  /** Whether this file or folder is one. Default: any file. */
   accepts?(place: string): boolean;
 }
 
-/** Something inside of the folders; names don't lead out of them. */
+/** Finds a name in the folders; names can't lead out of them. */
 export function findNamed(kind: NamedKind, name: string, config: NamedFolders): string | undefined {
   if (path.isAbsolute(name) || name.split(/[\\/]/).includes('..')) return undefined;
   return kind
@@ -58,7 +58,7 @@ export function missingNamed(
   );
 }
 
-/** Names in a folder, sorted; none where there is no such folder. */
+/** Names in a folder, sorted; none if there is no such folder. */
 export function listFolder(folder: string): string[] {
   try {
     return readdirSync(folder).sort();

@@ -1,9 +1,9 @@
-// Trying again after what may pass: a growing pause between tries, and an end after a number of them without progress.
+// Repeats what failed for a reason that may pass, with growing pauses, until several tries in a row made no progress.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { failed, Temporary } from './hub-request.js';
 
 export interface RetryOptions {
-  /** Tries in a row that may fail. */
+  /** How many tries in a row may fail. */
   tries?: number;
   signal?: AbortSignal | undefined;
   wait?: (ms: number, signal?: AbortSignal) => Promise<void>;
@@ -12,7 +12,7 @@ export interface RetryOptions {
 const TRIES = 8;
 const FIRST_MS = 1000;
 const LONGEST_MS = 30_000;
-/** A server that asks for more patience than this is given up. */
+/** If a server asks for a longer pause than this, we give up. */
 const MOST_PATIENCE_MS = 300_000;
 
 export const waitMs = async (ms: number, signal?: AbortSignal): Promise<void> => {
@@ -20,7 +20,7 @@ export const waitMs = async (ms: number, signal?: AbortSignal): Promise<void> =>
 };
 
 /**
- * Runs `attempt` until it does not fail. One that says it made progress before it failed starts the count anew.
+ * Runs `attempt` until it succeeds. If one made progress before it failed, the count starts again.
  * @throws what `attempt` throws, other than Temporary; ImageForgeError DOWNLOAD_FAILED after too many tries.
  */
 export async function retry<T>(
@@ -43,7 +43,7 @@ export async function retry<T>(
         });
       }
       const pause = Math.min(LONGEST_MS, FIRST_MS * 2 ** (failures - 1));
-      // several connections that broke at once do not come back at once
+      // connections that broke together should not all come back together
       await wait(Math.max(error.retryAfterMs, pause * (0.75 + Math.random() / 4)), signal);
     }
   }

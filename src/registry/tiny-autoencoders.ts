@@ -1,5 +1,4 @@
-// Tiny autoencoders on this disk: the one that belongs to a model is found by its name, as upscalers are, and any file
-// can be named.
+// Finds tiny autoencoders on this disk: the one for a model by its published name, or any file that a request names.
 import path from 'node:path';
 import {
   nameTinyAutoencoder,
@@ -17,13 +16,13 @@ export const tinyAutoencoders: NamedKind = {
   what: 'tiny autoencoder',
   field: 'tae',
   example: 'taesd_decoder.safetensors',
-  // ComfyUI's name for the folder
+  // the folder's name in ComfyUI
   folders: ({ modelDir }) => [path.join(modelDir, 'vae_approx'), modelDir],
   endings: ['.safetensors'],
 };
 
-/** What a request says about it. */
-export interface TinyWish {
+/** What a request says about a tiny autoencoder. */
+export interface TinyOptions {
   /** A file, or a name in the folders. */
   tae?: string | undefined;
   fastDecode: boolean;
@@ -33,17 +32,17 @@ export interface TinyWish {
 export interface ChosenTiny {
   path: string;
   plan: TinyAutoencoderPlan;
-  /** For people: why it may be the wrong one. */
+  /** Tells people why it may be the wrong one. */
   notes: string[];
 }
 
 /**
- * The tiny autoencoder that the request names, else the one of this model that lies on this disk.
- * @throws ImageForgeError NOT_FOUND where the finished picture needs one and there is none, WEIGHTS_INVALID for one of
+ * Finds the tiny autoencoder that the request names, else the one for this model if it is on this disk.
+ * @throws ImageForgeError NOT_FOUND if the finished picture needs one and there is none, WEIGHTS_INVALID for one of
  *   another family.
  */
 export async function chooseTinyAutoencoder(
-  { tae, fastDecode, previewEvery }: TinyWish,
+  { tae, fastDecode, previewEvery }: TinyOptions,
   plan: ModelPlan,
   config: Config,
 ): Promise<ChosenTiny | undefined> {
@@ -71,8 +70,8 @@ export async function chooseTinyAutoencoder(
 }
 
 /**
- * Files that may hold the tiny autoencoder of this name ('taesd'), the likeliest first: those of the folders that are
- * called so, then what the Hugging Face caches have of its repository. An encoder's file decodes nothing.
+ * Files that may hold the tiny autoencoder of this name ('taesd'), the likeliest first: files of that name in the folders,
+ * then files of its repository in the Hugging Face caches. Files with the encoder alone are left out.
  */
 export function findTinyAutoencoders(name: string, folders: ModelFolders & NamedFolders): string[] {
   const own = tinyAutoencoders.folders(folders).flatMap((folder) =>
@@ -83,7 +82,7 @@ export function findTinyAutoencoders(name: string, folders: ModelFolders & Named
   );
   const published = ['diffusion_pytorch_model.safetensors', `${name}_decoder.safetensors`]
     .flatMap((file) => locateHubFile({ repo: `madebyollin/${name}`, path: file }, folders) ?? [])
-    // the model folder is searched for its base name too, which says nothing
+    // the model folder is also searched for the base name, which could be any model's
     .filter((file) => file.includes(name));
   return [...new Set([...own, ...published])];
 }

@@ -1,4 +1,4 @@
-// Upscaler files by name.
+// Finds upscaler files by name.
 import path from 'node:path';
 import { listFolder, type NamedFolders, type NamedKind } from './named-files.js';
 
@@ -10,7 +10,7 @@ export const upscalers: NamedKind = {
   endings: ['.safetensors'],
 };
 
-/** What lies in the folder for them. */
+/** The upscalers in their folder. */
 export function listUpscalers(config: NamedFolders): { name: string; file: string }[] {
   const [folder] = upscalers.folders(config) as [string];
   return listFolder(folder)

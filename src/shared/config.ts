@@ -1,5 +1,5 @@
-// Every setting under its own name: read from the environment and a .env file, checked once, refused with the name, the
-// value and what is allowed.
+// Reads every setting from the environment and a .env file and checks it once. A bad value is refused with its name and
+// with what is allowed.
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
@@ -8,19 +8,19 @@ import { ImageForgeError } from './errors.js';
 import { type Settings, settings } from './settings.js';
 
 export interface Config extends Settings {
-  /** Folder that relative paths start from, with which the settings were read. */
+  /** The folder that relative paths start from. */
   readonly workingDir: string;
-  /** Names that were set, in the environment or the .env file; all others have their defaults. */
+  /** Variables that are set in the environment or the .env file. All other settings have their defaults. */
   readonly set: ReadonlySet<string>;
 }
 
 export interface ConfigSource {
   env?: Record<string, string | undefined>;
-  /** Where the .env file and relative paths are; the working directory by default. */
+  /** Folder of the .env file, from which relative paths start. Default: the working directory. */
   directory?: string;
 }
 
-/** Throws CONFIG_INVALID that names every bad variable. */
+/** @throws ImageForgeError CONFIG_INVALID that names every bad variable. */
 export function readConfig({ env = process.env, directory = process.cwd() }: ConfigSource = {}): Config {
   const variables = { ...readEnvFile(path.join(directory, '.env')), ...dropEmpty(env) };
   const toPath = (value: string) => resolvePath(expand(value, variables), directory);
@@ -68,7 +68,7 @@ function dropEmpty(env: NodeJS.Dict<string>): Record<string, string> {
   );
 }
 
-/** `~`, `$NAME` and `${NAME}` in paths, as shells and dotenv files write them. */
+/** Replaces `$NAME` and `${NAME}` in paths, as shells and dotenv files do. */
 function expand(value: string, variables: Record<string, string>): string {
   return value.replace(
     /\$(?:\{(\w+)\}|(\w+))/g,

@@ -1,4 +1,4 @@
-// The one error class and the one table that says what each code means to every door.
+// The only error class, and the table of what each code means for HTTP and the command line.
 
 interface Meaning {
   /** HTTP status. */
@@ -50,15 +50,15 @@ export function exitCodeOf(code: ErrorCode): number {
 
 /** What an error carries besides its code and message. */
 export interface ErrorOptions {
-  /** What to do about it, a full sentence or a command. */
+  /** What the user can do about it: a full sentence or a command. */
   hint?: string;
-  /** Facts for programs: the file, the tensor, the limit … Must survive JSON. */
+  /** Facts for programs: the file, the tensor, the limit … They must survive JSON. */
   details?: Record<string, unknown>;
   /** What led to it. */
   cause?: unknown;
 }
 
-/** Every error that leaves the library is one of these; `message` says what was found and what was expected. */
+/** Every error that leaves the library is one of these. `message` says what was found and what was expected. */
 export class ImageForgeError extends Error {
   /** The kind of error, which stays the same from release to release. */
   readonly code: ErrorCode;
@@ -86,7 +86,7 @@ export class ImageForgeError extends Error {
     return table[this.code].exit;
   }
 
-  /** Crosses process borders; `fromJSON` brings it back. */
+  /** The form that travels between processes; `fromJSON` turns it back into an error. */
   toJSON(): SerializedError {
     const { code, message, hint, details } = this;
     return { code, message, ...(hint !== undefined && { hint }), ...(details !== undefined && { details }) };
@@ -101,7 +101,7 @@ export class ImageForgeError extends Error {
     });
   }
 
-  /** Anything thrown becomes an ImageForgeError: native errors keep their code, an AbortError is ABORTED. */
+  /** Turns anything thrown into an ImageForgeError. Native errors keep their code; an AbortError becomes ABORTED. */
   static from(error: unknown): ImageForgeError {
     if (error instanceof ImageForgeError) return error;
     if (error instanceof Error) {

@@ -1,10 +1,10 @@
-// Memory that this process may still take without swapping. Node's own figure counts the page cache of a control group
-// as used, and with it every weight file that was just read.
+// Measures the memory that this process can still take without swapping. Node's own figure counts the page cache of a
+// control group as used, and with it every weight file that was just read.
 import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import path from 'node:path';
 
-/** Bytes that can be had, within the control groups' limits where there are some. */
+/** Free bytes, within the limits of the control groups if there are any. */
 export function readFreeMemory(root = '/'): number {
   const read = (...names: string[]) => {
     try {
@@ -22,7 +22,7 @@ export function readFreeMemory(root = '/'): number {
       controllers === ''
         ? ['sys/fs/cgroup', 'memory.max', 'memory.current', '']
         : ['sys/fs/cgroup/memory', 'memory.limit_in_bytes', 'memory.usage_in_bytes', 'total_'];
-    // groups nest, and each level may limit
+    // groups nest, and each level may have a limit
     for (let folder = group; ; folder = path.posix.dirname(folder)) {
       const most = Number(read(mount, folder, limit));
       const taken = Number(read(mount, folder, used));
@@ -40,7 +40,7 @@ export function readFreeMemory(root = '/'): number {
   return free;
 }
 
-/** The number behind `name` in lines of "name number". */
+/** Reads the number after `name` from lines of "name number". */
 function field(text: string | undefined, name: string): number | undefined {
   const line = text?.split('\n').find((candidate) => candidate.split(/\s+/)[0] === name);
   const value = Number(line?.split(/\s+/)[1]);

@@ -1,4 +1,4 @@
-// Logs go to stderr: stdout belongs to MCP and to piped output. Servers log JSON lines with pino, people get text.
+// Logs go to stderr, since stdout belongs to MCP and to piped output. Servers log JSON lines with pino; people get text.
 import type { Settings } from './settings.js';
 
 export type LogLevel = Settings['logLevel'];
@@ -13,7 +13,7 @@ export interface Logger {
 const ignore = () => undefined;
 export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
-/** JSON lines on stderr; pino is loaded here, since only servers need it. */
+/** Writes JSON lines to stderr. pino is loaded here, since only servers need it. */
 export async function createJsonLogger(level: LogLevel): Promise<Logger> {
   const { pino } = await import('pino');
   const redact = ['apiKey', 'hubToken', 'authorization', '*.apiKey', '*.hubToken', '*.authorization'];
@@ -21,7 +21,7 @@ export async function createJsonLogger(level: LogLevel): Promise<Logger> {
   return logger;
 }
 
-/** `level: message fact=value` lines for a terminal. */
+/** Writes `level: message fact=value` lines for a terminal. */
 export function createTextLogger(write: (line: string) => void): Logger {
   const line = (level: string) => (facts: object, message: string) => {
     const pairs = Object.entries(facts).map(([key, value]) => ` ${key}=${formatFact(value)}`);

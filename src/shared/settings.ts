@@ -1,18 +1,19 @@
-// The table of settings: names (the first is ours, others are honoured too), default, what is allowed. Documentation,
-// .env.example and `imageforge config` are made from it.
+// The table of settings: their names, defaults and allowed values. Documentation, .env.example and `imageforge config` are
+// made from it.
+import { LIMITS } from './limits.js';
 import { MEMORY_MODES, type MemoryChoice } from './memory-modes.js';
 
 interface Setting<T> {
-  /** Environment variables, first one wins. */
+  /** Environment variables. If several are set, the first one counts. */
   readonly names: readonly [string, ...string[]];
   readonly default: T;
-  /** What a message says is allowed. */
+  /** Allowed values, for messages. */
   readonly allowed: string;
   readonly about: string;
   readonly secret?: boolean;
-  /** Made absolute from the working directory, with `~` and `$NAME` expanded. */
+  /** The value is made absolute from the working directory, with `~` and `$NAME` expanded. */
   readonly isPath?: boolean;
-  /** undefined = not allowed. */
+  /** undefined if the text is not allowed. */
   parse(text: string): T | undefined;
 }
 
@@ -29,7 +30,7 @@ export const settings = {
   device: choice<DeviceChoice>(
     {
       names: ['DEVICE'],
-      about: 'Where the model runs; auto takes the best GPU, else the CPU; mps means metal.',
+      about: 'Where the model runs. auto takes the best GPU, else the CPU; mps is another name for metal.',
     },
     ['auto', 'cpu', 'cuda', 'metal', 'vulkan'],
     { mps: 'metal' },
@@ -38,33 +39,43 @@ export const settings = {
     {
       names: ['MEMORY_MODE'],
       about:
-        'full: all on the device; offload: one network at a time; stream: layer by layer; auto: what fits.',
+        'How networks are kept in memory. full: all of them; offload: one at a time; stream: layer by layer; auto: what fits.',
     },
     ['auto', ...MEMORY_MODES],
   ),
-  threads: integer({ names: ['THREADS'], about: 'CPU threads; 0 = one per core.' }, 0, 0, 1024),
-  outputDir: folder({ names: ['OUTPUT_DIR', 'FLUX_OUTPUT_DIR'], about: 'Where images land.' }, 'outputs'),
+  threads: integer({ names: ['THREADS'], about: 'CPU threads; 0 = one for each core.' }, 0, 0, 1024),
+  outputDir: folder(
+    { names: ['OUTPUT_DIR', 'FLUX_OUTPUT_DIR'], about: 'Folder for finished images.' },
+    'outputs',
+  ),
   cacheDir: folder(
     {
       names: ['CACHE_DIR'],
-      about: "Images of seeded requests, returned at once; jobs that wait for the server's next start.",
+      about:
+        'Folder for images of seeded requests, which are returned at once, and for jobs that wait for the next start.',
     },
     'cache',
   ),
   cacheMaxBytes: bytes(
-    { names: ['CACHE_MAX_BYTES'], about: 'Size at which the least recently used images go; 0 = no cache.' },
+    {
+      names: ['CACHE_MAX_BYTES'],
+      about: 'Size of the image cache; beyond it the least recently used images are deleted. 0 = no cache.',
+    },
     2 ** 30,
   ),
   modelDir: folder(
-    { names: ['IMAGEFORGE_MODEL_DIR'], about: 'Where model files are kept.' },
+    { names: ['IMAGEFORGE_MODEL_DIR'], about: 'Folder for model files.' },
     '~/.cache/imageforge/models',
   ),
   hubCache: folder(
-    { names: ['FLUX_MODEL_CACHE', 'HF_HUB_CACHE'], about: "Hugging Face hub's cache, searched for models." },
+    {
+      names: ['FLUX_MODEL_CACHE', 'HF_HUB_CACHE'],
+      about: 'Cache of the Hugging Face hub; searched for models.',
+    },
     '',
   ),
   hubHome: folder(
-    { names: ['HF_HOME'], about: "Hugging Face's folder; its hub/ is searched too." },
+    { names: ['HF_HOME'], about: 'Folder of the Hugging Face tools; its hub/ is searched for models too.' },
     '~/.cache/huggingface',
   ),
   hubToken: {
@@ -74,47 +85,50 @@ export const settings = {
   hubEndpoint: {
     ...text({
       names: ['HF_ENDPOINT'],
-      about: 'Address of the Hugging Face hub, or of a mirror.',
+      about: 'Address of the Hugging Face hub or of a mirror.',
       allowed: 'an http or https address',
     }),
     default: 'https://huggingface.co',
     parse: (value: string) => (isHttpUrl(value) ? value.replace(/\/+$/, '') : undefined),
   },
   maxRes: integer(
-    { names: ['MAX_RES'], about: 'Largest width and height; if not set, FLUX dev models may go to 2048.' },
+    {
+      names: ['MAX_RES'],
+      about: 'Largest width and height. If it is not set, FLUX dev models may go up to 2048.',
+    },
     1024,
-    64,
+    LIMITS.minSide,
     8192,
   ),
   defaultSteps: optionalInteger(
     {
       names: ['FLUX_DEFAULT_STEPS'],
-      about: "Default steps, instead of the model's own; models distilled to a few steps keep theirs.",
+      about: "Default steps instead of the model's own. Models distilled to a few steps keep theirs.",
     },
     1,
-    200,
+    LIMITS.steps,
   ),
   defaultGuidance: optionalNumber(
     {
       names: ['FLUX_DEFAULT_GUIDANCE'],
-      about: "Default guidance, instead of the model's own; models distilled to a few steps keep theirs.",
+      about: "Default guidance instead of the model's own. Models distilled to a few steps keep theirs.",
     },
     0,
-    50,
+    LIMITS.guidance,
   ),
   allowFlux: flag({
     names: ['ALLOW_FLUX'],
-    about: 'Unlocks the guarded model flux-q4 (16-18 GB at its peak).',
+    about: 'Unlocks the guarded model flux-q4, which needs 16-18 GB at its peak.',
   }),
   allowKlein: flag({
     names: ['ALLOW_KLEIN'],
-    about: 'Unlocks the guarded models flux2-klein and flux2-klein-9b (8-16 GB).',
+    about: 'Unlocks the guarded models flux2-klein and flux2-klein-9b, which need 8-16 GB.',
   }),
   loraDir: folder(
     {
       names: ['LORA_DIR'],
       about:
-        'Where LoRAs are looked for by name, before loras/ in IMAGEFORGE_MODEL_DIR and that folder itself.',
+        'Folder that is searched for LoRAs by name, before loras/ in IMAGEFORGE_MODEL_DIR and that folder itself.',
     },
     '',
   ),
@@ -122,7 +136,7 @@ export const settings = {
     {
       names: ['EMBEDDING_DIR'],
       about:
-        'Where the embeddings (textual inversion) lie that prompts use by name, before embeddings/ in IMAGEFORGE_MODEL_DIR.',
+        'Folder that is searched for embeddings (textual inversion) by name, before embeddings/ in IMAGEFORGE_MODEL_DIR.',
     },
     '',
   ),
@@ -140,12 +154,12 @@ export const settings = {
     0,
     7 * 24 * 3600,
   ),
-  queueLimit: integer({ names: ['QUEUE_LIMIT'], about: 'Requests that may wait.' }, 256, 1, 100_000),
+  queueLimit: integer({ names: ['QUEUE_LIMIT'], about: 'How many requests may wait.' }, 256, 1, 100_000),
   port: integer({ names: ['PORT'], about: 'HTTP port; 0 = any free one.' }, 8765, 0, 65_535),
   host: {
     ...text({
       names: ['HOST'],
-      about: 'HTTP address; another than loopback needs API_KEY or ALLOW_REMOTE=1.',
+      about: 'HTTP address. Any other than loopback needs API_KEY or ALLOW_REMOTE=1.',
       allowed: 'an address or a host name',
     }),
     default: '127.0.0.1',
@@ -168,18 +182,22 @@ export const settings = {
   ollamaUrl: {
     ...text({
       names: ['OLLAMA_URL'],
-      about: 'Ollama, for prompt assist.',
+      about: 'Address of Ollama, which expands prompts.',
       allowed: 'an http or https address',
     }),
     default: 'http://127.0.0.1:11434',
     parse: (value: string) => (isHttpUrl(value) ? value.replace(/\/+$/, '') : undefined),
   },
   ollamaModel: {
-    ...text({ names: ['OLLAMA_MODEL'], about: 'Model that expands prompts.', allowed: 'a model name' }),
+    ...text({
+      names: ['OLLAMA_MODEL'],
+      about: 'Ollama model that expands prompts.',
+      allowed: 'a model name',
+    }),
     default: 'gemma4:latest',
   },
   logLevel: choice<'debug' | 'info' | 'warn' | 'error' | 'silent'>(
-    { names: ['LOG_LEVEL'], about: 'What is logged to stderr by the servers.' },
+    { names: ['LOG_LEVEL'], about: 'What the servers log to stderr.' },
     ['info', 'debug', 'warn', 'error', 'silent'],
   ),
 } satisfies Record<string, Setting<unknown>>;

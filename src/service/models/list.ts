@@ -1,6 +1,6 @@
 // The models that can be asked for, as GET /models and the tool list_models tell them.
 import type { ModelFiles, ModelPlan } from '../../families/types.js';
-import { type Capability, catalog, maxSideOf, POCKET } from '../../registry/catalog.js';
+import { type Capability, catalog, guardVariable, maxSideOf, POCKET } from '../../registry/catalog.js';
 import { listLooseModels } from '../../registry/locate.js';
 import { howToGet, isUnlocked, listMissing, resolveModel } from '../../registry/resolve-model.js';
 import type { Config } from '../../shared/config.js';
@@ -53,7 +53,7 @@ export async function listModels(
       max_side: maxSideOf(entry, config),
       est_memory: memory,
       quality,
-      guard: guard ? (guard.setting === 'allowFlux' ? 'ALLOW_FLUX' : 'ALLOW_KLEIN') : null,
+      guard: guard ? guardVariable(guard) : null,
       guard_reason: guard?.reason ?? null,
       allowed: isUnlocked(entry, config),
       available,

@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import { planUpscaler } from '../../families/upscaler.js';
 import type { Pixels } from '../../native/addon.js';
+import { sizeUpscaled } from '../../pipeline/upscaled-size.js';
 import { resolveNamed } from '../../registry/named-files.js';
 import { upscalers } from '../../registry/upscalers.js';
 import type { Config } from '../../shared/config.js';
-import { ImageForgeError } from '../../shared/errors.js';
 import { LIMITS } from '../../shared/limits.js';
 import { decodePicture, measurePicture } from '../pictures/codec.js';
 import { readPngText } from '../pictures/png-text.js';
@@ -97,19 +97,7 @@ export async function prepareUpscale(
   const plan = await planUpscaler(file);
   const bytes = await readSource(source, 'image');
   const { width, height } = await measurePicture(bytes, 'image');
-  const scale = wanted ?? plan.scale;
-  const size = {
-    width: Math.max(1, Math.round(width * scale)),
-    height: Math.max(1, Math.round(height * scale)),
-  };
-  const most = width * height * Math.max(scale, plan.scale) ** 2;
-  if (most > LIMITS.upscaledPixels) {
-    throw new ImageForgeError(
-      'TOO_LARGE',
-      `image: ${width}x${height} times ${Math.max(scale, plan.scale)} has ${Math.round(most / 1e6)} million pixels; at most ${Math.floor(LIMITS.upscaledPixels / 1e6)} million are made.`,
-      { hint: 'Use a smaller picture or an upscaler of a smaller scale.', details: { fields: ['image'] } },
-    );
-  }
+  const { scale, ...size } = sizeUpscaled({ width, height }, plan, wanted);
   const pixels = await decodePicture(bytes, { width, height }, 'image');
   return { pixels, file, name: plan.name, size, scale, tile, parameters: readParameters(bytes) };
 }
