@@ -1,8 +1,6 @@
 // What all objects of one engine share: the device, whether a job runs, and what to free once none does.
 // Everything here happens on the JavaScript thread; only a job's work runs elsewhere, one at a time.
 #pragma once
-#include <napi.h>
-
 #include <functional>
 #include <memory>
 #include <string>
@@ -48,7 +46,13 @@ struct EngineState {
     bool busy = false;
     bool closed = false;
     int log_sink = 0;
-    std::vector<std::weak_ptr<ModuleState>> modules;
+
+    /// The networks that are loaded.
+    const std::vector<std::shared_ptr<ModuleState>> & modules() const { return modules_; }
+    void add(std::shared_ptr<ModuleState> module);
+    /// Frees what the network holds and forgets it. Only while no job runs.
+    void release(const std::shared_ptr<ModuleState> & module);
+    void release_all();
 
     /// Calls `action` now, or when the running job has ended.
     void when_idle(std::function<void()> action);
@@ -56,6 +60,7 @@ struct EngineState {
     void finish();
 
 private:
+    std::vector<std::shared_ptr<ModuleState>> modules_;
     std::vector<std::function<void()>> waiting_;
 };
 

@@ -97,7 +97,7 @@ public:
     ~ModuleWrap() override {
         if (state_ && !state_->closed) {
             state_->closed = true;
-            engine_->when_idle([state = state_] { state->release(); });
+            engine_->when_idle([engine = engine_.get(), state = state_] { engine->release(state); });
         }
     }
 
@@ -133,7 +133,7 @@ public:
         const auto deferred = Napi::Promise::Deferred::New(info.Env());
         state_->closed = true;
         engine_->when_idle([state = state_, engine = engine_, deferred, env = info.Env()] {
-            state->release();
+            engine->release(state);
             // Sized for this network's graphs: the next one takes what it needs.
             engine->device.free_buffers();
             deferred.Resolve(env.Undefined());

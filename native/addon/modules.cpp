@@ -69,7 +69,7 @@ Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, co
             return state;
         },
         [engine](Napi::Env e, std::shared_ptr<NetworkState<Network>> & state) {
-            engine->modules.push_back(state);
+            engine->add(state);
             return construct<NetworkState<Network>>(e, classes(e).*Made<Network>::constructor,
                                                     {engine, state});
         });
