@@ -30,7 +30,7 @@ const char * level_name(LogLevel level) {
     return "info";
 }
 
-/// Log lines come from any thread; a full queue drops them rather than hold a computation up.
+/// Log lines come from any thread. A full queue drops lines rather than delay a computation.
 int forward_log(Napi::Env env, const Napi::Function & callback) {
     struct Line {
         LogLevel level;

@@ -1,4 +1,4 @@
-// Frees loaded things only while nothing computes with them.
+// Frees networks only while nothing computes with them.
 #include "addon/engine_state.h"
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace imageforge::addon {
 
-/// To a person (IMAGEFORGE_PROFILE=1), or to the end of the file that the variable names, for a program.
+/// A table on stderr for people (IMAGEFORGE_PROFILE=1), or a line of JSON in the named file for programs.
 static void report_profile(const std::string & network, const Profile & profile) {
     const char * target = std::getenv("IMAGEFORGE_PROFILE");
     if (!target || std::strcmp(target, "1") == 0) {
