@@ -30,7 +30,7 @@ const char * level_name(LogLevel level) {
     return "info";
 }
 
-/// Log lines come from any thread; a full queue drops them rather than hold a computation up.
+/// Log lines come from any thread. A full queue drops lines rather than delay a computation.
 int forward_log(Napi::Env env, const Napi::Function & callback) {
     struct Line {
         LogLevel level;
@@ -107,9 +107,7 @@ private:
 
     Napi::Value memory(const Napi::CallbackInfo & info) {
         double weights = 0, mapped = 0;
-        for (const auto & entry : state_->modules) {
-            const auto module = entry.lock();
-            if (!module || !module->store) continue;
+        for (const auto & module : state_->modules()) {
             weights += static_cast<double>(module->store->bytes_allocated());
             mapped += static_cast<double>(module->store->bytes_mapped());
             for (const auto & lora : module->loras.stores) {
@@ -131,12 +129,7 @@ private:
         const auto deferred = Napi::Promise::Deferred::New(info.Env());
         state_->closed = true;
         state_->when_idle([state = state_, deferred, env = info.Env()] {
-            for (const auto & entry : state->modules)
-                if (const auto module = entry.lock()) {
-                    module->closed = true;
-                    module->release();
-                }
-            state->modules.clear();
+            state->release_all();
             state->device.free_buffers();
             if (state->log_sink) remove_log_sink(state->log_sink);
             state->log_sink = 0;

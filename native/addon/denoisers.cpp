@@ -1,12 +1,12 @@
-// Denoiser, and ControlNet, which works beside it step by step: what it gives stays on the device and is
-// handed on as Residuals.
+// Denoiser, and ControlNet, which runs before it in each step. A ControlNet's results stay on the device and
+// are passed on as Residuals.
 #include "addon/conditioning.h"
 
 namespace imageforge::addon {
 
 namespace {
 
-/// The networks' plain pointers to what JavaScript holds.
+/// Plain pointers, for the networks, to the conditionings that JavaScript holds.
 std::vector<const Conditioning *> list(const std::vector<std::shared_ptr<ConditioningState>> & held) {
     std::vector<const Conditioning *> conditionings;
     for (const auto & state : held) conditionings.push_back(state->conditioning.get());

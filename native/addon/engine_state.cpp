@@ -1,6 +1,7 @@
-// Frees loaded things only while nothing computes with them.
+// Frees networks only while nothing computes with them.
 #include "addon/engine_state.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -10,7 +11,7 @@
 
 namespace imageforge::addon {
 
-/// To a person (IMAGEFORGE_PROFILE=1), or to the end of the file that the variable names, for a program.
+/// A table on stderr for people (IMAGEFORGE_PROFILE=1), or a line of JSON in the named file for programs.
 static void report_profile(const std::string & network, const Profile & profile) {
     const char * target = std::getenv("IMAGEFORGE_PROFILE");
     if (!target || std::strcmp(target, "1") == 0) {
@@ -52,6 +53,21 @@ void ModuleState::rest() const {
 
 EngineState::~EngineState() {
     if (log_sink) remove_log_sink(log_sink);
+}
+
+void EngineState::add(std::shared_ptr<ModuleState> module) { modules_.push_back(std::move(module)); }
+
+void EngineState::release(const std::shared_ptr<ModuleState> & module) {
+    module->release();
+    modules_.erase(std::remove(modules_.begin(), modules_.end(), module), modules_.end());
+}
+
+void EngineState::release_all() {
+    for (const auto & module : modules_) {
+        module->closed = true;
+        module->release();
+    }
+    modules_.clear();
 }
 
 void EngineState::when_idle(std::function<void()> action) {

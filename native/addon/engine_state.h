@@ -1,8 +1,7 @@
-// What all objects of one engine share: the device, whether a job runs, and what to free once none does.
-// Everything here happens on the JavaScript thread; only a job's work runs elsewhere, one at a time.
+// The state that all objects of one engine share: the device, the loaded networks, whether a job runs, and
+// what waits for its end. All of it belongs to the JavaScript thread; only a job's work runs elsewhere, one
+// job at a time.
 #pragma once
-#include <napi.h>
-
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,15 +23,15 @@ struct ModuleState {
     std::unique_ptr<Runner> runner;
     bool closed = false;
 
-    /// IMAGEFORGE_PROFILE: times every operation. When the network is closed a table goes to stderr (1), or a
-    /// line of JSON to the end of the file of that name (anything else).
+    /// IMAGEFORGE_PROFILE: times every operation. When the network is closed, a table goes to stderr (value
+    /// 1), or a line of JSON is appended to the file that the value names.
     void profile_as(const std::string & name);
     /// Frees everything that was loaded.
     virtual void release();
     uint64_t bytes() const;
-    /// Before each run: mapped files may have been cut off.
+    /// Called before each run: a mapped file may have been truncated.
     void check_files() const;
-    /// Between runs: the mapped weights leave resident memory.
+    /// Called between runs: mapped weights leave resident memory.
     void rest() const;
 
 private:
@@ -48,7 +47,13 @@ struct EngineState {
     bool busy = false;
     bool closed = false;
     int log_sink = 0;
-    std::vector<std::weak_ptr<ModuleState>> modules;
+
+    /// The networks that are loaded.
+    const std::vector<std::shared_ptr<ModuleState>> & modules() const { return modules_; }
+    void add(std::shared_ptr<ModuleState> module);
+    /// Frees what the network holds and forgets it. Only while no job runs.
+    void release(const std::shared_ptr<ModuleState> & module);
+    void release_all();
 
     /// Calls `action` now, or when the running job has ended.
     void when_idle(std::function<void()> action);
@@ -56,6 +61,7 @@ struct EngineState {
     void finish();
 
 private:
+    std::vector<std::shared_ptr<ModuleState>> modules_;
     std::vector<std::function<void()>> waiting_;
 };
 

@@ -1,4 +1,4 @@
-// One job: work off the JavaScript thread that ends in a promise. An engine runs one at a time.
+// A job: work on another thread that settles a promise. An engine runs one at a time.
 #pragma once
 #include <napi.h>
 
@@ -49,7 +49,7 @@ protected:
     }
 
     void OnOK() override {
-        // The result is read before others may start: `convert` still sees the engine as the work left it.
+        // Converted before the next job may start, while the engine is as the work left it.
         try {
             const Napi::Value value = convert_(Env(), *result_);
             end();

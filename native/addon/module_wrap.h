@@ -1,4 +1,4 @@
-// What the JavaScript objects of loaded networks have in common, and those that hold native state for them.
+// The base of the JavaScript objects of loaded networks, and of those that hold native state for them.
 #pragma once
 #include <napi.h>
 
@@ -13,7 +13,7 @@
 
 namespace imageforge::addon {
 
-/// What a wrapper is constructed with: only native code can make one.
+/// The argument of a wrapper's constructor. Only native code can make one.
 template <typename T>
 struct Handle {
     std::shared_ptr<EngineState> engine;
@@ -34,8 +34,8 @@ Napi::Value construct(Napi::Env env, const Napi::FunctionReference & constructor
 
 inline Classes & classes(Napi::Env env) { return *env.GetInstanceData<Classes>(); }
 
-/// Native state that is held until close(), or until nobody refers to it. A running job shares it and lets
-/// go of it when it is done.
+/// Native state that lives until close(), or until the object is collected. A running job shares it until it
+/// ends.
 template <typename T>
 class HeldWrap : public Napi::ObjectWrap<HeldWrap<T>> {
 public:
@@ -64,7 +64,8 @@ private:
     std::shared_ptr<T> state_;
 };
 
-/// A list of held states, none of them closed. `what` is the argument's name, `made_by` what returns them.
+/// Reads a list of held states and refuses closed ones. `what` names the argument, `made_by` the function
+/// that returns them.
 template <typename T>
 std::vector<std::shared_ptr<T>> read_held(const Napi::Value & value,
                                           const Napi::FunctionReference & constructor,
@@ -83,7 +84,7 @@ std::vector<std::shared_ptr<T>> read_held(const Napi::Value & value,
     return held;
 }
 
-/// What all kinds of networks have in common.
+/// The methods that all kinds of networks have.
 template <typename Derived, typename Network>
 class ModuleWrap : public Napi::ObjectWrap<Derived> {
 public:
@@ -93,11 +94,11 @@ public:
         state_ = handle.state;
     }
 
-    // Collected without close(): what it holds may be in use by nobody, but the device is shared.
+    // Collected without close(). Nobody uses its network, but another job may be using the device.
     ~ModuleWrap() override {
         if (state_ && !state_->closed) {
             state_->closed = true;
-            engine_->when_idle([state = state_] { state->release(); });
+            engine_->when_idle([engine = engine_.get(), state = state_] { engine->release(state); });
         }
     }
 
@@ -133,8 +134,8 @@ public:
         const auto deferred = Napi::Promise::Deferred::New(info.Env());
         state_->closed = true;
         engine_->when_idle([state = state_, engine = engine_, deferred, env = info.Env()] {
-            state->release();
-            // Sized for this network's graphs: the next one takes what it needs.
+            engine->release(state);
+            // They have the size that this network's graphs needed.
             engine->device.free_buffers();
             deferred.Resolve(env.Undefined());
         });
@@ -151,9 +152,9 @@ protected:
         return Derived::DefineClass(env, name, own);
     }
 
-    /// A method that computes: `read` turns the arguments into work on network and runner, which runs as a
-    /// job after the files were looked at; `convert` turns its result into JavaScript. What either refuses
-    /// rejects the promise.
+    /// A method that computes. `read` turns the arguments into work on the network and its runner, which runs
+    /// as a job after the files are checked. `convert` turns the result into JavaScript. An error in any of
+    /// them rejects the promise.
     template <typename Read, typename Convert>
     Napi::Value compute(const Napi::CallbackInfo & info, Read read, Convert convert) {
         return reject_to_js(info.Env(), [&] {
@@ -170,7 +171,7 @@ protected:
         });
     }
 
-    /// The same for results that to_js() converts.
+    /// For results that to_js() converts.
     template <typename Read>
     Napi::Value compute(const Napi::CallbackInfo & info, Read read) {
         return compute(info, read, [](Napi::Env env, auto & result) { return to_js(env, result); });

@@ -1,4 +1,4 @@
-// Loading a network: its weights, its runner, and the JavaScript object that stands for it.
+// Loads a network: its weights, its runner and its JavaScript object.
 #include "addon/modules.h"
 
 #include <cstdlib>
@@ -9,7 +9,7 @@ namespace imageforge::addon {
 
 namespace {
 
-/// What differs between the kinds when one is loaded.
+/// The factory and the constructor for each kind of network.
 template <typename Network>
 struct Made;
 template <>
@@ -63,13 +63,13 @@ Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, co
             state->runner = std::make_unique<Runner>(engine->device, engine->flash_attention);
             if (streaming) {
                 state->runner->stream_from(*state->store, *streaming);
-                state->store->give_back();  // what loading has touched
+                state->store->give_back();  // the pages that loading has touched
             }
             if (std::getenv("IMAGEFORGE_PROFILE")) state->profile_as(kind);
             return state;
         },
         [engine](Napi::Env e, std::shared_ptr<NetworkState<Network>> & state) {
-            engine->modules.push_back(state);
+            engine->add(state);
             return construct<NetworkState<Network>>(e, classes(e).*Made<Network>::constructor,
                                                     {engine, state});
         });

@@ -23,22 +23,22 @@ struct NetworkState : ModuleState {
     }
 };
 
-/// Constructors of the classes below; they aren't exported, engines call them.
+/// Constructors of these classes. They aren't exported: engines call them.
 struct Classes {
     Napi::FunctionReference text_encoder, denoiser, conditioning, control_net, residuals, autoencoder,
         upscaler;
 };
 
-// Each defines the classes of the file that is named like it.
+// Each defines the classes of the source file that it is named after.
 void define_text_encoder(Napi::Env env, Classes & list);
 void define_denoisers(Napi::Env env, Classes & list);
 void define_picture_networks(Napi::Env env, Classes & list);
 
-/// Defines all of them and keeps them with the environment.
+/// Defines all classes and stores the constructors with the environment.
 void define_modules(Napi::Env env);
 
-/// The promise of a JavaScript object of the kind of network that `Network` is. With `streaming` its weights
-/// are in memory only while they are computed with, but for those that it keeps.
+/// Loads a network and resolves to its JavaScript object. With `streaming`, weights are in memory only while
+/// they are needed, except for the share that is kept.
 template <typename Network>
 Napi::Promise load_module(Napi::Env env, std::shared_ptr<EngineState> engine, const std::string & kind,
                           Config config, WeightTable table, std::optional<Streaming> streaming);

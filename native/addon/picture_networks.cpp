@@ -1,4 +1,4 @@
-// Autoencoder and Upscaler: from pictures and to pictures.
+// Autoencoder and Upscaler: the networks that read and make pictures.
 #include "addon/module_wrap.h"
 
 namespace imageforge::addon {
@@ -25,7 +25,7 @@ Napi::Value to_js(Napi::Env env, const Picture & picture) {
     return result;
 }
 
-/// Work whose result, values of any size, becomes a picture.
+/// Work whose float result is clamped to an 8-bit picture.
 template <typename Work>
 auto with_pixels(Work work) {
     return [work](auto & network, Runner & runner) { return to_picture(work(network, runner)); };

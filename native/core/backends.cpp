@@ -1,5 +1,5 @@
-// Loads the backends and looks into those that stay silent: ggml passes over a module that doesn't load
-// without a word.
+// Loads the backends and finds out why one stays silent: ggml skips a module that fails to load without
+// saying so.
 #include "core/backends.h"
 
 #include <dlfcn.h>
@@ -19,7 +19,7 @@ namespace {
 
 constexpr const char * gpu_kinds[] = {"cuda", "metal", "vulkan"};
 
-/// Libraries that a backend needs of the machine, and what brings them.
+/// Libraries that a backend needs from the system, and the package that installs them.
 constexpr struct {
     const char *library, *origin;
 } origins[] = {
@@ -29,7 +29,7 @@ constexpr struct {
     {"libvulkan.so", "Vulkan's loader, the package libvulkan1"},
 };
 
-/// The folder of the file that this code was linked into: the addon or a program.
+/// The folder of the addon or program that this code is linked into.
 std::string own_folder() {
     Dl_info info;
     char path[PATH_MAX];
@@ -39,7 +39,7 @@ std::string own_folder() {
     return file.substr(0, file.rfind('/'));
 }
 
-/// Where load_backends looked.
+/// The folder that load_backends searched.
 std::string & backend_folder() {
     static std::string folder;
     return folder;

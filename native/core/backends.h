@@ -1,5 +1,5 @@
-// ggml's backends: modules beside this library that are found at run time, and why one of them offers no
-// device.
+// ggml's backends are modules beside this library, found at run time. This finds them, and says why one of
+// them offers no device.
 #pragma once
 #include <ggml-backend.h>
 
@@ -8,7 +8,7 @@
 
 namespace imageforge {
 
-/// Finds the backends beside this library (or in `folder`); further calls do nothing. Any thread.
+/// Finds the backends beside this library (or in `folder`); further calls do nothing. Safe from any thread.
 void load_backends(const std::string & folder = "");
 
 /// "cpu", "cuda", "metal" or "vulkan".
@@ -19,10 +19,10 @@ struct SilentBackend {
     std::string reason;  // "libggml-cuda.so doesn't load: libcublas.so.13: cannot open shared object file"
 };
 
-/// GPU backends that were compiled and offer no device here.
+/// GPU backends that were compiled in and offer no device on this machine.
 std::vector<SilentBackend> list_silent_backends();
 
-/// Why there is no device of that kind, as a sentence; empty for a kind that nobody knows or that has
+/// Why there is no device of that kind, as a sentence; empty for an unknown kind and for one that has
 /// devices.
 std::string explain_missing(const std::string & kind);
 

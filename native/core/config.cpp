@@ -1,4 +1,4 @@
-// Reading a network's configuration: every mistake names the key, what was found and what is possible.
+// Reads a network's configuration. Every error names the key, the value found and the values possible.
 #include "core/config.h"
 
 #include <cmath>

@@ -1,5 +1,5 @@
 // The configuration of a network as it comes from JavaScript: a flat object of numbers, flags, texts and
-// number lists. Every getter names the key in its error; check_all_read() refuses keys that nobody asked for.
+// number lists. Every getter names the key in its error; check_all_read() refuses unknown keys.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -31,8 +31,7 @@ public:
     /// A list of 1 to 64 whole numbers, each from `low` to `high`.
     std::vector<int64_t> integers(const std::string & key, int64_t low = 0, int64_t high = 1 << 24) const;
 
-    /// INVALID_ARGUMENT when there is a key that no getter has read. Call it at the end of a network's
-    /// construction.
+    /// INVALID_ARGUMENT for a key that no getter has read. Called after the network is constructed.
     void check_all_read(const std::string & network) const;
 
 private:

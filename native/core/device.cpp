@@ -1,4 +1,4 @@
-// Opens ggml's backends and answers what fits: the only place that knows which backend a device is made of.
+// Opens ggml's backends and answers what fits. No other file knows which backend a device belongs to.
 #include "core/device.h"
 
 #include <ggml-alloc.h>
@@ -62,7 +62,7 @@ ggml_backend_t open_backend(ggml_backend_dev_t dev, int threads, std::atomic<boo
         fail(ErrorCode::DeviceUnavailable, "The device %s can't be opened.",
              ggml_backend_dev_description(dev));
     const ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(dev);
-    // The CPU backend is a module: its functions are asked for by name.
+    // The CPU backend is a loaded module, so its functions are looked up by name.
     if (void * set = ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_n_threads"))
         reinterpret_cast<ggml_backend_set_n_threads_t>(set)(backend, threads);
     if (void * set = ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_abort_callback"))
@@ -175,7 +175,7 @@ std::shared_ptr<ggml_backend_buffer> Device::hold(ggml_backend_buffer_t buffer) 
 }
 
 uint64_t Device::autoencoder_budget() const {
-    // On the CPU enough for 512 x 512 in one piece; a GPU's memory serves nothing else meanwhile.
+    // CPU: enough for 512 x 512 in one piece. GPU: nothing else needs its memory in the meantime.
     const uint64_t usual = cpu_only_ ? uint64_t{640} << 20 : UINT64_MAX;
     const uint64_t most = autoencoder_bytes_ ? autoencoder_bytes_ : usual;
     return std::min(most, memory_free() + buffer_bytes_.load());

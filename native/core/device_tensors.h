@@ -1,4 +1,4 @@
-// Tensors that stay on the device between graphs: a conditioning, what a ControlNet hands to its denoiser.
+// Tensors that stay on the device between graphs: a conditioning, a ControlNet's residuals.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -15,7 +15,7 @@ struct TensorLike {
     ggml_type type;
 };
 
-/// Owns them; may be read by several graphs.
+/// Owns its tensors. Several graphs may read them.
 class DeviceTensors {
 public:
     /// Throws OUT_OF_MEMORY, before anything is allocated.
@@ -23,7 +23,8 @@ public:
 
     bool has(const std::string & name) const { return tensors_.count(name) != 0; }
     Tensor at(const std::string & name) const;
-    /// Those whose names begin with `prefix`, without it. The memory of all stays while any is held.
+    /// The tensors whose names begin with `prefix`, with the prefix removed. They share ownership of all the
+    /// memory.
     DeviceTensors below(const std::string & prefix) const;
     uint64_t bytes() const;
 

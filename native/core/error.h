@@ -1,5 +1,5 @@
-// The one exception of the native code: a code that the addon hands to JavaScript and a message that says
-// what was found, what was expected and, where possible, what to do.
+// The one exception of the native code: it has a code for JavaScript and a message that says what
+// was found, what was expected and, where possible, what to do.
 #pragma once
 #include <exception>
 #include <string>
@@ -7,8 +7,8 @@
 namespace imageforge {
 
 enum class ErrorCode {
-    InvalidArgument,    // INVALID_ARGUMENT: the caller passed something that can't be meant
-    Unsupported,        // UNSUPPORTED: a known thing that this build or device can't do
+    InvalidArgument,    // INVALID_ARGUMENT: the caller passed something senseless
+    Unsupported,        // UNSUPPORTED: known, but this build or device can't do it
     DeviceUnavailable,  // DEVICE_UNAVAILABLE
     OutOfMemory,        // OUT_OF_MEMORY: refused before it was tried
     WeightsUnreadable,  // WEIGHTS_UNREADABLE: the file can't be opened or mapped

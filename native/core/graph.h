@@ -1,4 +1,4 @@
-// What a network's forward() gets: the graph under construction and where it will run.
+// The context of a network's forward(): the graph under construction and the device that will run it.
 #pragma once
 #include <ggml.h>
 
@@ -25,9 +25,9 @@ struct LoraUpdate {
     int64_t row = 0;  // first output row of W that it updates (fused qkv weights), 0 for the whole of W
 };
 
-/// Where a graph computes one part of a picture, its group norms take the statistics of the whole: either
-/// each measures and reports its own, or each is given those that were measured. Norms ask in the order in
-/// which they are built.
+/// Group statistics of a whole picture, for graphs that compute a part of it. A graph either reports the
+/// statistics that its norms measure, or hands its norms the ones measured before. Norms ask in the order of
+/// construction.
 struct SharedStatistics {
     std::function<void(Tensor)> measured;  // [2, groups, N]: mean, standard deviation
     std::function<Tensor(int groups)> given;
@@ -37,7 +37,7 @@ struct Ctx {
     ggml_context * graph;  // tensors and operations are added here
     bool cpu = true;       // runs on the CPU: native/kernels may be used instead of ggml's own operations
     bool flash_attention = true;
-    /// ggml convolves block by block there, without unrolling all patches: on CUDA and Metal that is slow.
+    /// ggml convolves directly there, without unrolling all patches (im2col). That is slow on CUDA and Metal.
     bool direct_convolution = true;
     const kernels::Env * env = nullptr;  // holds the abort flag for native/kernels; outlives the graph
     const std::unordered_map<Tensor, std::vector<LoraUpdate>> * loras = nullptr;  // by weight tensor

@@ -1,4 +1,4 @@
-// ggml has one log callback for the whole process; engines come and go. This is the switchboard between them.
+// ggml has one log callback for the whole process, while engines come and go. This file connects the two.
 #include "core/log.h"
 
 #include <ggml.h>

@@ -1,14 +1,14 @@
-// A weight file mapped read-only into memory: its pages are shared with the page cache and cost nothing until
-// read.
+// A weight file mapped read-only into memory: its pages belong to the page cache and cost nothing until
+// they are read.
 #pragma once
 #include <cstdint>
 #include <string>
 
 namespace imageforge {
 
-/// What becomes of pages: read ahead while something else computes, or given back to the system, which reads
-/// them again when they are touched: from its cache of the file while there is room for that, or, when they
-/// are dropped, from the disk.
+/// WillNeed: pages are read in the background. DontNeed: they leave resident memory, and the next access
+/// finds them in the file cache while that has room. Drop: they leave the cache too, and the next access
+/// reads the disk.
 enum class PageAdvice { WillNeed, DontNeed, Drop };
 
 class MappedFile {
@@ -27,7 +27,7 @@ public:
     /// here.)
     void check_unchanged() const;
 
-    /// For the pages that hold these bytes. Advice only: what the system makes of it is no error.
+    /// Advises about the pages that hold these bytes. The system may ignore it; that is no error.
     void advise(uint64_t offset, uint64_t bytes, PageAdvice advice) const;
 
 private:

@@ -1,4 +1,4 @@
-// Host memory under every limit that can end this process: a figure that promises too much means a killed
+// Free host memory under every limit that can get this process killed. A figure too high means a killed
 // engine.
 #include "core/memory.h"
 
@@ -49,7 +49,7 @@ SystemMemory system_memory() {
 
 namespace {
 
-/// A file that holds one number; "max" and unreadable files give `otherwise`.
+/// The number in a one-number file; `otherwise` for "max" and unreadable files.
 uint64_t read_number(const std::string & path, uint64_t otherwise) {
     std::ifstream file(path);
     uint64_t value = 0;
@@ -73,7 +73,7 @@ void limit(SystemMemory & memory, uint64_t total, uint64_t used) {
     memory.free = std::min(memory.free, total > used ? total - used : 0);
 }
 
-/// Control groups nest, and each level may limit: walks from this process's group to the root.
+/// Control groups nest and each may set a limit, so this walks from the process's group to the root.
 void limit_by_control_groups(SystemMemory & memory) {
     std::ifstream groups("/proc/self/cgroup");
     std::string line;

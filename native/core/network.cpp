@@ -7,8 +7,8 @@
 
 namespace imageforge {
 
-/// Computes what has the same key as one batch, or one by one where that doesn't fit into memory.
-/// `compute` gets places and gives a result for each.
+/// Computes the items of one key as one batch, or one by one where a batch doesn't fit into memory. `compute`
+/// takes indices and returns a result for each.
 template <typename Result, typename Compute>
 static std::vector<Result> compute_in_batches(const std::vector<std::string> & keys, Compute compute) {
     std::map<std::string, std::vector<size_t>> groups;
@@ -26,7 +26,7 @@ static std::vector<Result> compute_in_batches(const std::vector<std::string> & k
         try {
             fill_in(places);
         } catch (const Error & error) {
-            // Refused before anything was computed: less at a time needs less memory.
+            // Nothing was computed yet, and smaller batches need less memory.
             if (error.code() != ErrorCode::OutOfMemory || places.size() == 1) throw;
             for (const size_t place : places) fill_in({place});
         }

@@ -1,6 +1,6 @@
-// What a network offers to the program that drives it (the addon, a test, a benchmark), and how networks are
-// found by their kind. A network is constructed from its configuration and its place in the tensor table;
-// constructing it declares the weights. Everything it computes goes through a Runner.
+// The interface of a network for the program that drives it (the addon, a test, a benchmark), and the
+// functions that make one by its kind. A network is constructed from its configuration and its place in the
+// tensor table, which declares its weights. Everything it computes goes through a Runner.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -21,7 +21,7 @@ struct EncodeOptions {
     bool norm = true;           // the final norm on each state
     bool project = true;        // the pooled state through the text projection, where there is one
     std::vector<uint8_t> mask;  // one per token, 0 = padding; empty: all count
-    // [width, n], textual inversion: what token `vocab + i` stands for (CLIP)
+    // [width, n]: textual inversion (CLIP); token `vocab + i` stands for row i
     std::optional<HostTensor> embeddings;
 };
 
@@ -47,17 +47,17 @@ struct ConditioningInputs {
     std::vector<HostTensor> references;  // [W, H, channels] each
 };
 
-/// What a denoiser keeps of its inputs for all steps: on the device what every step reads (text states, or
-/// the cross-attention keys and values made of them), in `inputs` what is cheap to pass again.
+/// What a denoiser keeps of its inputs for all steps. `kept` is on the device: what every step reads, such as
+/// text states or the cross-attention keys and values made of them. `inputs` has what is cheap to pass again.
 struct Conditioning {
     std::string shape;  // conditionings of equal `shape` fit into one batch (set by the network)
     DeviceTensors kept;
-    DeviceTensors picture;  // of a ControlNet: what it keeps of its picture, shared by all prompts
+    DeviceTensors picture;  // a ControlNet's hint, shared by all prompts
     ConditioningInputs inputs;
     uint64_t lora_generation = 0;  // set by the caller: a conditioning made before setLoras() is stale
 };
 
-/// One forward pass: under which conditioning, and what a ControlNet adds to it (see ControlNetwork).
+/// One forward pass: its conditioning, and the residuals of a ControlNet (see ControlNetwork).
 struct Pass {
     const Conditioning * conditioning;
     const DeviceTensors * residuals = nullptr;
@@ -86,8 +86,8 @@ public:
     /// Reads the picture [W, H, 3] in [-1, 1] and the prompts once for all steps; one conditioning each.
     virtual std::vector<std::unique_ptr<Conditioning>> condition(Runner & runner, const HostTensor & picture,
                                                                  std::vector<ConditioningInputs> prompts) = 0;
-    /// What the denoiser is to add, times `strength`, when it predicts from this latent under the same
-    /// prompts; for each conditioning tensors on the device, by residual_name(). Conditionings as in
+    /// The residuals, times `strength`, that the denoiser adds when it predicts from this latent under the
+    /// same prompts. One set on the device for each conditioning, named by residual_name(). `batch` as in
     /// DenoiserNetwork::predict.
     virtual std::vector<DeviceTensors> steer(Runner & runner, const HostTensor & latent, float timestep,
                                              const std::vector<const Conditioning *> & batch,
@@ -127,8 +127,8 @@ public:
     virtual HostTensor upscale(Runner & runner, const HostTensor & image) = 0;
 };
 
-// ---- the list of networks (native/models/registry.cpp); an unknown kind is UNSUPPORTED and names the known
-// ones
+// ---- the lists of networks (native/models/registry.cpp); an unknown kind is UNSUPPORTED, and the error
+// names the known ones
 
 std::unique_ptr<TextEncoderNetwork> make_text_encoder(const std::string & kind, const Config & config,
                                                       Weights weights);

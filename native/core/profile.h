@@ -9,7 +9,7 @@
 
 namespace imageforge {
 
-/// One operation's share of a network's time: what runs on tensors of the same shapes counts together.
+/// The time of one operation on tensors of certain shapes, all calls together.
 struct ProfileEntry {
     std::string operation;  // "MUL_MAT f16 [320, 2560] x [320, 4096]"
     std::string kind;       // "convolution", "product", "attention", "norm", "activation" or "rest"
@@ -21,9 +21,9 @@ struct ProfileEntry {
 
 struct Profile {
     std::map<std::string, ProfileEntry> operations;
-    uint64_t runs = 0;    // graphs computed
-    uint64_t builds = 0;  // of which were built first
-    double seconds = 0;   // wall clock of the runs: building, laying out and filling included
+    uint64_t runs = 0;    // graphs that ran
+    uint64_t builds = 0;  // of them, those that were built first
+    double seconds = 0;   // wall clock of the runs, with building, placing and filling
 
     /// The most expensive first.
     std::vector<ProfileEntry> by_time() const;

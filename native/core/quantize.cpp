@@ -1,4 +1,4 @@
-// The types that need no importance matrix; ggml asserts on all others, so they are named here.
+// ggml asserts on types that need an importance matrix, so the others are listed here.
 #include "core/quantize.h"
 
 #include <ggml.h>

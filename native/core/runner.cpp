@@ -1,6 +1,5 @@
-// Builds, caches, lays out and computes graphs. All graphs of a device share one compute buffer: only one is
-// laid out in it at a time, and another one's tensors are placed anew when it is its turn, which costs a
-// millisecond or two.
+// Builds, caches, lays out and computes graphs. All graphs of a device share one compute buffer. Only one
+// graph has its tensors placed in it at a time; switching to another costs a millisecond or two.
 #include "core/runner.h"
 
 #include <ggml-alloc.h>
@@ -17,7 +16,8 @@ namespace imageforge {
 
 namespace {
 
-constexpr size_t max_nodes = 32768;  // above the largest network with LoRAs; only what is used is touched
+constexpr size_t max_nodes =
+    32768;  // more than the largest network with LoRAs has; unused room is never touched
 constexpr size_t max_cached = 8;
 constexpr size_t most_idle = size_t{64} << 20;  // bytes of the compute buffer that a graph may leave unused
 
@@ -35,7 +35,7 @@ struct FreeContext {
     void operator()(ggml_context * context) const { ggml_free(context); }
 };
 
-/// GPUs limit the bytes that an operation may address in one tensor; Vulkan's limit is at the least this.
+/// GPUs limit the bytes that an operation may address in one tensor. Vulkan guarantees at least this many.
 constexpr size_t surely_addressable = size_t{1} << 27;
 
 bool is_large(const ggml_tensor * node) {
@@ -56,11 +56,11 @@ struct Runner::Graph {
     std::unique_ptr<ggml_context, FreeContext> context;
     ggml_cgraph * nodes = nullptr;
     std::map<std::string, Tensor> inputs, outputs;
-    bool needs_cpu = false;  // the device lacks an operation
-    bool too_large = false;  // ... for tensors of such a size
+    bool needs_cpu = false;  // the device lacks one of its operations
+    bool too_large = false;  // … because a tensor is too large for it
     size_t bytes = 0;        // of the compute buffer, 0 before it is measured
 
-    /// Forgets where its tensors lie, so that they can be laid out again.
+    /// Forgets the places of its tensors, so that they can be placed again.
     void unplace() const {
         for (Tensor t = ggml_get_first_tensor(context.get()); t; t = ggml_get_next_tensor(context.get(), t)) {
             t->data = nullptr;
@@ -97,7 +97,7 @@ Tensor GraphBuilder::input(const std::string & name, const Shape & shape, ggml_t
 
 void GraphBuilder::output(const std::string & name, Tensor tensor) {
     if (!ggml_is_contiguous(tensor)) tensor = ggml_cont(ctx_.graph, tensor);
-    // A view lives as long as what it looks at.
+    // A view lives as long as its source.
     for (Tensor t = tensor; t; t = t->view_src) ggml_set_output(t);
     outputs_[name] = tensor;
 }
@@ -150,7 +150,7 @@ Runner::Graph & Runner::find_or_build(const std::string & key, const Build & bui
     const auto found =
         std::find_if(graphs_.begin(), graphs_.end(), [&](const auto & graph) { return graph->key == key; });
     if (found != graphs_.end()) {
-        // The scheduler rewrites the graphs that it splits: such a graph can't be laid out a second time.
+        // The scheduler rewrites the graphs that it splits, so such a graph can't be placed a second time.
         if (!(*found)->needs_cpu || device_.active_ == found->get()) {
             graphs_.splice(graphs_.begin(), graphs_, found);
             return *graphs_.front();
@@ -181,7 +181,7 @@ uint64_t Runner::measure(const std::string & key, const Build & build) {
     Graph & graph = find_or_build(key, build);
     if (graph.too_large) return UINT64_MAX;
     const uint64_t weights = stream_ ? stream_->missing(graph.nodes) : 0;
-    // What the scheduler has split can't be measured like this any more, but a graph like it can.
+    // A graph that the scheduler has split can't be measured again, so one like it is built and measured.
     if (graph.needs_cpu && device_.active_ == &graph) {
         const auto copy = build_graph(key, build);
         measure(*copy);
@@ -191,8 +191,8 @@ uint64_t Runner::measure(const std::string & key, const Build & build) {
     return graph.bytes + weights;
 }
 
-/// Places the graph's tensors in the compute buffer. Measures first: an allocation that can't succeed isn't
-/// tried.
+/// Places the graph's tensors in the compute buffer. Measures first, so that no allocation is tried that
+/// can't succeed.
 void Runner::place(Graph & graph, const Build & build) {
     if (device_.active_ == &graph) return;
     device_.active_ = nullptr;
@@ -202,7 +202,7 @@ void Runner::place(Graph & graph, const Build & build) {
     graph.unplace();
     measure(graph);
     size_t held = ggml_gallocr_get_buffer_size(device_.allocator_, 0);
-    // The next phase must not pay for the last one's buffer; small differences aren't worth a new one.
+    // A phase must not keep the last one's large buffer. A small difference isn't worth a new allocation.
     if (held > graph.bytes + most_idle) {
         device_.free_buffers();
         held = 0;
@@ -223,9 +223,10 @@ void Runner::place_with_scheduler(Graph & graph, const Build & build, const std:
     if (!device_.scheduler_)
         device_.scheduler_ = ggml_backend_sched_new(
             backends.data(), nullptr, static_cast<int>(backends.size()), max_nodes, false, false);
-    // Where weights lie decides which device computes with them: they must be there when the graph is split.
+    // The place of a weight decides which device computes with it, so weights must be there when the graph is
+    // split.
     if (stream_) stream_->bring_all(graph.nodes, "the weights of " + purpose);
-    // Splitting rewrites a graph: one is built to be measured and thrown away.
+    // Splitting rewrites the graph, so one is built only to be measured.
     const auto measured = build_graph(graph.key, build);
     std::vector<size_t> bytes(backends.size());
     ggml_backend_sched_reset(device_.scheduler_);
@@ -265,7 +266,7 @@ void Runner::fill(const Graph & graph, const Feeds & feeds) const {
     }
 }
 
-/// Copies a kept tensor into a part of an input without a detour over the host.
+/// Copies a kept tensor into a part of an input, on the device.
 void Runner::copy_on_device(Tensor from, Tensor into, size_t offset) {
     const std::unique_ptr<ggml_context, FreeContext> scratch(new_context(2, false));
     Tensor part = ggml_view_1d(scratch.get(), into, ggml_nelements(from), offset);

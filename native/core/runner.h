@@ -27,7 +27,7 @@ struct HostTensor {
 
 int64_t element_count(const Shape & shape);
 
-/// What an input of a graph is filled with: one piece, or several that are laid behind each other (a batch).
+/// The values of a graph's input: one piece, or several that are concatenated (a batch).
 class Feed {
 public:
     Feed(const HostTensor & tensor) { add(tensor); }
@@ -35,7 +35,7 @@ public:
     Feed(const std::vector<int32_t> & values) { add(values.data(), values.size() * sizeof(int32_t)); }
     Feed() = default;
 
-    /// The pieces are read when the graph runs: they must live until then.
+    /// The pieces are read when the graph runs and must live until then.
     Feed & add(const HostTensor & tensor) {
         return add(tensor.data.data(), tensor.data.size() * sizeof(float));
     }
@@ -63,7 +63,7 @@ public:
 
     /// A tensor that is filled before each run from the feed of the same name.
     Tensor input(const std::string & name, const Shape & shape, ggml_type type = GGML_TYPE_F32);
-    /// Marks a result. Fetched as F32, or kept on the device as it is; made contiguous where it isn't.
+    /// Marks an output. It is made contiguous, then fetched as F32 or kept on the device as it is.
     void output(const std::string & name, Tensor tensor);
 
 private:
@@ -84,9 +84,9 @@ public:
     /// `key` must name everything that the graph depends on: "decode 64x64".
     /// Throws OUT_OF_MEMORY (before allocating, with figures), ABORTED, INTERNAL.
     Outputs run(const std::string & key, const Build & build, const Feeds & feeds);
-    /// Bytes of the compute buffer that the graph would take, and of memory for streamed weights that isn't
-    /// there yet; nothing is allocated. UINT64_MAX when a tensor is larger than the device's operations take:
-    /// the CPU would have to help out.
+    /// Bytes that the graph would add: its compute buffer, and memory for streamed weights that isn't
+    /// allocated yet. Allocates nothing. UINT64_MAX when a tensor is too large for the device's operations,
+    /// so that the CPU would have to take part.
     uint64_t measure(const std::string & key, const Build & build);
     /// The same as run(), with the outputs kept on the device.
     DeviceTensors run_keep(const std::string & key, const Build & build, const Feeds & feeds);
@@ -97,13 +97,14 @@ public:
     void set_loras(std::unordered_map<Tensor, std::vector<LoraUpdate>> loras);
     uint64_t lora_generation() const { return lora_generation_; }
 
-    /// From now on graphs bring the weights of `store` in and give them back in stretches, see stream.h. The
-    /// store outlives this.
+    /// From now on graphs stream the weights of `store` in stretches (see stream.h). The store must outlive
+    /// the runner.
     void stream_from(const WeightStore & store, const Streaming & streaming) {
         stream_ = std::make_unique<WeightStream>(device_, store, streaming);
     }
 
-    /// Times every operation of the following runs (slower: each waits for the last) until stopped.
+    /// Times every operation of the following runs until stop_profile(). That is slower: each operation waits
+    /// for the one before.
     void start_profile();
     Profile stop_profile();
 

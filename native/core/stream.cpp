@@ -8,8 +8,8 @@ namespace imageforge {
 
 namespace {
 
-/// Spread evenly: while those that stay compute, the next one that doesn't is read. The same in every graph
-/// of a network, since its weights come in the same order.
+/// Kept weights are spread evenly, so that the next streamed one is read while kept ones compute. The choice
+/// is the same in every graph of a network, since its weights come in the same order.
 std::vector<bool> choose_staying(const std::vector<Stretch> & stretches, double share) {
     std::vector<bool> stays;
     EvenShare kept(share);
@@ -21,7 +21,7 @@ std::vector<bool> choose_staying(const std::vector<Stretch> & stretches, double 
     return stays;
 }
 
-/// Waits at the end of a scope for what the device computes, whatever happens meanwhile.
+/// Waits for the device at the end of a scope, also when an exception leaves it.
 struct Completion {
     ggml_backend_t backend;
     ~Completion() { ggml_backend_synchronize(backend); }
@@ -38,7 +38,7 @@ void Slot::resize(std::shared_ptr<ggml_backend_buffer> buffer) {
 
 void Slot::fill(const std::vector<Tensor> & weights) {
     for (const Tensor guest : guests_)
-        if (holds(guest)) store_.send_back(guest);  // else it is in the other slot by now
+        if (holds(guest)) store_.send_back(guest);  // else the other slot has taken it
     guests_ = weights;
     if (weights.empty()) return;
     ggml_tallocr place = ggml_tallocr_new(buffer_.get());
@@ -69,7 +69,8 @@ ggml_status WeightStream::compute(ggml_cgraph * graph, const Compute & compute, 
     bring(stretches[0], slots_[0], graph);
     for (size_t i = 0; i < stretches.size(); ++i) {
         if (device_.abort_flag()) return GGML_STATUS_ABORTED;
-        // The next one, and the next that doesn't stay: those between are in memory after the first run.
+        // The next stretch, and the next one that isn't kept: those between stay in memory after the first
+        // run.
         size_t next = i + 1;
         prefetch(next);
         while (next < stretches.size() && stays[next]) ++next;
@@ -101,7 +102,7 @@ uint64_t WeightStream::missing(ggml_cgraph * graph) const {
     return bytes;
 }
 
-/// Bytes of device memory, with what it adds for its own needs.
+/// Bytes of device memory, alignment and padding included.
 uint64_t WeightStream::bytes_of(const std::vector<Tensor> & weights) const {
     const ggml_backend_buffer_type_t type = device_.buffer_type();
     const uint64_t alignment = ggml_backend_buft_get_alignment(type);
@@ -121,7 +122,7 @@ WeightStream::Sizes WeightStream::sizes_of(const std::vector<Stretch> & stretche
 void WeightStream::reserve(const Sizes & sizes, const std::string & purpose) {
     uint64_t wanted = 0;
     for (size_t i = 0; i < slots_.size(); ++i) {
-        // A slot that was filled with a whole graph's weights goes as well.
+        // Also frees a slot that holds a whole graph's weights.
         if (slots_[i].size() >= sizes[i] && slots_[i].size() <= sizes[i] + streaming_.most) continue;
         slots_[i].resize(nullptr);
         wanted += sizes[i];

@@ -1,7 +1,8 @@
-// Computing a graph whose weights needn't all be in memory: in stretches, while one computes the next one's
-// weights come. Those that are used where they lie in a mapped file are read ahead by the system, and go with
-// their stretch, unless there is room for them until the next run. The others (all of them where the device
-// has memory of its own, on the CPU those that are converted) are copied into two slots in turn.
+// Computes a graph whose weights needn't all be in memory. The graph is cut into stretches, and while one
+// computes, the next one's weights are brought in. Weights that are used in place in a mapped file are read
+// ahead by the system, and leave memory after their stretch unless there is room to keep them. All others
+// (every weight of a device with memory of its own, the converted ones on the CPU) are copied into two slots
+// in turn.
 #pragma once
 #include <array>
 #include <functional>
@@ -15,14 +16,14 @@
 
 namespace imageforge {
 
-/// Weights of a stretch, at most (a single tensor may have more). About a block of FLUX in 4 bits: enough to
-/// compute for seconds on a CPU while the next ones are read.
+/// Most bytes of weights in a stretch (a single tensor may have more). About a block of FLUX in 4 bits, which
+/// a CPU computes for seconds while the next weights are read.
 constexpr uint64_t stretch_bytes = uint64_t{64} << 20;
 
 struct Streaming {
     uint64_t most = stretch_bytes;  // weights of a stretch
-    /// Share of the weights that stay in memory, 0 … 1. What doesn't stay then leaves the system's file cache
-    /// as well: there it would push out what does, since all of it is used equally often.
+    /// Share of the weights that stay in memory, 0 … 1. The rest then leaves the file cache too: it is used
+    /// as often as the kept weights and would push them out.
     double keep = 0;
 };
 
@@ -36,7 +37,7 @@ public:
     uint64_t size() const { return buffer_ ? ggml_backend_buffer_get_size(buffer_.get()) : 0; }
     /// Empty afterwards.
     void resize(std::shared_ptr<ggml_backend_buffer> buffer);
-    /// Brings these in the place of those that are here.
+    /// Replaces its weights with these.
     void fill(const std::vector<Tensor> & weights);
     bool holds(const ggml_tensor * tensor) const { return buffer_ && tensor->buffer == buffer_.get(); }
 
@@ -46,24 +47,24 @@ private:
     std::vector<Tensor> guests_;
 };
 
-/// The weights of one network as its graphs see them: they are there when they are computed with.
+/// The weights of one network as its graphs see them: present whenever they are needed.
 class WeightStream {
 public:
-    /// The store was loaded with the same share to keep, and outlives this.
+    /// The store was loaded with the same share to keep, and must outlive this.
     WeightStream(Device & device, const WeightStore & store, const Streaming & streaming);
 
-    /// The same results as those of the whole graph. `compute` may return before a part is computed.
-    /// `purpose` as in Device::require_memory(). Throws OUT_OF_MEMORY, before anything is computed.
+    /// Computes the graph part by part, with the results of the whole. `compute` may return before its part
+    /// is done. `purpose` as in Device::require_memory(). Throws OUT_OF_MEMORY before anything is computed.
     using Compute = std::function<ggml_status(ggml_cgraph *)>;
     ggml_status compute(ggml_cgraph * graph, const Compute & compute, const std::string & purpose);
 
-    /// For a graph that can't be cut: brings all that it reads at once. It stays until compute() is called.
+    /// For a graph that can't be cut: brings in all its weights at once. They stay until compute() is called.
     void bring_all(ggml_cgraph * graph, const std::string & purpose);
 
-    /// True when compute() reads the node's rows on the host: the device needn't be able to.
+    /// True when compute() reads the node's rows on the host, so that the device needn't be able to.
     bool looks_up(const ggml_tensor * node) const { return is_lookup(node, store_); }
 
-    /// Bytes that compute() would take for the weights beside what it holds.
+    /// Bytes of memory for weights that compute() would add.
     uint64_t missing(ggml_cgraph * graph) const;
 
 private:

@@ -17,7 +17,7 @@ bool contains(const std::vector<Tensor> & list, const ggml_tensor * tensor) {
     return std::find(list.begin(), list.end(), tensor) != list.end();
 }
 
-/// Weights of the node that come and go and aren't in the stretch yet.
+/// Streamed weights of the node that aren't in the stretch yet.
 std::vector<Tensor> new_weights(const ggml_tensor * node, const WeightStore & store,
                                 const Stretch & stretch) {
     std::vector<Tensor> found;
@@ -42,7 +42,7 @@ uint64_t bytes_of(const std::vector<Tensor> & tensors) {
 }  // namespace
 
 bool is_lookup(const ggml_tensor * node, const WeightStore & store) {
-    // A small table, or many rows of one, had better be brought.
+    // For a small table, or for many rows, bringing the whole table is faster.
     return node->op == GGML_OP_GET_ROWS && store.is_streamed(node->src[0]) && ggml_is_matrix(node->src[0]) &&
            ggml_is_contiguous(node->src[1]) && ggml_nbytes(node) < ggml_nbytes(node->src[0]);
 }

@@ -1,4 +1,4 @@
-// Checks the tensor table against the mapped files, hands out declared tensors and gives them their data.
+// Checks the tensor table against the mapped files, declares tensors and loads their data.
 #include "core/weights.h"
 
 #include <ggml-alloc.h>
@@ -24,15 +24,15 @@ namespace {
 
 constexpr size_t max_tensors = 1 << 20;
 
-/// Shapes that differ in dimensions of 1 only describe the same bytes: a 1x1 convolution is a linear layer.
+/// Shapes that differ only in dimensions of 1 describe the same bytes: a 1 x 1 convolution is a linear layer.
 Shape without_ones(const Shape & shape) {
     Shape result;
     std::copy_if(shape.begin(), shape.end(), std::back_inserter(result), [](int64_t n) { return n != 1; });
     return result;
 }
 
-/// Where a streamed tensor points while it isn't brought: data that is set means to ggml that it needs no
-/// place, and no buffer that nothing can be done with it.
+/// Where a streamed tensor points while it is out of memory. ggml places no tensor that has data, and
+/// computes with none that has no buffer.
 void send_to_file(const StoredTensor & row) {
     row.declared->buffer = nullptr;
     row.declared->data = const_cast<uint8_t *>(row.pieces.front().data());
@@ -55,7 +55,8 @@ struct WeightStore::Impl {
     std::unordered_map<std::string, StoredTensor> rows;
     std::unordered_map<const ggml_tensor *, StoredTensor *> declared;
     std::unique_ptr<ggml_context, FreeContext> context;
-    // Buffers over the mapped files come before our own, and both go before the files.
+    // Buffers over the mapped files come first, then our own. Declared after `files`, so that they go before
+    // these.
     std::vector<std::unique_ptr<ggml_backend_buffer, FreeBuffer>> buffers;
     uint64_t mapped = 0, allocated = 0;
     bool loaded = false;
@@ -142,7 +143,7 @@ void WeightStore::Impl::place_mapped() {
     }
 }
 
-/// Of the matrices that would take memory of their own. Vectors are small, and every graph needs them.
+/// Picks among the matrices that need memory of their own. Vectors are small, and every graph needs them.
 void WeightStore::Impl::leave_in_files(double keep) {
     EvenShare kept(keep);
     for (Tensor t = ggml_get_first_tensor(context.get()); t; t = ggml_get_next_tensor(context.get(), t)) {
@@ -241,7 +242,7 @@ uint64_t WeightStore::bytes_mapped() const { return impl_->mapped; }
 
 uint64_t WeightStore::bytes_allocated() const { return impl_->allocated; }
 
-// ---- places in the table
+// ---- looking up the table
 
 Weights Weights::operator/(const std::string & part) const {
     return Weights(store_, prefix_.empty() ? part : prefix_ + "." + part);

@@ -41,7 +41,7 @@ struct WeightTable {
 class Device;
 class WeightStore;
 
-/// Takes a share of a sequence of things, spread evenly over it.
+/// Picks a share of a sequence, spread evenly over it.
 class EvenShare {
 public:
     explicit EvenShare(double share) : share_(share) {}
@@ -62,7 +62,7 @@ class Weights {
 public:
     Weights(WeightStore * store, std::string prefix) : store_(store), prefix_(std::move(prefix)) {}
 
-    /// Descends: (w / "encoder" / 3) looks up "encoder.3.…".
+    /// Goes down one level: (w / "encoder" / 3) looks up "encoder.3.…".
     Weights operator/(const std::string & part) const;
     Weights operator/(int index) const { return *this / std::to_string(index); }
 
@@ -97,8 +97,8 @@ public:
 
     /// Gives every declared tensor its data: the mapped bytes in place on CPU where alignment and type allow,
     /// else converted (f8, f64 …) or copied to the device. Call once, after the network is constructed.
-    /// With `keep` the network is going to be streamed: of the matrices that aren't used in place only that
-    /// share, 0 … 1, gets memory; the others stay in their files and are brought when they are needed.
+    /// With `keep` the network will be streamed: of the matrices that can't be used in place, only this share
+    /// (0 … 1) gets memory. The others stay in their files until they are needed.
     void load(std::optional<double> keep = {});
 
     /// Throws WEIGHTS_UNREADABLE when a mapped file has shrunk; call it before each run.
@@ -108,23 +108,22 @@ public:
     bool is_mapped(const ggml_tensor * tensor) const;
     /// True when load() has left the tensor in its file.
     bool is_streamed(const ggml_tensor * tensor) const;
-    /// Gives a streamed tensor its bytes at the next free place, wherever it was before.
+    /// Loads a streamed tensor at the next free place, wherever it was before.
     void bring(Tensor tensor, ggml_tallocr & place) const;
-    /// It has no place any more.
+    /// Takes the tensor's place away again.
     void send_back(Tensor tensor) const;
-    /// A row of a streamed matrix, wherever that is.
+    /// A row of a streamed matrix, in memory or not.
     std::vector<float> read_row(const ggml_tensor * table, int64_t row) const;
 
-    /// Mapped and streamed weights whose pages are wanted soon (read ahead in the background), or not for a
-    /// while (given back: resident memory shrinks, a later use reads them again; dropped: from the disk).
-    /// Other tensors are left alone.
+    /// Advises the system about the pages of mapped and streamed weights (see PageAdvice). Other tensors are
+    /// ignored.
     void prefetch(const ggml_tensor * tensor) const;
     void give_back(const ggml_tensor * tensor) const;
     void drop(const ggml_tensor * tensor) const;
     /// The pages of all files.
     void give_back() const;
 
-    /// The shape of a row of the table; WEIGHTS_INVALID when there is none of this name.
+    /// The shape of a tensor in the table; WEIGHTS_INVALID when it has none of this name.
     Shape shape(const std::string & name) const;
     /// The declared tensor of this full name, or nullptr.
     Tensor declared(const std::string & name) const;

@@ -51,8 +51,8 @@ bool has_dotprod() {
 }
 #endif
 
-/// Best last. Features are those the compiler's run-time support reports, which includes the system's
-/// consent.
+/// The best is last. The compiler's run-time support reports a feature only if the operating system enables
+/// it.
 const KernelTable * choose() {
     const Candidate candidates[] = {
 #if defined(__x86_64__)

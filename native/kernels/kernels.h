@@ -1,7 +1,7 @@
 // CPU kernels of our own, as ggml graph operations: packed, tiled, chosen at run time by what the processor
 // has. Every function adds one node to the graph; networks reach them through native/nn, never directly.
 // Shapes are in ggml order (fastest first). Activations are contiguous F32. Weights are F32, F16, BF16 or a
-// ggml quantised type, as they lie in the mapped file; nothing is unpacked for longer than one operation.
+// ggml quantised type, as they lie in the mapped file; unpacked values never outlive one operation.
 #pragma once
 #include <ggml.h>
 
@@ -11,12 +11,12 @@ namespace imageforge::kernels {
 
 using Tensor = ggml_tensor *;
 
-/// What a long kernel shares with its graph; outlives every graph that uses it.
+/// Shared by a graph's kernels; must outlive every graph that uses it.
 struct Env {
     const std::atomic<bool> * abort = nullptr;  // kernels return early (result undefined) once it is true
 };
 
-/// False where the processor lacks what the kernels need (AVX2 + FMA + F16C, or NEON): callers use ggml's
+/// False where the processor lacks the instructions (AVX2 + FMA + F16C, or NEON). Callers then use ggml's
 /// operations.
 bool available();
 /// "avx512-vnni", "avx512", "avx2-vnni", "avx2", "neon-dotprod", "neon", "none".
@@ -31,7 +31,7 @@ Tensor linear(ggml_context * graph, const Env & env, Tensor weight, Tensor x, Te
 struct ConvParams {
     int stride = 1;
     int pad_left = 1, pad_right = 1, pad_top = 1, pad_bottom = 1;
-    bool upsample2 = false;  // x is read as if doubled by nearest-neighbour first
+    bool upsample2 = false;  // x is upsampled by 2 (nearest neighbour) while it is read
 };
 Tensor conv2d(ggml_context * graph, const Env & env, Tensor weight, Tensor x, Tensor bias,
               const ConvParams & params);
@@ -49,8 +49,8 @@ struct GroupNormParams {
     int groups = 32;
     float eps = 1e-5f;
     bool silu = false;
-    bool in_place = false;        // the result takes x's place, which nothing else may read
-    Tensor statistics = nullptr;  // as group_statistics gives them, instead of x's own
+    bool in_place = false;        // the result overwrites x, which nothing else may read
+    Tensor statistics = nullptr;  // from group_statistics(), instead of x's own
 };
 Tensor group_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight, Tensor bias,
                   const GroupNormParams & params);
@@ -60,14 +60,15 @@ Tensor group_statistics(ggml_context * graph, const Env & env, Tensor x, int gro
 Tensor layer_norm(ggml_context * graph, const Env & env, Tensor x, Tensor weight, Tensor bias, float eps);
 /// value · gelu(gate) with erf GELU; x [2·d, n] holds value, then gate; result [d, n].
 Tensor geglu(ggml_context * graph, const Env & env, Tensor x);
-/// Rows of x [w, …] (which may be strided, evenly) through an activation, behind those of `beside` [b, …] if
-/// it is given: tanh GELU [b + w, …], or silu(gate) · value of x that holds gate, then value [b + w / 2, …].
+/// An activation of the rows of x [w, …] (which may be evenly strided), after those of `beside` [b, …] where
+/// it is given. GeluTanh: -> [b + w, …]. Swiglu: x holds gate, then value; silu(gate) · value -> [b + w / 2,
+/// …].
 enum class Activation { GeluTanh, Swiglu };
 Tensor activate(ggml_context * graph, const Env & env, Activation kind, Tensor x, Tensor beside);
 
 /// Bytes of working memory that the kernels hold, in use or kept for the next operation.
 size_t scratch_bytes();
-/// Gives back what no running operation uses.
+/// Frees what no running operation uses.
 void release_scratch();
 
 }  // namespace imageforge::kernels

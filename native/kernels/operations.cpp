@@ -56,7 +56,7 @@ void run_node(Tensor node, int index, int size, void * env) {
     Compute(node, *state, team);
 }
 
-/// Adds a node whose result lies where `x` lies, of x's shape.
+/// Adds a node whose result overwrites x.
 template <void (*Compute)(Tensor, const NodeState &, Team &)>
 Tensor add_node_in_place(const char * name, ggml_context * graph, const Env & env, Tensor x,
                          std::initializer_list<Tensor> others, const NodeState & state) {
@@ -81,7 +81,7 @@ Tensor add_node(const char * name, ggml_context * graph, const Env & env, int64_
     Tensor node = ggml_custom_4d(graph, GGML_TYPE_F32, ne0, ne1, ne2, ne3, args, count, run_node<Compute>,
                                  GGML_N_TASKS_MAX, const_cast<Env *>(&env));
     std::memcpy(state_of(node), &state, sizeof(state));
-    ggml_set_name(node, name);  // what a profile calls it
+    ggml_set_name(node, name);  // its name in a profile
     return node;
 }
 

@@ -1,5 +1,5 @@
-// Working memory of the kernels: blocks leased for one operation from a pool that keeps them, because the
-// threads of ggml come and go with every graph and would take thread-local buffers with them.
+// Working memory of the kernels: blocks leased for one operation from a pool. Thread-local buffers would be
+// lost: ggml's threads end with every graph.
 #pragma once
 #include <cstddef>
 

@@ -1,4 +1,5 @@
-// The list of networks, one line each.
+// The lists of networks, by what they are for. A network is a folder here and one entry;
+// src/families/networks/index.ts has the same lists.
 #include "core/error.h"
 #include "core/network.h"
 #include "models/autoencoder/autoencoder.h"

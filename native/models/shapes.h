@@ -1,4 +1,4 @@
-// Checks of what callers pass to a network, in their own order of dimensions (PyTorch's, slowest first).
+// Checks a caller's tensors. Messages give shapes in the caller's order (PyTorch's, slowest first).
 #pragma once
 #include <string>
 
@@ -13,8 +13,8 @@ inline std::string to_text(const Shape & shape) {
     return text + "]";
 }
 
-/// INVALID_ARGUMENT when the tensor has another shape or not as much data as its shape says; `what` as in
-/// "unet: the context".
+/// INVALID_ARGUMENT when the tensor has another shape, or other data than its shape says. `what` as in "unet:
+/// the context".
 inline void require_shape(const HostTensor & tensor, const Shape & expected, const std::string & what) {
     if (tensor.shape == expected && element_count(expected) > 0 &&
         element_count(expected) == static_cast<int64_t>(tensor.data.size()))
@@ -43,7 +43,7 @@ inline void require_latent(const HostTensor & latent, int64_t channels, const st
     require_shape(latent, latent.shape, network + ": the latent");
 }
 
-/// Back to three dimensions: a result's trailing dimensions of 1 are dropped on its way.
+/// Restores three dimensions: fetching a result drops trailing dimensions of 1.
 inline HostTensor as_image(HostTensor tensor) {
     tensor.shape.resize(3, 1);
     return tensor;

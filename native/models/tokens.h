@@ -1,4 +1,4 @@
-// What text encoders share between the caller's request and their graphs: checks, names and results by layer.
+// Shared by the text encoders: checks of the request, and names and results by layer.
 #pragma once
 #include <string>
 #include <vector>
@@ -8,7 +8,7 @@
 
 namespace imageforge {
 
-/// INVALID_ARGUMENT unless there are 1 to `most` tokens, all of the vocabulary.
+/// INVALID_ARGUMENT unless there are 1 to `most` tokens, all in the vocabulary.
 inline void require_tokens(const std::vector<int32_t> & tokens, int64_t vocab, size_t most,
                            const char * network) {
     if (tokens.empty() || tokens.size() > most)
@@ -20,14 +20,14 @@ inline void require_tokens(const std::vector<int32_t> & tokens, int64_t vocab, s
     }
 }
 
-/// INVALID_ARGUMENT where vectors of textual inversion come to a network that takes none.
+/// INVALID_ARGUMENT where textual-inversion vectors are passed to a network that takes none.
 inline void refuse_embeddings(const EncodeOptions & options, const char * network) {
     if (options.embeddings)
         fail(ErrorCode::InvalidArgument, "%s: this network takes no embeddings of textual inversion",
              network);
 }
 
-/// The layers that were asked for, by default the last.
+/// The requested layers; by default the last.
 inline std::vector<int> requested_layers(const EncodeOptions & options, int64_t last, const char * network) {
     if (options.layers.empty()) return {static_cast<int>(last)};
     for (int layer : options.layers) {

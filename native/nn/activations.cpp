@@ -22,13 +22,13 @@ static void leaky_relu_share(ggml_tensor * y, const ggml_tensor * x, int thread,
 Tensor leaky_relu(const Ctx & ctx, Tensor x, float slope) {
     if (!ctx.cpu || x->type != GGML_TYPE_F32 || !ggml_is_contiguous(x))
         return ggml_leaky_relu(ctx.graph, x, slope, true);
-    // ggml's runs on one thread only.
+    // ggml's leaky ReLU runs on one thread only.
     void * user = nullptr;
     std::memcpy(&user, &slope, sizeof(slope));
     return ggml_map_custom1_inplace(ctx.graph, x, leaky_relu_share, GGML_N_TASKS_MAX, user);
 }
 
-/// `beside` before y in every row.
+/// Concatenates the rows of `beside` and y.
 static Tensor join(const Ctx & ctx, Tensor beside, Tensor y) {
     return beside ? ggml_concat(ctx.graph, beside, y, 0) : y;
 }
@@ -38,8 +38,8 @@ Tensor gelu_tanh(const Ctx & ctx, Tensor x, Tensor beside) {
     if (use_kernel(ctx, Kernel::Activation))
         return kernels::activate(g, *ctx.env, kernels::Activation::GeluTanh, x, beside);
     if (!ctx.cpu) return join(ctx, beside, ggml_gelu(g, x));
-    // ggml_gelu looks its result up in a table of F16 values on the CPU, which costs three digits. Exactly it
-    // is x * sigmoid(x s) with s = 2 sqrt(2 / pi) (1 + 0.044715 x²), and that is silu(x s) / s.
+    // On the CPU, ggml_gelu looks its result up in a table of F16 values, which costs three digits. The exact
+    // identity: gelu(x) = x * sigmoid(x s) = silu(x s) / s with s = 2 sqrt(2 / pi) (1 + 0.044715 x²).
     constexpr float slope = 1.5957691216f;
     Tensor s = ggml_scale_bias(g, ggml_sqr(g, x), 0.044715f * slope, slope);
     return join(ctx, beside, ggml_div(g, ggml_silu(g, ggml_mul(g, x, s)), s));

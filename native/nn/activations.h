@@ -4,8 +4,8 @@
 
 namespace imageforge {
 
-/// GELU in its tanh form; rows of x may be strided, evenly. Where `beside` is given the result's rows begin
-/// with its values.
+/// GELU in its tanh form. Rows of x may be evenly strided. The result's rows begin with those of `beside`,
+/// where it is given.
 Tensor gelu_tanh(const Ctx & ctx, Tensor x, Tensor beside = nullptr);
 
 /// x where it is positive, else x * slope; x is overwritten (Maas et al. 2013).

@@ -15,11 +15,11 @@ bool eight_bit_products(const Ctx & ctx, Tensor weight) {
     return ggml_is_quantized(weight->type) && use_kernel(ctx, Kernel::Linear);
 }
 
-/// With fewer keys scores take no time to speak of.
+/// With fewer keys, scores take too little time to matter.
 static constexpr int64_t many_keys = 256;
 
-/// The head size that ggml's flash attention is fast at, by padding with zeros; 0 where it can't do it.
-/// CPU: its tiles are 16 wide. GPUs: the sizes that CUDA has tensor-core kernels for.
+/// The head size that zeros are padded to, so that ggml's flash attention is fast; 0 where it has none. CPU:
+/// multiples of its tiles of 16. GPUs: the sizes that CUDA has tensor-core kernels for.
 static int64_t flash_head_size(const Ctx & ctx, int64_t d) {
     if (ctx.cpu) return (d + 15) / 16 * 16;
     for (int64_t size : {64, 80, 96, 112, 128, 256}) {
@@ -37,7 +37,7 @@ static Tensor flash_attention(const Ctx & ctx, Tensor q, Tensor k, Tensor v, Ten
         return narrow ? ggml_cast(g, x, GGML_TYPE_F16) : x;
     };
     if (mask) mask = ggml_cast(g, mask, GGML_TYPE_F16);
-    // GPU kernels take keys and values in F16; the CPU's read F32 as well, without rounding them.
+    // GPU kernels take keys and values in F16. The CPU's reads F32 too, without rounding.
     Tensor y = ggml_flash_attn_ext(g, by_head(q, false), by_head(k, !ctx.cpu), by_head(v, !ctx.cpu), mask,
                                    scale, 0, 0);
     ggml_prec_set_acc(y, GGML_PREC_F32);
@@ -65,7 +65,7 @@ static Tensor softmax_attention(const Ctx & ctx, Tensor q, Tensor k, Tensor v,
     return ggml_cont(g, ggml_permute(g, y, 0, 2, 1, 3));  // [d, heads, Lq, N]
 }
 
-/// Where several query heads share a key head: each key head as often as it is used, one behind the other.
+/// Grouped-query attention: repeats each key head for every query head that uses it.
 static Tensor repeat_heads(const Ctx & ctx, Tensor x, int64_t heads) {
     ggml_context * g = ctx.graph;
     const int64_t d = x->ne[0], shared = x->ne[1], rows = x->ne[2] * x->ne[3];
@@ -78,7 +78,7 @@ static Tensor repeat_heads(const Ctx & ctx, Tensor x, int64_t heads) {
 static Tensor choose(const Ctx & ctx, Tensor q, Tensor k, Tensor v, const AttentionOptions & options) {
     const int64_t d = q->ne[0];
     const float scale = options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<float>(d));
-    // a bias of each head's own: our kernel takes none, and flash attention would round it to F16
+    // a bias by head: our kernel takes none, and flash attention would round it to F16
     const bool one_mask = !options.mask || options.mask->ne[2] == 1;
     if (one_mask && use_kernel(ctx, Kernel::Attention)) {
         return kernels::attention(ctx.graph, *ctx.env, q, repeat_heads(ctx, k, q->ne[1]),

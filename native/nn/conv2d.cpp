@@ -27,8 +27,8 @@ static Tensor plain_kernel(const Ctx & ctx, Tensor weight, int64_t side) {
     return ggml_reshape_4d(g, ggml_cont(g, ggml_permute(g, weight, 1, 0, 2, 3)), side, side, in, out);
 }
 
-/// One matrix product over unrolled patches. ggml_conv_2d rounds the patches to F16 and lets GPUs add up in
-/// F16, which can overflow where pictures are not normalised on their way (SDXL's autoencoder).
+/// One matrix product over unrolled patches (im2col). ggml_conv_2d rounds patches to F16 and lets GPUs
+/// accumulate in F16, which can overflow where activations aren't normalised (SDXL's autoencoder).
 static Tensor convolve_patches(const Ctx & ctx, Tensor weight, Tensor x, int stride, int pad) {
     ggml_context * g = ctx.graph;
     if (weight->type != GGML_TYPE_F32) weight = ggml_cast(g, weight, GGML_TYPE_F32);
@@ -70,7 +70,7 @@ static Tensor convolve(const Ctx & ctx, Tensor weight, Tensor x, Tensor bias, co
     return bias ? ggml_add(ctx.graph, y, ggml_reshape_4d(ctx.graph, bias, 1, 1, bias->ne[0], 1)) : y;
 }
 
-/// The down kernel takes the convolution's place, the up kernel is 1 x 1.
+/// A LoRA of a convolution: the down kernel convolves in its place, the up kernel is 1 x 1.
 static Tensor apply_lora(const Ctx & ctx, const LoraUpdate & lora, Tensor x, Tensor y,
                          const Conv2d::Options & o) {
     Tensor inner = ggml_scale(ctx.graph, convolve(ctx, lora.down, x, nullptr, o), lora.scale);

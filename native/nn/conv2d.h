@@ -1,4 +1,4 @@
-// Two-dimensional convolutions with zero padding, bias, and whatever low-rank updates the weight has.
+// Two-dimensional convolutions with zero padding, a bias and the weight's LoRA updates.
 #pragma once
 #include "core/graph.h"
 #include "core/weights.h"
@@ -6,18 +6,18 @@
 namespace imageforge {
 
 struct Conv2d {
-    /// Where the kernel is placed; the defaults suit a 3 x 3 kernel that keeps the size.
+    /// Stride and padding. The defaults are for a 3 x 3 kernel that keeps the size.
     struct Options {
         int kernel = 3;
         int stride = 1;
         int pad_before = 1;      // zeros on the left and on top
         int pad_after = 1;       // zeros on the right and at the bottom
-        bool upsample2 = false;  // the input is doubled first, nearest neighbour
+        bool upsample2 = false;  // nearest-neighbour upsampling by 2 comes first
         bool with_bias = true;
     };
     static Options pointwise() { return {1, 1, 0, 0, false, true}; }
 
-    Tensor weight;  // [kernel, kernel, in, out], or where the file has it so [in, kernel · kernel, out]
+    Tensor weight;  // [kernel, kernel, in, out], or [in, kernel · kernel, out] where the file stores that
     Tensor bias;    // [out], nullptr without one
     Options options;
 

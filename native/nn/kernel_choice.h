@@ -1,4 +1,4 @@
-// Which of native/kernels' operations a graph uses; ggml's own take the place of the others.
+// Decides which operations of native/kernels a graph uses. ggml's own do the rest.
 #pragma once
 #include "core/graph.h"
 

@@ -11,11 +11,11 @@ Linear::Linear(Weights w, int64_t in, int64_t out, bool with_bias)
 
 Tensor product(const Ctx & ctx, Tensor weight, Tensor x, Tensor bias) {
     if (use_kernel(ctx, Kernel::Linear)) return kernels::linear(ctx.graph, *ctx.env, weight, x, bias);
-    // On the CPU ggml's product would round x to the weights' type, here to 8 digits. Widening the weights
-    // costs a buffer of the largest one in F32, and of the time less than the product's own reading.
+    // On the CPU ggml's product would round x to the weight's type, here to 8 bits of mantissa. Widening the
+    // weight takes a buffer for the largest one in F32, and less time than reading it for the product.
     if (ctx.cpu && weight->type == GGML_TYPE_BF16) weight = ggml_cast(ctx.graph, weight, GGML_TYPE_F32);
     Tensor y = ggml_mul_mat(ctx.graph, weight, x);
-    // Else GPUs add up in F16, which costs digits and can overflow. BF16 is added up in F32.
+    // Without this, GPUs accumulate in F16, which loses precision and can overflow. BF16 accumulates in F32.
     if (weight->type != GGML_TYPE_BF16) ggml_prec_set_acc(y, GGML_PREC_F32);
     return bias ? ggml_add(ctx.graph, y, bias) : y;
 }

@@ -1,4 +1,4 @@
-// Linear layers: matrix times token, bias, and whatever low-rank updates the weight has.
+// Linear layers: weight, bias and the weight's LoRA updates (Hu et al. 2021).
 #pragma once
 #include "core/graph.h"
 #include "core/weights.h"

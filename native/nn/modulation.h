@@ -1,5 +1,5 @@
-// Adaptive layer norm (Peebles and Xie 2023): a vector shifts, scales and gates what a block does to its
-// tokens.
+// Adaptive layer norm (adaLN-Zero of DiT, Peebles and Xie 2023): a vector shifts, scales and gates what a
+// block does to its tokens.
 #pragma once
 #include <vector>
 
@@ -7,13 +7,13 @@
 
 namespace imageforge {
 
-/// What one sub-layer gets, [width, 1, N] each.
+/// The modulation of one sub-layer, [width, 1, N] each.
 struct Modulation {
     Tensor shift, scale;
     Tensor gate;  // nullptr without one
 };
 
-/// Makes modulations of a vector.
+/// Makes modulations from a vector.
 struct Modulator {
     Linear linear;  // width -> a run of shift, scale and gate for each sub-layer
     int64_t width;

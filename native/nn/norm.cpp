@@ -50,7 +50,7 @@ Tensor GroupNorm::forward(const Ctx & ctx, Tensor x) const { return normalize(ct
 Tensor GroupNorm::forward_silu(const Ctx & ctx, Tensor x) const { return normalize(ctx, x, true, false); }
 Tensor GroupNorm::forward_silu_over(const Ctx & ctx, Tensor x, Tensor reader) const {
     Tensor y = normalize(ctx, x, true, true);
-    // One more operand, which the operation ignores, makes the order certain.
+    // An extra operand, which the operation ignores, fixes the order.
     if (reader && y->view_src) y->src[GGML_MAX_SRC - 1] = reader;
     return y;
 }

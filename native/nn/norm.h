@@ -1,4 +1,4 @@
-// Group norm over images and layer norm over tokens.
+// Group norm over images (Wu and He 2018) and layer norm over tokens (Ba et al. 2016).
 #pragma once
 #include "core/graph.h"
 #include "core/weights.h"
@@ -12,10 +12,11 @@ struct GroupNorm {
 
     GroupNorm(Weights w, int64_t channels, int groups, float eps);
 
-    Tensor forward(const Ctx & ctx, Tensor x) const;       // [W, H, C, N] -> the same shape
-    Tensor forward_silu(const Ctx & ctx, Tensor x) const;  // SiLU of it, in one pass where that exists
-    /// The same, and the result takes x's place where that is possible. Nothing else may read x, except for
-    /// `reader`, which is computed before.
+    Tensor forward(const Ctx & ctx, Tensor x) const;  // [W, H, C, N] -> the same shape
+    Tensor forward_silu(const Ctx & ctx,
+                        Tensor x) const;  // followed by SiLU, in one pass where the device has that
+    /// As forward_silu(), in place where possible. Nothing else may read x, except for `reader`, which is
+    /// computed before.
     Tensor forward_silu_over(const Ctx & ctx, Tensor x, Tensor reader = nullptr) const;
 
 private:

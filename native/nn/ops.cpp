@@ -16,7 +16,7 @@ Tensor relu(const Ctx & ctx, Tensor x) { return ggml_relu(ctx.graph, x); }
 Tensor gelu(const Ctx & ctx, Tensor x) { return ggml_gelu_erf(ctx.graph, x); }
 
 Tensor quick_gelu(const Ctx & ctx, Tensor x) {
-    // ggml_gelu_quick looks its result up in a table of F16 values on the CPU, which costs three digits.
+    // On the CPU, ggml_gelu_quick looks its result up in a table of F16 values, which costs three digits.
     if (!ctx.cpu) return ggml_gelu_quick(ctx.graph, x);
     return ggml_mul(ctx.graph, x, ggml_sigmoid(ctx.graph, ggml_scale(ctx.graph, x, 1.702f)));
 }

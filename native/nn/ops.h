@@ -1,11 +1,11 @@
-// The few operations without weights that networks share, in the networks' own words.
+// Operations without weights that networks share.
 #pragma once
 #include "core/graph.h"
 
 namespace imageforge {
 
 Tensor add(const Ctx & ctx, Tensor a, Tensor b);
-/// x + y, where y may be shorter in one dimension: it is added from place `first` of that dimension on.
+/// x + y. Where y is shorter in one dimension, it is added from index `first` of that dimension on.
 Tensor add_rows(const Ctx & ctx, Tensor x, Tensor y, int dimension, int64_t first);
 
 Tensor silu(const Ctx & ctx, Tensor x);
@@ -26,7 +26,7 @@ Tensor concat_channels(const Ctx & ctx, Tensor a, Tensor b);
 Tensor to_tokens(const Ctx & ctx, Tensor x);
 Tensor to_image(const Ctx & ctx, Tensor x, int64_t width, int64_t height);
 
-/// Doubles width and height, nearest neighbour.
+/// Nearest-neighbour upsampling by 2.
 Tensor upsample_nearest2(const Ctx & ctx, Tensor x);
 
 /// Sinusoidal embedding of t [N] -> [width, N]: cosines, then sines, of t * 10000^(-i / (width / 2)).

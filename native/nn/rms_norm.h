@@ -9,7 +9,7 @@ struct RmsNorm {
     Tensor weight;  // [width]
     float eps;
 
-    /// `leaf` is the tensor's last name; FLUX says "scale".
+    /// `leaf` is the last part of the tensor's name; FLUX's is "scale".
     RmsNorm(Weights w, int64_t width, float eps, const std::string & leaf = "weight");
 
     Tensor forward(const Ctx & ctx, Tensor x) const;  // [width, n, …] -> the same shape; rows may be strided

@@ -1,5 +1,5 @@
-// Rotary position embedding (Su et al. 2021): pairs of a head's values turn by angles that grow with
-// position.
+// Rotary position embedding (RoPE, Su et al. 2021): pairs of a head's values are rotated by angles that grow
+// with the position.
 #pragma once
 #include "core/graph.h"
 
@@ -10,8 +10,8 @@ enum class RopePairs { Neighbours, Halves };
 
 struct Rope {
     RopePairs pairs;
-    float theta;        // pair i turns by position * theta^(-2 i / width)
-    int64_t width;      // values of a head that turn
+    float theta;        // pair i rotates by position * theta^(-2 i / width)
+    int64_t width;      // values of a head that are rotated
     int64_t first = 0;  // the first of them
 };
 

@@ -1,16 +1,16 @@
-// Parts of a tensor of tokens: what fused projections hold side by side, and runs of a joint sequence.
+// Parts of a tensor of tokens: the columns of a fused projection, and runs of a joint sequence.
 #pragma once
 #include "core/graph.h"
 
 namespace imageforge {
 
-/// The tensor itself where its values lie behind each other, else a copy in which they do.
+/// The tensor itself where it is contiguous, else a contiguous copy.
 Tensor contiguous(const Ctx & ctx, Tensor x);
 
 /// x [w, L, N] -> [width, L, N], a view of the columns from `first` on.
 Tensor slice_columns(const Ctx & ctx, Tensor x, int64_t first, int64_t width);
 
-/// The same columns as heads: x [w, L, N] -> [d, heads, L, N], a view.
+/// Columns as heads: x [w, L, N] -> [d, heads, L, N], a view.
 Tensor slice_heads(const Ctx & ctx, Tensor x, int64_t first, int64_t d, int64_t heads);
 
 /// x [w, L, N] -> [w, count, N], the tokens from `first` on, contiguous.

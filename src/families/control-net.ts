@@ -1,4 +1,4 @@
-// From a file or folder to the plan of a ControlNet, read against the model that it is to steer.
+// Makes the plan of a ControlNet from a file or folder, and checks it against the model that it will steer.
 import { ImageForgeError } from '../shared/errors.js';
 import { planNetwork } from './family.js';
 import { describeNetworks, type FoundNetwork, findNetworks } from './find-networks.js';
@@ -45,7 +45,7 @@ export async function findControlNet(path: string): Promise<FoundNetwork> {
   });
 }
 
-/** Kinds that have a ControlNet's tensors and compute something else. */
+/** Variants that have a ControlNet's tensors and compute something else. */
 function findVariant({ tensors }: WeightSource): string | undefined {
   for (const name of tensors.keys()) {
     if (/(^|\.)lora_controlnet$/.test(name)) return 'a Control-LoRA';

@@ -1,5 +1,5 @@
-// Converts a model's file to GGUF: opens it, says what it is, and hands its tensors on. A network's names stay as they
-// are, so that everything that reads the source reads the result.
+// Converts a model's file to GGUF: identifies it and passes its tensors on. Tensor names stay the same, so that every
+// program that reads the source can read the result.
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { ImageForgeError } from '../shared/errors.js';
@@ -28,7 +28,7 @@ export interface ConvertModelOptions {
   onProgress?: (progress: ConvertProgress) => void;
 }
 
-/** Errors of openSources and convertWeights; UNSUPPORTED for what is no model or part of one. */
+/** @throws UNSUPPORTED for a file that is no model or part of one, and the errors of openSources and convertWeights. */
 export async function convertModel({ input, ...options }: ConvertModelOptions): Promise<ConvertResult> {
   const type = readConvertType(options.type);
   if (!options.output.endsWith('.gguf')) {
@@ -69,7 +69,7 @@ function requireModel({ label, tensors }: WeightSource, networks: readonly Found
   );
 }
 
-/** llama.cpp's numbers of file types, which other tools show. */
+/** llama.cpp's file type numbers, which other tools show. */
 const fileTypes: Record<string, number> = {
   f32: 0,
   f16: 1,
@@ -88,9 +88,9 @@ const fileTypes: Record<string, number> = {
   bf16: 32,
 };
 
-/** Longer strings are thumbnails and training logs. */
+/** Longer strings are thumbnails or training logs and are dropped. */
 const longestText = 4096;
-/** Keys of the source that aren't true of the result. */
+/** Keys of the source that would be wrong in the result. */
 const ownKeys =
   /^(general\.(alignment|file_type|quantization_version)|comfy\.gguf\.orig_shape\..*|imageforge\.(source\..*|kernel_order)|split\..*|format|_quantization_metadata)$/;
 
@@ -108,7 +108,7 @@ function describe(
   for (const [key, value] of readMetadata(source)) if (!ownKeys.test(key)) metadata.set(key, value);
   metadata.set('general.file_type', { type: 'u32', value: fileTypes[type]! });
   metadata.set('general.quantization_version', { type: 'u32', value: 2 });
-  // an empty tensor of this name marks models that predict v, and GGUF has no empty tensors
+  // an empty tensor of this name marks a v-prediction model, but GGUF has no empty tensors
   if (source.tensors.has('v_pred') && !metadata.has('imageforge.prediction'))
     metadata.set('imageforge.prediction', { type: 'string', value: 'v' });
   return metadata;

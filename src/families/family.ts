@@ -1,4 +1,4 @@
-// What a family is to the list in index.ts, and the steps that every family's plan shares.
+// The interface of a family (index.ts lists them), and the steps that the plans of all families share.
 import type { Prediction } from '../sampling/types.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { describeNetworks, type FoundNetwork } from './find-networks.js';
@@ -9,7 +9,7 @@ import type { WeightSource } from './sources.js';
 import { bytesInMemory, type Tensors, totalInMemory, toWeights } from './tensors.js';
 import type { Defaults, ModelPlan, NetworkPlan, Part } from './types.js';
 
-/** A model as it was found: one denoiser and whatever else the files hold. */
+/** A model as found in its files: one denoiser, and other networks beside it. */
 export interface FoundModel {
   name: string;
   denoiser: FoundNetwork;
@@ -20,22 +20,22 @@ export interface FoundModel {
   options: PlanOptions;
 }
 
-/** What a caller may force; the files' own word comes next, then what tensors tell. */
+/** Facts that a caller may override. By default the files' metadata decides, then the tensors. */
 export interface PlanOptions {
   prediction?: Prediction;
   textHeads?: number;
 }
 
-/** A part of a model: which network it is, and the sentence that tells how to bring it. */
+/** A part of a model: the networks that can fill it, and how a user provides it. */
 export interface PartNeed {
   part: Exclude<Part, 'model'>;
   kinds: readonly NetworkKind[];
   /** For people: "CLIP-L text encoder". */
   what: string;
   bring: string;
-  /** Key of the catalogue's model whose part fits this denoiser. */
+  /** Catalogue key of the model whose part fits this denoiser. */
   pulledWith?(denoiser: FoundNetwork): string | undefined;
-  /** Which of several networks of the kind in a full checkpoint it is; default: the first. */
+  /** Tells which of several networks of the kind in a full checkpoint is meant. Default: the first. */
   suits?(network: FoundNetwork): boolean;
 }
 
@@ -43,11 +43,11 @@ export interface Family {
   id: string;
   /** For people. */
   title: string;
-  /** Whether this family's network is the denoiser. */
+  /** Whether this denoiser belongs to the family. */
   claims(denoiser: FoundNetwork): boolean;
-  /** The tiny autoencoder that was trained for its latents, by its own name: 'taesd'. */
+  /** Name of the tiny autoencoder that was trained for its latents: 'taesd'. */
   tiny: string;
-  /** What a model needs beside its denoiser. */
+  /** The parts that a model needs beside its denoiser. */
   parts: readonly PartNeed[];
   plan(model: FoundModel): Promise<ModelPlan>;
   /** Whether a ControlNet with these tensors was made for its models. Absent: they take none. */
@@ -64,7 +64,7 @@ export function planNetwork(kind: NetworkKind, config: object, tensors: Tensors)
   return { kind, config, weights: toWeights(tensors), bytes: totalInMemory(tensors), largest };
 }
 
-/** A number from the denoiser's file, `imageforge.<key>`; a value that isn't positive is WEIGHTS_INVALID. */
+/** The number `imageforge.<key>` from a file's metadata. A negative value or another type is WEIGHTS_INVALID. */
 export function readFact({ metadata, label }: WeightSource, key: string): number | undefined {
   const value = metadata.get(`imageforge.${key}`);
   if (value === undefined) return undefined;
@@ -86,7 +86,7 @@ function readWord({ metadata }: WeightSource, key: string): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** The family's defaults, where the file says nothing else. */
+/** The family's defaults, unless the file's metadata has others. */
 export function readDefaults(source: WeightSource, family: Defaults): Defaults {
   return {
     steps: readFact(source, 'default.steps') ?? family.steps,
@@ -98,13 +98,13 @@ export function readDefaults(source: WeightSource, family: Defaults): Defaults {
   };
 }
 
-/** How to bring a part: the option that names it, and the command that fetches it. */
+/** How to provide a part: the option that names it, and the command that downloads it. */
 export function howToBring({ part, bring, pulledWith }: PartNeed, denoiser: FoundNetwork): string {
   const key = pulledWith?.(denoiser);
   return key === undefined ? bring : `${bring} \`imageforge models pull ${key} --part ${part}\` fetches it.`;
 }
 
-/** The network that the user named for a part, else the one that came with the model. */
+/** The network that fills a part: from the file that the user named for it, else from the model's own file. */
 export function findPart(model: FoundModel, need: PartNeed): FoundNetwork | undefined {
   const { part, kinds, suits } = need;
   const fitting = model.networks.filter(({ kind }) => kinds.includes(kind));
@@ -115,7 +115,7 @@ export function findPart(model: FoundModel, need: PartNeed): FoundNetwork | unde
   return fitting.find((network) => network.source.part === 'model' && (!suits || suits(network)));
 }
 
-/** The same; MODEL_INCOMPLETE that names every missing part where there is none. */
+/** As findPart. @throws MODEL_INCOMPLETE, which names every missing part, where there is none. */
 export function takePart(model: FoundModel, need: PartNeed): FoundNetwork {
   const network = findPart(model, need);
   if (network) return network;
@@ -144,7 +144,7 @@ function unfit({ label }: WeightSource, need: PartNeed, { denoiser, networks }: 
   );
 }
 
-/** A part that the family has no use for is a mistake: another model was meant, or another part. */
+/** Refuses a part that the family doesn't have: the user meant another model or another part. */
 export function refuseStrangeParts({ title, parts }: Family, { denoiser, sources }: FoundModel): void {
   const taken = parts.map(({ part }) => part);
   const source = sources.find(({ part }) => part !== 'model' && !taken.includes(part));
@@ -164,12 +164,12 @@ export interface AutoencoderWish extends Omit<AutoencoderFacts, 'normGroups'> {
   latentChannels: number;
   /** Latents are packed and normalised with stored statistics (FLUX.2). */
   normalised?: boolean;
-  /** For people: whose autoencoder it should be. */
+  /** For people: the family that the autoencoder must belong to. */
   title: string;
   need: PartNeed;
 }
 
-/** An autoencoder or a tiny one in its place. */
+/** The autoencoder's part, which a tiny one can fill too. */
 export function autoencoderNeed(bring: string, pulledWith?: PartNeed['pulledWith']): PartNeed {
   const need: PartNeed = {
     part: 'vae',

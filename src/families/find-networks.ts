@@ -1,4 +1,4 @@
-// Finds the networks in opened files, by their tensors alone.
+// Finds the networks in opened files by their tensors alone.
 import { type NetworkKind, networks, ofKind } from './networks/index.js';
 import type { Layout } from './networks/network.js';
 import type { WeightSource } from './sources.js';
@@ -8,7 +8,7 @@ export interface FoundNetwork {
   kind: NetworkKind;
   /** Whose names the file uses. */
   layout: string;
-  /** What stands before the names in the file. */
+  /** The prefix of its names in the file. */
   prefix: string;
   source: WeightSource;
   /** By the network's own names. */
@@ -46,7 +46,7 @@ export function describeNetworks(found: readonly FoundNetwork[]): string {
   return titles.size === 0 ? 'no network that is known' : [...titles].join(' and ');
 }
 
-/** Whether low-rank updates are what the file is mostly made of. */
+/** Whether the file consists mostly of low-rank updates. */
 export function isLora(tensors: Tensors): boolean {
   let count = 0;
   for (const name of tensors.keys()) if (/\.lora_(up|down|A|B)\b|\.lora\.(up|down)\./.test(name)) count++;

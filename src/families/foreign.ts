@@ -1,7 +1,7 @@
 // Networks that people have and ImageForge doesn't run, so that a refusal names what it found.
 import type { Tensors } from './tensors.js';
 
-/** By a tensor that only they have. The first that fits counts. */
+/** Each is known by a tensor that only it has. The first match counts. */
 const foreign: [RegExp, string][] = [
   [/(^|\.)distilled_guidance_layer\./, 'Chroma'],
   [/(^|\.)joint_blocks\.0\./, 'Stable Diffusion 3'],
@@ -20,7 +20,7 @@ const foreign: [RegExp, string][] = [
   [/(^|\.)adapter\.(body|conv_in|unshuffle)\b|^body\.0\.block1\./, 'a T2I-Adapter'],
 ];
 
-/** What it is, for people. */
+/** The name of what the file holds, for people. */
 export function findForeign(tensors: Tensors): string | undefined {
   for (const [pattern, name] of foreign) for (const key of tensors.keys()) if (pattern.test(key)) return name;
   return undefined;

@@ -1,4 +1,4 @@
-// What a file is: read off its header in well under a second, whatever its size.
+// Describes a weight file from its header, in well under a second whatever its size.
 import { ImageForgeError } from '../shared/errors.js';
 import { nameControlNetFamily } from './control-net.js';
 import { findVectors } from './embeddings.js';
@@ -35,7 +35,7 @@ export interface Inspection {
   format: 'gguf' | 'safetensors';
   /** More than one: shards, or the files of a folder. */
   files: number;
-  /** Of the files on disk. */
+  /** Total size on disk. */
   bytes: number;
   name: string;
   /** One line for people. */
@@ -45,18 +45,18 @@ export interface Inspection {
   networks: InspectedNetwork[];
   /** Parts that the family needs and the file doesn't have. */
   missing: Pick<PartNeed, 'part' | 'what' | 'bring'>[];
-  /** Why the model can't be used as it is, beside missing parts. */
+  /** Why the model can't be used, apart from missing parts. */
   problem?: { code: string; message: string; hint?: string };
   tensors: number;
   parameters: number;
   types: TypeUse[];
-  /** Bytes of all weights that are there, and of the largest network alone (memory mode "offload"). */
+  /** Bytes of all weights found, and of the largest network alone (memory mode "offload"). */
   memory: { weights: number; largest: number };
   /** The plan, where the file is a complete model. */
   plan?: ModelPlan;
 }
 
-/** Throws what readWeightFile throws; a model that is incomplete or unknown is described, not refused. */
+/** Describes incomplete and unknown models instead of refusing them. @throws as readWeightFile */
 export async function inspectFile(path: string): Promise<Inspection> {
   const sources = await openSources({ model: path });
   const networks = sources.flatMap(findNetworks);

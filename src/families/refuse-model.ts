@@ -1,4 +1,4 @@
-// What a file is that was named as a model and has no denoiser, and what would help.
+// Errors for a file that was named as a model and isn't one: what it is instead, and what would help.
 import { ImageForgeError } from '../shared/errors.js';
 import type { Family } from './family.js';
 import { describeNetworks, type FoundNetwork, isLora } from './find-networks.js';
@@ -46,7 +46,7 @@ export function refuseWithoutDenoiser(
   );
 }
 
-/** Of no family: the denoiser is known, but not this variant of it. */
+/** The denoiser is known, but no family has this variant of it. */
 export function refuseDenoiser(
   { source: { label, tensors } }: FoundNetwork,
   families: readonly Family[],

@@ -1,5 +1,5 @@
-// What a family decides while a request runs: how prompts become conditioning, and which noise levels its network
-// was trained with. Each family in the list of index.ts has one.
+// What a family decides at run time: how prompts become conditioning, and which noise levels its network was trained
+// with.
 import type { Tensor, TextEncoder } from '../native/addon.js';
 import type { NoiseLevels } from '../sampling/noise-levels.js';
 import type { LearnedVectors } from './embeddings.js';
@@ -8,7 +8,7 @@ import type { ModelPlan } from './types.js';
 export interface PromptRequest {
   prompt: string;
   negativePrompt: string;
-  /** Classifier-free guidance, or the scale that a distilled network takes. */
+  /** Scale of classifier-free guidance, or the guidance that a distilled network takes as input. */
   guidance: number;
   /** 1 = last layer. */
   clipSkip: number;
@@ -18,7 +18,7 @@ export interface PromptRequest {
   height: number;
 }
 
-/** What a denoiser is conditioned on, without the pictures (see ConditioningInputs). */
+/** The text part of a denoiser's conditioning (see ConditioningInputs). */
 export interface PromptConditioning {
   context: Tensor;
   vector?: Tensor;
@@ -27,14 +27,14 @@ export interface PromptConditioning {
 
 export interface EncodedPrompts {
   positive: PromptConditioning;
-  /** Present when guidance needs a second pass. */
+  /** Present when classifier-free guidance needs a second pass. */
   negative?: PromptConditioning;
 }
 
 export interface FamilyRuntime {
-  /** Prompts are encoded together with the picture's size: another size, other states. */
+  /** The conditioning depends on the picture's size, so another size needs another encoding. */
   readonly readsSize?: boolean;
-  /** `encoders` are in the order of plan.textEncoders; `learned` only comes to families of CLIP encoders alone. */
+  /** `encoders` are in the order of plan.textEncoders; only families whose encoders are all CLIP get `learned`. */
   encodePrompts(
     encoders: TextEncoder[],
     plan: ModelPlan,

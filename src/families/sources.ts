@@ -1,4 +1,5 @@
-// Opens what a user names as a model or a part of one: a file, the index of a sharded file, or a diffusers folder.
+// Opens the weights that a user names as a model or a part of one: a file, the index of a sharded file, or a diffusers
+// folder.
 import { readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { ImageForgeError } from '../shared/errors.js';
@@ -10,10 +11,10 @@ import { applyScales } from './scaled-fp8.js';
 import { type TensorView, viewTensors } from './tensors.js';
 import type { ModelFiles, Part } from './types.js';
 
-/** Tensors that lie together: one file, one set of shards, one folder of a diffusers model. */
+/** Tensors that belong together: one file, one set of shards, or one network's folder of a diffusers model. */
 export interface WeightSource {
   part: Part;
-  /** What the user named, with the subfolder where there is one; for messages. */
+  /** The path that the user named, with the subfolder where there is one; for messages. */
   label: string;
   /** Subfolder of a diffusers model: 'unet', 'text_encoder_2', … */
   folder?: string;
@@ -50,7 +51,7 @@ async function toSource(part: Part, label: string, files: WeightFile[]): Promise
 
 const networkFolders = ['unet', 'transformer', 'vae', 'text_encoder', 'text_encoder_2'];
 
-/** A diffusers folder, one of its networks, or a folder with a single weight file. */
+/** Opens a diffusers folder, one network's folder of it, or a folder with a single weight file. */
 async function openFolder(part: Part, path: string): Promise<WeightSource[]> {
   const sources: WeightSource[] = [];
   for (const folder of networkFolders) {
@@ -87,7 +88,7 @@ async function openNetworkFolder(part: Part, path: string): Promise<WeightSource
   return { ...source, label: path, ...(config && { config }) };
 }
 
-/** The full-precision file of a folder that may hold several variants (model.fp16.safetensors, …). */
+/** The full-precision file in a folder that may hold several variants (model.fp16.safetensors, …). */
 function chooseWeights(names: string[]): string | undefined {
   const ranks = [
     /^(diffusion_pytorch_model|model)\.safetensors$/,
@@ -108,7 +109,7 @@ function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
-/** What to call the model: what the file says, else the file's name. */
+/** The model's name: the file's metadata, else the file's name. */
 export function nameModel(source: WeightSource): string {
   for (const key of ['general.name', 'modelspec.title']) {
     const name = source.metadata.get(key);
@@ -117,7 +118,7 @@ export function nameModel(source: WeightSource): string {
   return nameOnDisk(source);
 }
 
-/** True where the file says so of itself or is called so: models of equal tensors differ in nothing else. */
+/** Whether the file's metadata or name matches. Nothing else tells models with equal tensors apart. */
 export function isCalled(source: WeightSource, pattern: RegExp): boolean {
   const { metadata, config } = source;
   const words = [
@@ -129,7 +130,7 @@ export function isCalled(source: WeightSource, pattern: RegExp): boolean {
   return words.some((word) => typeof word === 'string' && pattern.test(word));
 }
 
-/** Name of its file without ending, or of the folder that its network lies in. */
+/** The file's name without extension; for a network of a diffusers model, the name of the model's folder. */
 export function nameOnDisk({ folder, label }: WeightSource): string {
   const path = folder === undefined ? label : dirname(label);
   return basename(path).replace(/(\.safetensors\.index\.json|\.safetensors|\.gguf)$/, '');

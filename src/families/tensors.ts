@@ -1,5 +1,5 @@
-// Tensors as families handle them: views of bytes in files, which can be renamed, reshaped and cut into rows without
-// touching the bytes.
+// Tensors as families handle them: views of bytes in files. They can be renamed, reshaped and split into rows without
+// reading the bytes.
 import type { TensorEntry, Weights } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { sizeInBytes, tensorTypes } from '../weights/tensor-types.js';
@@ -14,9 +14,9 @@ export interface TensorView {
   /** A quantised kernel [out, in, k, k] whose values lie as [out, k · k, in]. */
   tapsFirst?: true;
   bytes: number;
-  /** Values are to be multiplied by this (scaled FP8). */
+  /** Factor of all values (scaled FP8). */
   scale?: number;
-  /** The rows lie in several places, in this order; `path` and `offset` are the first one's. */
+  /** The rows come from several places, in this order. `path` and `offset` are those of the first. */
   parts?: TensorView[];
 }
 
@@ -35,7 +35,7 @@ export function below(tensors: Tensors, prefix: string): Map<string, TensorView>
   return found;
 }
 
-/** The same bytes in another shape; the number of values stays. */
+/** The same bytes in another shape with as many values. */
 export function reshape(view: TensorView, shape: number[]): TensorView {
   return { ...view, shape };
 }
@@ -50,7 +50,7 @@ export function sliceRows(view: TensorView, from: number, count: number): Tensor
   return { ...view, shape: [count, ...rest], offset: view.offset + from * rowBytes, bytes: count * rowBytes };
 }
 
-/** One tensor whose rows lie in several places. */
+/** Concatenates views along their rows. */
 export function compose(name: string, parts: TensorView[]): TensorView {
   const first = parts[0]!;
   const [, ...rest] = first.shape;
@@ -72,7 +72,7 @@ export function compose(name: string, parts: TensorView[]): TensorView {
   };
 }
 
-/** The tensor or WEIGHTS_INVALID; `where` says in which file it should have been. */
+/** The tensor of this name. @throws WEIGHTS_INVALID where it is missing from the file `where` */
 export function need(tensors: Tensors, name: string, where: string): TensorView {
   const view = tensors.get(name);
   if (!view) {
@@ -84,7 +84,7 @@ export function need(tensors: Tensors, name: string, where: string): TensorView 
   return view;
 }
 
-/** One size of a tensor; a tensor with fewer dimensions is WEIGHTS_INVALID. */
+/** One dimension of a tensor. @throws WEIGHTS_INVALID where the tensor has fewer dimensions */
 export function sizeOf(tensors: Tensors, name: string, dimension: number, where: string): number {
   const { shape } = need(tensors, name, where);
   const size = shape[dimension];
@@ -98,14 +98,14 @@ export function sizeOf(tensors: Tensors, name: string, dimension: number, where:
   return size;
 }
 
-/** How many of `name(0)`, `name(1)`, … there are. */
+/** Counts `name(0)`, `name(1)`, … up to the first that is missing. */
 export function countWhile(tensors: Tensors, name: (index: number) => string): number {
   let count = 0;
   while (tensors.has(name(count))) count++;
   return count;
 }
 
-/** Bytes of the tensor once it is loaded: the addon makes F16 of FP8, and F32 of F64. */
+/** Bytes of the tensor once it is loaded. The addon converts FP8 to F16, and F64 to F32. */
 export function bytesInMemory({ type, bytes }: TensorView): number {
   if (type.startsWith('f8_')) return bytes * 2;
   return type === 'f64' ? bytes / 2 : bytes;
@@ -117,7 +117,7 @@ export function totalInMemory(tensors: Tensors): number {
   return sum;
 }
 
-/** The table that the addon takes. */
+/** The tensor table for the addon. */
 export function toWeights(tensors: Tensors): Weights {
   const files: string[] = [];
   const numbers = new Map<string, number>();

@@ -1,4 +1,4 @@
-// The tokenizer that a text encoder's file brings or has beside it, read once for as long as its plan lives.
+// Loads the tokenizer from a text encoder's file or from beside it, once for each plan.
 import { findTokenizer, loadTokenizer, type WantedTokenizer } from '../text/load-tokenizer.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { readWeightFile } from '../weights/read-weight-file.js';
@@ -19,12 +19,12 @@ export function tokenizerOf(plan: TextEncoderPlan): Promise<Tokenizer> {
   return loading;
 }
 
-/** Reads all that a model needs. @throws as tokenizerOf */
+/** Loads all tokenizers of a model. @throws as tokenizerOf */
 export async function loadTokenizers({ textEncoders }: ModelPlan): Promise<void> {
   for (const plan of textEncoders) if (wantedBy(plan)) await tokenizerOf(plan);
 }
 
-/** The same without reading them. @throws MODEL_INCOMPLETE */
+/** Checks that they exist, without loading them. @throws MODEL_INCOMPLETE */
 export async function requireTokenizers({ textEncoders }: ModelPlan): Promise<void> {
   for (const plan of textEncoders) {
     const wanted = wantedBy(plan);

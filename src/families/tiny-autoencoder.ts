@@ -1,6 +1,6 @@
-// Tiny autoencoders (TAESD, TAESDXL, TAEF1, TAEF2) beside a model: which one fits, and its plan. Shapes tell families
-// with other latents apart; those of SD 1.x, 2.x and SDXL have one shape, so that only words do: the file's metadata,
-// its name, the folders it lies in. What a user names is believed, and a note says where the words disagree.
+// Tiny autoencoders (TAESD, TAESDXL, TAEF1, TAEF2) beside a model: which one fits, and its plan. Latents of
+// different shapes tell families apart. SD 1.x, 2.x and SDXL have the same shape, so that only words help: the file's
+// metadata, its name and its folders. The user's choice is followed; a note says when the words disagree with it.
 import type { Weights } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { planNetwork, refuseOtherLatents } from './family.js';
@@ -13,7 +13,7 @@ import { openSources, type WeightSource } from './sources.js';
 import { sizeOf } from './tensors.js';
 import type { ModelPlan, NetworkPlan } from './types.js';
 
-/** Channels by level of the autoencoders that the tiny ones were trained against. */
+/** Channels by level of the autoencoders that the published tiny ones were trained against. */
 const PUBLISHED = [128, 256, 512, 512];
 
 export interface TinyAutoencoderPlan extends NetworkPlan {
@@ -22,8 +22,8 @@ export interface TinyAutoencoderPlan extends NetworkPlan {
 }
 
 /**
- * The tiny autoencoder that was trained for a model's latents: its name, and that of its repository. undefined for a
- * model with an autoencoder of its own making, whose latents no published one knows.
+ * The tiny autoencoder that was trained for a model's latents: its name, and that of its repository. undefined for a model with an
+ * autoencoder of its own, since no published one fits its latents.
  */
 export function nameTinyAutoencoder({ family, autoencoder }: ModelPlan): string | undefined {
   const { channels } = autoencoder.config as Partial<AutoencoderConfig>;
@@ -36,7 +36,7 @@ export function isTiny(kind: string): boolean {
   return autoencoders.some((network) => network.tiny && network.kind === kind);
 }
 
-/** 'taesd', 'taesdxl', …: the first that a text names as a word of its own. */
+/** 'taesd', 'taesdxl', …: the first such name in a text. */
 export function readTinyName(text: string): string | undefined {
   return /(?<![a-z])tae(?:sd|f|w|hv|m)[a-z]*\d*/i.exec(text)?.[0].toLowerCase();
 }
@@ -69,7 +69,7 @@ export async function planTinyAutoencoder(path: string, model: ModelPlan): Promi
   return { ...plan, weights: withStatistics(plan.weights, model.autoencoder.weights), called };
 }
 
-/** Which tiny autoencoder it says it is: in the file, before in its name, before in the folders where it lies. */
+/** The tiny autoencoder that a file says it is: in its metadata, else in its name, else in its folders' names. */
 export function readWords({ metadata, label }: WeightSource): string | undefined {
   const titles = ['general.name', 'modelspec.title'].map((key) => String(metadata.get(key) ?? ''));
   for (const text of [...titles, ...label.split(/[\\/]/).reverse()]) {
@@ -91,7 +91,7 @@ export function describeTinyAutoencoder({ kind, source, tensors }: FoundNetwork)
   return `tiny autoencoder for latents of ${channels} channels (${whose})${half}`;
 }
 
-/** FLUX.2's latents are normalised with statistics that only the large autoencoder's file has. */
+/** Adds the statistics that normalise FLUX.2's latents. Only the large autoencoder's file has them. */
 function withStatistics(tiny: Weights, large: Weights): Weights {
   if (tiny.tensors.some(({ name }) => name === 'bn.running_mean')) return tiny;
   const statistics = large.tensors.filter(({ name }) => name.startsWith('bn.running_'));

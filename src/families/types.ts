@@ -1,8 +1,8 @@
-// What a family makes of the files that a user names: a plan that the pipeline runs without knowing the family.
+// A plan: what a family makes of a user's files. The pipeline runs it without knowing the family.
 import type { Weights } from '../native/addon.js';
 import type { Prediction } from '../sampling/types.js';
 
-/** Parts of a model that may lie in files of their own. */
+/** Parts of a model that can have files of their own. */
 export type Part = 'model' | 'vae' | 'clip_l' | 'clip_g' | 't5xxl' | 'llm';
 
 /** Paths by part; 'model' alone is a full checkpoint. */
@@ -16,17 +16,17 @@ export interface NetworkPlan {
   kind: string;
   config: object;
   weights: Weights;
-  /** Bytes of its tensors in memory, where some of a file's types become others. */
+  /** Bytes of its tensors in memory, after conversion of types. */
   bytes: number;
-  /** Of these the largest tensor's, but for a table of tokens, of which a prompt reads a few rows. */
+  /** Bytes of its largest tensor. The token table doesn't count: a prompt reads only a few rows of it. */
   largest: number;
 }
 
 export interface TextEncoderPlan extends NetworkPlan {
   part: Part;
-  /** Counts of blocks whose states condition the denoiser (before any clip skip): [layers] is the last state. */
+  /** The states that condition the denoiser, by blocks run (before any clip skip); [layers] is the last state. */
   layers: number[];
-  /** Ids in a padded row, where the family pads every prompt to one length (FLUX). */
+  /** Length of a padded row, where the family pads every prompt to one length (FLUX). */
   rowLength?: number;
 }
 
@@ -39,13 +39,13 @@ export interface Defaults {
   schedule: string;
 }
 
-/** Which reference pictures a model looks at, and how large they may be. */
+/** How many reference pictures a model takes, and of which sizes. */
 export interface ReferenceRule {
-  /** Pictures at most. */
+  /** Most pictures. */
   most: number;
-  /** Pixels at most; larger ones are scaled down. */
+  /** Most pixels of one; larger pictures are scaled down. */
   area: number;
-  /** [width, height] that the model was trained with: the one of the nearest proportions is taken. */
+  /** The [width, height] pairs that the model was trained with. The nearest aspect ratio is taken. */
   sizes?: readonly (readonly [number, number])[];
 }
 
@@ -57,12 +57,12 @@ export interface ModelPlan {
   prediction: Prediction;
   /** The denoiser takes mask and masked image as extra channels. */
   inpaint: boolean;
-  /** Channels of a latent and pixels per latent cell; sides in pixels are multiples of `multiple` (default: factor). */
+  /** Channels of a latent, and pixels on a side of a latent cell. A picture's sides are multiples of `multiple` (default: factor). */
   latent: { channels: number; factor: number; multiple?: number };
   textEncoders: TextEncoderPlan[];
   denoiser: NetworkPlan;
   autoencoder: NetworkPlan;
   defaults: Defaults;
-  /** undefined: it takes no reference pictures. */
+  /** Absent: the model takes no reference pictures. */
   references?: ReferenceRule;
 }

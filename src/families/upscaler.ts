@@ -1,4 +1,4 @@
-// From a file to the plan of an upscaler: the network and its scale, read off the tensors.
+// Makes the plan of an upscaler from a file. Network and scale follow from the tensors.
 import { ImageForgeError } from '../shared/errors.js';
 import { planNetwork } from './family.js';
 import { describeNetworks, findNetworks } from './find-networks.js';
@@ -14,11 +14,11 @@ export interface UpscalerPlan extends NetworkPlan {
   scale: number;
   /** Sides of what it takes are multiples of this. */
   multiple: number;
-  /** Memory that it needs for each pixel that goes in. */
+  /** Bytes of memory that it needs for each pixel of the input. */
   bytesPerPixel: number;
 }
 
-/** Reads the header only. Throws WEIGHTS_UNREADABLE, WEIGHTS_INVALID or UNSUPPORTED that names the file. */
+/** Reads the header only. @throws WEIGHTS_UNREADABLE, WEIGHTS_INVALID or UNSUPPORTED; each names the file */
 export async function planUpscaler(path: string): Promise<UpscalerPlan> {
   const sources = await openSources({ model: path });
   const networks = sources.flatMap(findNetworks);

@@ -1,5 +1,5 @@
-// The native addon's whole interface. TypeScript decides, the addon computes: it gets a tensor table whose names are
-// the networks' own, and checks every row of it again.
+// The whole interface of the native addon. TypeScript decides, the addon computes. It takes a tensor table in the
+// networks' own names, and checks every row of it again.
 
 /** Codes that a native error carries in `.code`; a subset of ErrorCode in shared/errors.ts. */
 export type NativeErrorCode =
@@ -65,11 +65,11 @@ export interface TensorEntry {
   tapsFirst?: true;
   /** Every value is multiplied by this when it is loaded (scaled FP8). */
   scale?: number;
-  /** Entries of one name with `row` make up one tensor (q, k and v of a fused matrix): its first row that this one fills. */
+  /** Several entries of one name make one tensor (q, k and v of a fused matrix). The first row that this one fills. */
   row?: number;
 }
 
-/** Where a network finds its tensors. */
+/** The tensor table of a network, and the files that it refers to. */
 export interface Weights {
   files: string[];
   tensors: TensorEntry[];
@@ -82,7 +82,7 @@ export interface LoraUpdate {
   down: string;
   /** alpha / rank, without the strength. */
   scale: number;
-  /** First output row of the target that it updates (fused qkv weights). */
+  /** First output row of the target that it updates (fused qkv matrices). */
   row?: number;
 }
 
@@ -93,13 +93,13 @@ export interface Lora {
 }
 
 export interface Memory {
-  /** Bytes of weights in buffers of our own, without mapped files. */
+  /** Bytes of weights in allocated buffers, mapped files not counted. */
   weights: number;
   /** Bytes of weights used in place from mapped files. */
   mapped: number;
-  /** Bytes of compute buffers, and of those that streamed weights are copied to. */
+  /** Bytes of compute buffers, and of the buffers for streamed weights. */
   compute: number;
-  /** Bytes of working memory that the CPU kernels hold, of all engines in this process. */
+  /** Bytes of working memory of the CPU kernels, for all engines in this process. */
   scratch: number;
   deviceFree: number;
 }
@@ -110,17 +110,17 @@ export interface EngineOptions {
   threads?: number;
   flashAttention?: boolean;
   /**
-   * Bytes of working memory that an autoencoder may take before it computes a picture in tiles: by default 640 MiB on
-   * the CPU (512 x 512 in one piece), and what is free elsewhere.
+   * Bytes of compute buffer that an autoencoder may use before it switches to tiles. Default: 640 MiB on the CPU
+   * (512 x 512 in one piece), the free memory on other devices.
    */
   autoencoderBytes?: number;
   onLog?: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
 }
 
 export interface LoadOptions {
-  /** Weights are brought in while they are computed with, and give their place to the next ones. */
+  /** Weights are in memory only while they are needed. */
   stream?: boolean;
-  /** Share of streamed weights that stays in memory all the same, 0 … 1; default 0. */
+  /** Share of the streamed weights that stays in memory, 0 … 1; default 0. */
   keep?: number;
 }
 
@@ -128,15 +128,15 @@ export interface Module {
   /** Bytes of weights, mapped or not. */
   readonly bytes: number;
   setLoras(loras: Lora[]): Promise<void>;
-  /** Idle until its phase comes again: mapped weights leave resident memory; the system's file cache keeps them. */
+  /** For idle times: mapped weights leave resident memory, while the file cache keeps them. */
   rest(): void;
   close(): Promise<void>;
 }
 
 export interface TextEncoder extends Module {
   /**
-   * One row of token ids -> hidden states [tokens, width]. `layers` counts transformer blocks that have run: n blocks
-   * in all means the last. `norm` applies the final norm to each state. Pooled is the final-norm state at the end
+   * Encodes one row of token ids to hidden states [tokens, width]. `layers` counts the blocks that have run, so the
+   * number of all blocks is the last state. `norm` applies the final norm to each state. Pooled is the final-norm state at the end
    * token (CLIP), through the text projection where the network has one and `project` isn't false. `embeddings`
    * [n, width] are vectors of textual inversion (CLIP): token `vocab + i` stands for row i.
    */
@@ -152,7 +152,7 @@ export interface TextEncoder extends Module {
   ): Promise<{ hidden: Tensor[]; pooled?: Tensor }>;
 }
 
-/** What the denoiser is conditioned on, uploaded once; prompt keys and values are computed here. */
+/** A denoiser's conditioning, uploaded once. The prompt's keys and values are computed here. */
 export interface Conditioning {
   close(): void;
 }
@@ -174,7 +174,7 @@ export interface Denoiser extends Module {
   condition(inputs: ConditioningInputs): Promise<Conditioning>;
   /**
    * One forward pass per conditioning, batched where that is faster. Latent [channels, h, w], already scaled.
-   * `residuals` are what a ControlNet gave for the same latent, one for each conditioning (UNets).
+   * `residuals` are a ControlNet's for the same latent, one for each conditioning (UNets).
    */
   predict(
     latent: Tensor,
@@ -184,7 +184,7 @@ export interface Denoiser extends Module {
   ): Promise<Tensor[]>;
 }
 
-/** What a ControlNet wants added inside of a denoiser in one step; it stays on the device. */
+/** A ControlNet's residuals for one step of a denoiser. They stay on the device. */
 export interface Residuals {
   close(): void;
 }
@@ -192,10 +192,10 @@ export interface Residuals {
 export interface ControlNet extends Module {
   /**
    * Reads the picture, whose sides are 8 times the latent's, and the prompts once for all steps; one conditioning each.
-   * The prompts are those of the denoiser; what else it takes is ignored.
+   * The prompts are those of the denoiser; its other inputs are ignored.
    */
   condition(picture: Pixels | Tensor, prompts: ConditioningInputs[]): Promise<Conditioning[]>;
-  /** For each conditioning what the denoiser is to add, times `strength`, when it predicts from the same latent. */
+  /** For each conditioning the residuals, times `strength`, for the denoiser's prediction from the same latent. */
   steer(
     latent: Tensor,
     timestep: number,
@@ -205,7 +205,7 @@ export interface ControlNet extends Module {
 }
 
 export interface Autoencoder extends Module {
-  /** Picture, or [3, H, W] in [-1, 1], -> posterior in latent space (scaled, shifted): sample = mean + std * noise. */
+  /** Picture, or [3, H, W] in [-1, 1], to the posterior in latent space (scaled, shifted): sample = mean + std * noise. */
   encode(image: Pixels | Tensor): Promise<{ mean: Tensor; std?: Tensor }>;
   decode(latent: Tensor): Promise<Pixels>;
   /** The network's own output, [3, H, W], unclamped, in [-1, 1]. */
@@ -213,7 +213,7 @@ export interface Autoencoder extends Module {
 }
 
 export interface Upscaler extends Module {
-  /** The same picture, larger; sides are multiples of what the network packs (1, 2 or 4). */
+  /** The picture, enlarged. Its sides must be multiples of what the network packs (1, 2 or 4). */
   upscale(image: Pixels | Tensor): Promise<Pixels>;
   /** The network's own output, [3, H, W], unclamped, in [-1, 1]. */
   upscaleFloat(image: Pixels | Tensor): Promise<Tensor>;
@@ -236,7 +236,7 @@ export declare class Engine {
     options?: LoadOptions,
   ): Promise<Autoencoder>;
   loadUpscaler(kind: string, config: object, weights: Weights, options?: LoadOptions): Promise<Upscaler>;
-  /** Stops what runs: its promise rejects with ABORTED. */
+  /** Stops the running job: its promise rejects with ABORTED. */
   abort(): void;
   memory(): Memory;
   close(): Promise<void>;
@@ -247,7 +247,7 @@ export declare function devices(): Device[];
 /** GPU backends that were compiled in and offer no device on this machine. */
 export declare function silentBackends(): SilentBackend[];
 
-/** Quantises rows of `columns` values to a ggml type; bit for bit what ggml does. */
+/** Quantises rows of `columns` values to a ggml type, bit for bit as ggml does. */
 export declare function quantize(type: string, data: Float32Array, columns: number): Uint8Array;
 
 export interface Addon {

@@ -1,5 +1,4 @@
-// Loads the native addon: the one compiled here, a prebuilt one, or a clear word about what to do.
-
+// Loads the native addon: the one compiled here or a prebuilt one. Where there is none, the error says what to do.
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +6,7 @@ import { ImageForgeError } from '../shared/errors.js';
 import type { Addon } from './addon.js';
 
 const require = createRequire(import.meta.url);
-/** The package's folder, seen from src/native as from dist/native. */
+/** The package's folder, for src/native and for dist/native alike. */
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 
 let loaded: Addon | undefined;

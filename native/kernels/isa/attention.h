@@ -133,7 +133,7 @@ inline void pack_keys(const AttentionItem & item, int64_t key0, int64_t keys) {
     }
 }
 
-/// Of the packed queries from `row` on with the packed keys.
+/// Scores of the packed queries from `row` on with the packed keys.
 inline void score(const AttentionItem & item, int64_t row, int rows, int64_t keys) {
     const int64_t d = item.args.d;
 #ifdef IMAGEFORGE_INT8

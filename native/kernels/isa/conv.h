@@ -39,7 +39,7 @@ inline int find_runs(const ConvArgs & args, int64_t pixel, int64_t count, PixelR
     return run_count;
 }
 
-/// to[0, count) = what the runs' pixels read of one input plane through the tap (ky, kx).
+/// to[0, count) = the values of one input plane under the tap (ky, kx) for the runs' pixels.
 inline void copy_runs(const ConvArgs & args, const PixelRun * runs, int run_count, const float * plane,
                       int ky, int kx, float * to) {
     const int shift = args.upsample2 ? 1 : 0;
@@ -54,7 +54,7 @@ inline void copy_runs(const ConvArgs & args, const PixelRun * runs, int run_coun
     }
 }
 
-/// Quantised kernels lie with their channels fastest: [out][ky][kx][in].
+/// Quantised kernels are stored with channels fastest: [out][ky][kx][in].
 inline bool channels_fastest(const ConvArgs & args) { return args.weight.block > 1; }
 
 /// Panel of B: output pixels [pixel, pixel + count), inner indices [k0, k0 + kc) in the weights' own order.
@@ -81,7 +81,7 @@ inline void pack_patches(const ConvArgs & args, const float * image, int64_t pix
     }
 }
 
-/// A 1 x 1 convolution in place sees one long run of pixels: rows don't matter.
+/// A 1 x 1 convolution of stride 1 has no need of rows: its pixels are one long run.
 inline ConvArgs without_rows(ConvArgs args) {
     if (args.kernel_w == 1 && args.kernel_h == 1 && args.stride == 1 && args.pad_left == 0 &&
         args.pad_top == 0 && !args.upsample2 && args.out_width == args.width &&

@@ -8,13 +8,13 @@
 namespace imageforge::kernels {
 namespace {
 
-/// Cells of 4 bytes that a pixel's block takes, each a plane of its own: scale, offset, 8 quads of channels.
-/// The same order as a panel of tile_int8 has.
+/// A pixel's block has cells of 4 bytes, each in a plane of its own: scale, offset, 8 quads of channels. A
+/// panel of tile_int8 has the same order.
 constexpr int cells_per_block = 2 + block_size / 4;
 constexpr int int8_units = int8_kc / block_size;  // blocks of a tap that are packed at a time
 constexpr int weight_panel_bytes = x_block_bytes * int8_units;
 
-/// From one plane of cells to the next: the skew keeps planes from falling into the same cache sets.
+/// Distance between planes of cells. The skew keeps planes out of each other's cache sets.
 inline int64_t cell_plane(const ConvArgs & args) { return args.width * args.height + 5 * 16; }
 
 /// Quantises one block of up to L pixels, whose channels are planes of `plane` floats.
@@ -171,7 +171,7 @@ void conv2d_int8(const ConvArgs & original, Team & team) {
         conv2d_int8_item(args, grid, cells, row, lesser(args.out, row + grid.row_size), panel,
                          lesser(grid.panels, panel + grid.panel_size), weights, patches, team);
     }
-    team.barrier();  // thread 0 owns what all have read
+    team.barrier();  // thread 0 owns the buffer that all have read
 }
 
 }  // namespace

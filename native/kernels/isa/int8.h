@@ -242,7 +242,7 @@ void linear_int8(const LinearArgs & args, Team & team) {
                          lesser(args.weight.rows, column + grid.column_size),
                          static_cast<uint8_t *>(scratch.data()), team);
     }
-    team.barrier();  // thread 0 owns what all have read
+    team.barrier();  // thread 0 owns the buffer that all have read
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 namespace imageforge::kernels {
 namespace {
 
-constexpr int few_tokens = 8;  // up to here packing the weights costs more than it gives
+constexpr int few_tokens = 8;  // for as few tokens, packing the weights costs more than it saves
 
 /// Weight rows `base`, `base + row_bytes`, … times each token, values read by `at(row, k)` and, for the last
 /// few, `at_n(row, k, n)`: weights go from memory straight into registers.
@@ -26,7 +26,7 @@ inline void dot_values(const float * x, int64_t in, At at, AtN at_n, F (*acc)[To
     }
 }
 
-/// The same for blocks of 32 with one scale: it is applied once a block.
+/// For blocks of 32 with one scale, which is applied once for each block.
 template <int Rows, int Tokens>
 inline void dot_blocks(const WeightView & w, const char * base, const float * x, F (*acc)[Tokens]) {
     const int64_t in = w.columns;
@@ -47,7 +47,7 @@ inline void dot_blocks(const WeightView & w, const char * base, const float * x,
     }
 }
 
-/// The other quantised types: ggml unpacks some blocks at a time.
+/// For the other quantised types: ggml unpacks a few blocks at a time.
 template <int Rows, int Tokens>
 inline void dot_unpacked(const WeightView & w, const char * base, const float * x, F (*acc)[Tokens]) {
     constexpr int64_t chunk = 1024;
@@ -103,7 +103,8 @@ inline void linear_few_rows(const LinearArgs & args, int64_t out) {
             args.y[t * w.rows + out + r] = sum(acc[r][t]) + (args.bias ? args.bias[out + r] : 0.0f);
 }
 
-/// Two rows at a time while their sums fit into registers: one row's additions wait for each other.
+/// Two rows at a time while their sums fit into registers, because the additions of one row wait for each
+/// other.
 template <int Tokens>
 void linear_few(const LinearArgs & args, int64_t out0, int64_t out1) {
     constexpr int rows = Tokens <= 4 ? 2 : 1;

@@ -8,7 +8,7 @@ namespace imageforge::kernels {
 namespace {
 
 /// Mean and sum of squared deviations, merged chunk by chunk in double precision (Chan, Golub and LeVeque): a
-/// chunk lies in L1 for its second look, so memory is read once and nothing cancels.
+/// chunk is still in L1 for its second pass, so memory is read once and nothing cancels.
 struct Moments {
     double count = 0, mean = 0, squares = 0;
 

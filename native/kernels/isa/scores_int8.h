@@ -1,6 +1,6 @@
 // Attention's scores on 8-bit dot products: queries and keys in blocks of 32 values with a scale each, as
-// SageAttention does it (Zhang et al. 2024). Keys lose their mean over all places first: that changes all
-// scores of a query alike and so nothing of its softmax, but takes away what makes them large.
+// SageAttention does it (Zhang et al. 2024). The mean over all keys is subtracted first: softmax(q · (k - m))
+// = softmax(q · k), since q · m is the same for all keys, and what is left needs fewer bits.
 #pragma once
 #include "int8.h"
 
@@ -10,8 +10,8 @@ namespace {
 constexpr int64_t most_int8_head = 256;
 static_assert(MR % int8_rows == 0, "rows of scores are whole panels of queries");
 
-/// Where a head fills its blocks well enough for a gain. (Panels of bytes take the place of panels of floats,
-/// which are larger then.)
+/// Worth it where a head fills its blocks well. (Panels of bytes then fit into the buffers for panels of
+/// floats.)
 inline bool scores_in_bytes(const AttentionArgs & args) {
     return args.eight_bit && args.d <= most_int8_head && 4 * round_up(args.d, block_size) <= 5 * args.d;
 }

@@ -1,5 +1,5 @@
-// The vectors of one instruction set, on which all kernels are written. CMakeLists.txt says which one it is, and not the
-// compiler's own macros: those follow from the user's flags too.
+// The vectors of one instruction set, on which all kernels are written. CMakeLists.txt says which one it is,
+// and not the compiler's own macros: those follow from the user's flags too.
 #pragma once
 
 #if defined(IMAGEFORGE_AVX512)

@@ -32,8 +32,8 @@ inline F load_i8(const int8_t * p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
 inline float half_to_float(uint16_t h) { return _cvtsh_ss(h); }
-/// The 32 values of a Q4_0 block: low nibbles first, then high ones. Whole vectors are stored: what reads
-/// them next would wait long for single bytes.
+/// The 32 values of a Q4_0 block: low nibbles first, then high ones. Whole vectors are stored, since a load
+/// after single-byte stores would stall.
 inline void unpack_nibbles(const uint8_t * nibbles, int8_t * to) {
     const __m128i both = _mm_loadu_si128((const __m128i *)nibbles), mask = _mm_set1_epi8(15);
     const __m128i low = _mm_and_si128(both, mask), high = _mm_and_si128(_mm_srli_epi16(both, 4), mask);

@@ -1,5 +1,5 @@
-// All kernels, compiled for one instruction set, and their table. Each instruction set's translation unit includes this
-// file alone. Everything but the table has internal linkage.
+// All kernels, compiled for one instruction set, and their table. Each instruction set's translation unit
+// includes this file alone. Everything but the table has internal linkage.
 #pragma once
 #include "attention.h"
 #include "conv.h"

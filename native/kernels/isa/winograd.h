@@ -9,7 +9,7 @@ namespace imageforge::kernels {
 namespace {
 
 constexpr int positions = 36;
-constexpr int plane_skew = 5 * L;  // keeps the 36 planes of a buffer from falling into the same cache sets
+constexpr int plane_skew = 5 * L;  // keeps the 36 planes of a buffer out of each other's cache sets
 
 /// Bᵀ d for one row or column of a tile.
 inline void transform_input(const F * d, F * t) {
@@ -45,7 +45,7 @@ inline void transform_output(const F * m, F * y) {
     y[3] = add(fma(set1(8.0f), d, b), m[5]);
 }
 
-/// Sizes of one convolution and of the chunk of tile rows in work.
+/// Sizes of one convolution and of its current chunk of tile rows.
 struct Winograd {
     const ConvArgs & args;
     int64_t tiles_x, tile_rows;       // per tile row; of all images together
@@ -62,7 +62,8 @@ struct Winograd {
         chunk_rows = lesser(tile_rows, greater<int64_t>(1, wanted / tiles_x));
         chunk_count = parts(tile_rows, chunk_rows);
         chunk_rows = parts(tile_rows, chunk_count);
-        // The order of summation depends on one image alone: a picture is the same by itself and in a batch.
+        // The order of summation depends on a single image, so that a picture is the same alone and in a
+        // batch.
         const int64_t image_tiles = tiles_x * parts(args.out_height, 4);
         few_tiles = image_tiles <= L;
         // With few tiles the transformed weights are most of the data, and these sizes keep them in L2.
@@ -84,7 +85,7 @@ struct Winograd {
     }
     int64_t row_floats() const { return round_up(4 * tiles_x + 4, L) + L; }
     int64_t line_floats() const { return 4 * (round_up(chunk_rows * tiles_x, pack_group) + L); }
-    /// Of L rows: a step's channels as they lie, and with their taps apart.
+    /// Values unpacked for L rows: a step's channels as stored, and separated by tap.
     int64_t unpacked_row() const { return 10 * greater(args.weight.block, 32); }
 
     size_t shared_bytes() const { return sizeof(float) * positions * input_plane(); }
@@ -152,7 +153,7 @@ inline void transform_channel(const Winograd & w, int64_t channel, float * plane
             for (int64_t x = 0; x < w.tiles_x; x += L) {
                 put(r * w.tiles_x + x, vertical + 4 * x, vertical + 4 * x + 4, row_floats);
             }
-        } else {  // rows are strung together, so that vectors run across them
+        } else {  // rows are concatenated, so that vectors run across them
             for (int i = 0; i < 6; i++) {
                 copy_floats(near + i * line + r * width, vertical + i * row_floats, width);
                 copy_floats(far + i * line + r * width, vertical + i * row_floats + 4, width);
@@ -329,8 +330,8 @@ inline void compute_outputs_few(const Winograd & w, int64_t out0, int64_t outs, 
     for (int64_t i = 0; i < w.tiles; i++) write_tile(w, i, out0, outs, products + i * width, lines);
 }
 
-/// Worth it where the transforms spread over enough channels and a quarter of a vector's tiles come from one
-/// image.
+/// Worth it where the transforms are shared by enough channels, and an image fills at least a quarter of a
+/// vector with tiles.
 inline bool suits_winograd(const ConvArgs & args) {
     const int64_t tiles = parts(args.out_width, 4) * parts(args.out_height, 4);
     return args.kernel_w == 3 && args.kernel_h == 3 && args.stride == 1 && args.in >= 16 && tiles >= L / 4;

@@ -41,7 +41,7 @@ ResBlock::ResBlock(Weights w, int64_t in, int64_t out, int groups)
 }
 
 Tensor ResBlock::forward(const Ctx & ctx, Tensor x) const {
-    // Once the skip has read x, it is free to be written over: at full resolution it is the largest tensor.
+    // x may be overwritten once the skip has read it. At full resolution it is the largest tensor.
     Tensor past = skip ? skip->forward(ctx, x) : x;
     Tensor h = skip ? norm1.forward_silu_over(ctx, x, past) : norm1.forward_silu(ctx, x);
     h = conv1.forward(ctx, h);
@@ -128,7 +128,7 @@ int64_t Encoder::halo() const {
     return (pixels + cell - 1) / cell;
 }
 
-/// From the smallest resolution up; the published names count from full resolution.
+/// Runs from the smallest resolution up, while the published names count from full resolution.
 static std::vector<Level> decoder_levels(Weights w, const Settings & s) {
     std::vector<Level> levels;
     int64_t width = s.channels.back();
@@ -175,7 +175,7 @@ int64_t Decoder::halo(size_t last) const {
     int64_t cells = 1;  // conv_out
     for (size_t i = levels.size() - 1; i > last; i--) {
         cells += 2 * static_cast<int64_t>(levels[i].blocks.size());  // two convolutions a block
-        cells = (cells + 2) / 2;  // half as many where it is doubled, and the convolution there
+        cells = (cells + 2) / 2;  // half as many before the upsampling, and the convolution after it
     }
     return cells;
 }

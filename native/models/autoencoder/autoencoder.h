@@ -35,7 +35,7 @@ struct ResBlock {
     Tensor forward(const Ctx & ctx, Tensor x) const;
 };
 
-/// One head over all positions.
+/// Self-attention with one head over all positions.
 struct Attention {
     GroupNorm norm;
     Linear query, key, value, out;
@@ -61,8 +61,8 @@ struct Level {
     Tensor forward(const Ctx & ctx, Tensor x) const;
 };
 
-/// Fine levels come before, coarse ones at the latent's resolution: the coarse are cheap and attend to the
-/// whole picture, the fine take the memory and look at a neighbourhood only.
+/// The coarse part runs at the latent's resolution: it is cheap and attends to the whole picture. The fine
+/// part before it takes most of the memory and has a bounded receptive field, so it can run in tiles.
 struct Encoder {
     Conv2d conv_in;
     std::vector<Level> levels;
@@ -74,7 +74,7 @@ struct Encoder {
     Tensor forward(const Ctx & ctx, Tensor x) const;         // [W, H, 3, N] -> [w, h, 2 * latent_channels, N]
     Tensor forward_fine(const Ctx & ctx, Tensor x) const;    // [W, H, 3, N] -> [w, h, channels, N]
     Tensor forward_coarse(const Ctx & ctx, Tensor h) const;  // and on from there
-    /// Cells of w and h by which the picture's pixels reach into forward_fine's result.
+    /// The receptive field of forward_fine: how many cells beyond its own a pixel of the picture affects.
     int64_t halo() const;
 };
 
@@ -87,10 +87,10 @@ struct Decoder {
 
     Decoder(Weights w, const Settings & settings);
     Tensor forward(const Ctx & ctx, Tensor z) const;  // [w, h, latent_channels, N] -> [W, H, 3, N]
-    /// The same in two: up to the blocks of level `last`, and from its change of resolution on.
+    /// forward() in two parts: up to the blocks of level `last`, and on from its change of resolution.
     Tensor forward_coarse(const Ctx & ctx, Tensor z, size_t last) const;
     Tensor forward_fine(const Ctx & ctx, Tensor h, size_t last) const;
-    /// Cells of level `last` that reach into a pixel of forward_fine's result from outside of its own.
+    /// The receptive field of forward_fine: cells of level `last` beyond a pixel's own that affect it.
     int64_t halo(size_t last) const;
 };
 

@@ -1,4 +1,4 @@
-// The autoencoder between pictures and latents: posterior moments in latent space, and decoding.
+// Runs the autoencoder: encodes a picture to the moments of its posterior, and decodes a latent.
 #include "core/error.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -59,7 +59,7 @@ public:
         if (fits(runner, key, build))
             return as_image(std::move(runner.run(key, build, {{"latent", latent}}).at("image")));
 
-        // As many levels in one piece as fit: their norms have the whole picture's statistics.
+        // As many levels as fit run in one piece, so that their norms see the whole picture.
         for (size_t last = settings_.channels.size() - 1; last-- > 0;) {
             const auto build_coarse = [&](GraphBuilder & graph) {
                 graph.output("h", decoder_.forward_coarse(graph.ctx(), read_latent(graph), last));
@@ -75,7 +75,7 @@ public:
                 as_image(std::move(runner.run(coarse, build_coarse, {{"latent", latent}}).at("h")));
             return fine.run(runner, tiles, h);
         }
-        // One level only, at the latent's own resolution: there is nothing finer to cut up.
+        // With one level, at the latent's resolution, there are no fine levels to cut into tiles.
         return as_image(std::move(runner.run(key, build, {{"latent", latent}}).at("image")));
     }
 
@@ -86,7 +86,7 @@ private:
     std::optional<Conv2d> quant_, post_quant_;
     std::optional<PatchNorm> patches_;
 
-    /// Decided before anything runs, from the memory at hand.
+    /// Decided before anything runs, from the free memory.
     static bool fits(Runner & runner, const std::string & key, const Build & build) {
         return runner.measure(key, build) <= runner.device().autoencoder_budget();
     }

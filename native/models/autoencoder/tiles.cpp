@@ -1,4 +1,4 @@
-// Where tiles and samples lie, and how they are cut out and put together.
+// Places tiles and samples, cuts them out and puts results together.
 #include "models/autoencoder/tiles.h"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ struct Rectangle {
     int64_t x, y, width, height;
 };
 
-/// Copies `from` of one tensor [W, H, C] to (x, y) in another of as many channels.
+/// Copies a region of one tensor [W, H, C] to (x, y) in another with as many channels.
 void copy(const HostTensor & source, const Rectangle & from, HostTensor & target, int64_t x, int64_t y) {
     for (int64_t c = 0; c < source.shape[2]; c++) {
         for (int64_t row = 0; row < from.height; row++) {
@@ -36,7 +36,7 @@ Rectangle scaled(const Rectangle & r, int64_t by) {
     return {r.x * by, r.y * by, r.width * by, r.height * by};
 }
 
-/// Evenly spread samples along an axis, or all of it where that is no longer than a tile.
+/// Evenly spaced samples along an axis, or the whole axis where it is no longer than a tile.
 struct SampledAxis {
     int64_t size, count = 1, length;
 

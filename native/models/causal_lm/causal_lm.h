@@ -22,14 +22,14 @@ struct Settings {
     }
 };
 
-/// Which token sees which, and where tokens stand.
+/// The attention mask and the positions of the tokens.
 struct Sight {
     Tensor positions;  // I32 [L]
     Tensor mask;       // [L, L], added to the scores
-    Tensor seeing;     // [1, L], 0 for tokens that see nothing; nullptr where all see something
+    Tensor seeing;     // [1, L], 0 for tokens that attend to none; nullptr where there are none such
 };
 
-/// Several query heads share each key head.
+/// Grouped-query attention (Ainslie et al. 2023): several query heads share each key head.
 struct SelfAttention {
     Linear query, key, value, out;
     std::optional<RmsNorm> query_norm, key_norm;
@@ -40,7 +40,7 @@ struct SelfAttention {
     Tensor forward(const Ctx & ctx, Tensor x, const Sight & sight) const;  // [width, L, 1]
 };
 
-/// silu(gate x) * (up x), then down.
+/// SwiGLU (Shazeer 2020): down(silu(gate x) * up x).
 struct Mlp {
     Linear gate, up, down;
 

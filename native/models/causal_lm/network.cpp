@@ -1,4 +1,5 @@
-// A language model as a text encoder: one row of tokens, padded on either side, and the states of any layers.
+// A language model as a text encoder: takes one row of tokens, padded on either side, and returns the states
+// of any layers.
 #include <algorithm>
 #include <numeric>
 
@@ -11,14 +12,14 @@ namespace imageforge::causal_lm {
 namespace {
 
 constexpr size_t max_tokens = 4096;
-// Finite: a block of keys that are all hidden must not turn a running softmax into NaN.
+// Finite, since a block of keys that are all hidden would turn an online softmax into NaN.
 constexpr float hidden = -1e30f;
 
-/// What the mask means for a row of tokens: each sees those up to its own place that are no padding.
+/// Expands the padding mask: each token attends to the tokens up to its own position that aren't padding.
 struct Visibility {
-    std::vector<float> mask;  // [keys, queries]
-    std::vector<float>
-        seeing;  // by query; a token that sees nothing looks at itself, and the result is dropped
+    std::vector<float> mask;    // [keys, queries]
+    std::vector<float> seeing;  // by query, 0 or 1; a token that may attend to none attends to itself, and
+                                // its result is zeroed
     bool all_see = true;
 
     Visibility(size_t length, const std::vector<uint8_t> & counts) : mask(length * length, hidden) {

@@ -65,11 +65,11 @@ struct TextEncoder {
 
     TextEncoder(Settings settings, Weights w);
 
-    /// Token ids, I32 [tokens] -> their vectors, [width, tokens].
+    /// Token ids I32 [tokens] -> their embeddings [width, tokens].
     Tensor embed(const Ctx & ctx, Tensor ids) const;
 
-    /// Vectors of tokens and their places, I32 [tokens] -> the states before the first layer and after each
-    /// one, [width, tokens, 1], without the final norm.
+    /// Embeddings and positions I32 [tokens] -> the states before the first layer and after each layer,
+    /// [width, tokens, 1], without the final norm.
     std::vector<Tensor> forward(const Ctx & ctx, Tensor vectors, Tensor places) const;
 };
 

@@ -68,13 +68,14 @@ private:
     TextEncoder encoder_;
 
     int last_layer() const { return static_cast<int>(encoder_.settings.layers); }
-    /// Tokens beyond the vocabulary stand for vectors that somebody learned for this encoder. The table keeps
-    /// its own type and place, so that they are laid over what it gives for token 0.
+    /// Tokens beyond the vocabulary stand for learned vectors (textual inversion, Gal et al. 2022). The token
+    /// table keeps its type and place: such tokens look up token 0, and the learned vectors replace the
+    /// result.
     struct Learned {
         bool any = false;
         std::vector<int32_t> ids;  // of the vocabulary
-        std::vector<float> known;  // 1 where the table's vector counts
-        std::vector<float> rows;   // [width, tokens], zeros where it does
+        std::vector<float> known;  // 1 where the table's vector is used
+        std::vector<float> rows;   // [width, tokens], the learned vectors, else zeros
     };
 
     Learned take_learned(const std::vector<int32_t> & tokens, const EncodeOptions & options) const {
@@ -104,7 +105,7 @@ private:
         return text + (norm ? " norm" : "") + (project ? " project" : "");
     }
 
-    /// Where the pooled state lies: the first end token, or the last token where there is none.
+    /// The position of the pooled state: the first end token, or the last token where there is none.
     int32_t end_of(const std::vector<int32_t> & tokens) const {
         const auto end =
             std::find(tokens.begin(), tokens.end(), static_cast<int32_t>(encoder_.settings.end_token));

@@ -19,17 +19,18 @@ struct HintBlock {
     Tensor forward(const Ctx & ctx, Tensor picture) const;
 };
 
-/// A trained copy of the UNet's encoder that also sees the picture; 1 x 1 convolutions lead out of it.
+/// A trained copy of the UNet's encoder that also takes the picture. Zero convolutions (1 x 1) lead out of
+/// it.
 struct ControlNet {
     unet::Encoder encoder;
     HintBlock hint;
-    std::vector<Conv2d> zero_convs;  // one for each skip connection; zero when training began
+    std::vector<Conv2d> zero_convs;  // one for each skip connection; initialised to zero for training
     Conv2d middle_out;
 
     ControlNet(const Config & config, Weights w);
 
-    /// `seen` is what the hint block gave, for each of the batch; else as unet::Encoder::forward. One
-    /// residual for each skip connection and one for the middle block.
+    /// As unet::Encoder::forward, with `seen`, the hint block's result for each item of the batch. Returns
+    /// one residual for each skip connection and one for the middle block.
     std::vector<Tensor> forward(const Ctx & ctx, Tensor x, Tensor timestep, Tensor label,
                                 unet::Prompt & prompt, Tensor seen) const;
 };

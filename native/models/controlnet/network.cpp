@@ -1,4 +1,4 @@
-// ControlNet as it steers a denoiser: picture and prompts are read once for all steps, then each step is one
+// Runs a ControlNet beside a denoiser. Picture and prompts are read once for all steps; then each step is one
 // graph whose results stay on the device.
 #include <cstdio>
 
@@ -77,7 +77,7 @@ private:
 
     static std::string part_prefix(int64_t i) { return std::to_string(i) + " "; }
 
-    /// One output for each of the batch: another batch may take them apart.
+    /// One output for each item of the batch, since the denoiser may batch them differently.
     static void output_parts(GraphBuilder & graph, const std::string & name, Tensor x) {
         for (int64_t i = 0; i < x->ne[3]; i++)
             graph.output(part_prefix(i) + name, ggml_view_3d(graph.ctx().graph, x, x->ne[0], x->ne[1],

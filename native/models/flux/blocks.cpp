@@ -20,7 +20,7 @@ QkNorm::QkNorm(Weights w, int64_t head_dim)
     : query(w / "query_norm", head_dim, norm_eps, "scale"),
       key(w / "key_norm", head_dim, norm_eps, "scale") {}
 
-/// Queries, keys and values from the first three widths of a fused projection.
+/// Queries, keys and values: the first three widths of a fused projection.
 static Heads split_qkv(const Ctx & ctx, Tensor fused, const QkNorm & norm, int64_t width, int64_t heads) {
     const int64_t d = width / heads;
     return {norm.query.forward(ctx, slice_heads(ctx, fused, 0, d, heads)),

@@ -1,6 +1,6 @@
-// The parts of the FLUX transformers: double blocks, in which image and text have weights of their own and
-// attend together, and single blocks over the joint sequence. BFL tensor names; checkpoints FLUX.1 and
-// FLUX.2.
+// The blocks of the FLUX transformers. Double blocks (MMDiT, Esser et al. 2024) have separate weights for
+// image and text, which attend jointly; single blocks (parallel layers, Dehghani et al. 2023) run over the
+// joint sequence. BFL tensor names; checkpoints FLUX.1 and FLUX.2.
 #pragma once
 #include <optional>
 
@@ -43,10 +43,10 @@ struct Positions {
     Tensor rotate(const Ctx & ctx, Tensor x) const;  // [d, heads, L, N]
 };
 
-/// What every block gets beside its tokens.
+/// The inputs of every block besides its tokens.
 struct Conditions {
     Tensor vector;                                // [width, N]: time, guidance, pooled text; through SiLU
-    std::vector<Modulation> image, text, single;  // FLUX.2: made of it once for all blocks
+    std::vector<Modulation> image, text, single;  // FLUX.2: made from it once for all blocks
     Positions positions;
 };
 
@@ -100,7 +100,7 @@ struct DoubleBlock {
     Tokens forward(const Ctx & ctx, Tokens x, const Conditions & conditions) const;
 };
 
-/// Attention and MLP beside each other, between one linear layer before and one after both.
+/// Attention and MLP in parallel, with one fused linear layer before and one after both.
 struct SingleBlock {
     std::optional<Modulator> modulator;
     Linear in, out;

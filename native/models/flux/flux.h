@@ -35,8 +35,8 @@ struct Flux {
 
     Flux(Settings settings, Weights w);
 
-    /// The part of the modulation vector that is the same in all steps, [width, N], or nullptr: guidance [N]
-    /// is times 1000 already, pooled [vector_width, N]; nullptr where the network doesn't take them.
+    /// The part of the modulation vector that is the same in all steps, [width, N], or nullptr. Guidance [N],
+    /// times 1000, and pooled text [vector_width, N]; nullptr for what the network doesn't take.
     Tensor constant_vector(const Ctx & ctx, Tensor guidance_scale, Tensor pooled) const;
 
     /// image [in_channels, L, N] with references behind the `length` tokens that are predicted, text

@@ -1,5 +1,5 @@
-// The FLUX transformer as a denoiser: the prompt is read once for all steps, then each step is one graph over
-// text, image and reference tokens.
+// Runs a FLUX transformer as a denoiser. The prompt is read once for all steps; then each step is one graph
+// over text, image and reference tokens.
 #include "core/error.h"
 #include "models/flux/flux.h"
 #include "models/shapes.h"
@@ -24,7 +24,7 @@ HostTensor pack(const HostTensor & latent, int64_t p) {
     return tokens;
 }
 
-/// The way back.
+/// The inverse of pack().
 HostTensor unpack(const float * tokens, const Shape & shape, int64_t p) {
     HostTensor latent{shape, std::vector<float>(element_count(shape))};
     const int64_t width = shape[0], height = shape[1], channels = shape[2], token_size = channels * p * p;
@@ -94,7 +94,7 @@ public:
         };
         const std::vector<float> times(batch.size(), 1000 * timestep);
         Feeds feeds = {{"time", times}};
-        std::vector<HostTensor> references;  // packed; they live until the graph has run
+        std::vector<HostTensor> references;  // packed; must live until the graph has run
         for (const Pass & pass : batch) {
             for (const HostTensor & reference : pass.conditioning->inputs.references)
                 references.push_back(pack(reference, s.patch()));
@@ -131,8 +131,8 @@ private:
         return false;
     }
 
-    /// Axes: time, row, column and, in FLUX.2, place in the text. The picture has time 0; references have
-    /// times of their own: 1, 2, … in Kontext, 10, 20, … in FLUX.2.
+    /// Axes: time, row, column and, in FLUX.2, text position. The picture has time 0, references have times
+    /// of their own: 1, 2, … in Kontext, 10, 20, … in FLUX.2.
     Ids position_ids(int64_t text_length, const HostTensor & latent,
                      const std::vector<HostTensor> & references) const {
         const Settings & s = flux_.settings;
@@ -169,7 +169,7 @@ private:
         return positions;
     }
 
-    /// A latent or a reference: right channels, sides that divide into patches.
+    /// Checks a latent or a reference: its channels, and sides that divide into patches.
     void require_patches(const HostTensor & picture, const std::string & what) const {
         const Settings & s = flux_.settings;
         require_latent(picture, s.latent_channels(), "flux");

@@ -1,4 +1,4 @@
-// RRDBNet as an upscaler of pictures.
+// Runs RRDBNet as an upscaler.
 #include "core/error.h"
 #include "models/rrdbnet/rrdbnet.h"
 #include "models/shapes.h"

@@ -8,7 +8,7 @@ namespace imageforge::rrdbnet {
 
 static constexpr int dense_convolutions = 5;
 static constexpr float slope = 0.2f;           // of the leaky ReLUs
-static constexpr float residual_scale = 0.2f;  // of what a block adds
+static constexpr float residual_scale = 0.2f;  // of a block's residual
 
 Settings::Settings(const Config & config)
     : width(config.integer("width", 1)),
@@ -31,7 +31,7 @@ DenseBlock::DenseBlock(Weights w, const Settings & s) {
     }
 }
 
-/// x plus a fifth of what a block made of it.
+/// x plus a fifth of the block's result.
 static Tensor add_residual(const Ctx & ctx, Tensor x, Tensor made) {
     return add(ctx, ggml_scale(ctx.graph, made, residual_scale), x);
 }

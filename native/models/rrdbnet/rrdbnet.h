@@ -13,14 +13,14 @@ struct Settings {
     int64_t growth;     // channels that each convolution of a dense block adds
     int64_t blocks;     // residual-in-residual blocks
     int64_t shuffle;    // pixels per side that are packed into channels before the first convolution
-    int64_t doublings;  // at the end, each doubles the size
+    int64_t doublings;  // upsampling steps at the end; each doubles the size
 
     explicit Settings(const Config & config);
-    /// Sides of the picture that comes out, per side of the one that goes in, are 2^doublings / shuffle.
+    /// The result's sides are 2^doublings / shuffle times the input's.
     int64_t grow(int64_t side) const { return (side << doublings) / shuffle; }
 };
 
-/// Five convolutions; each sees the block's input and what all before it gave.
+/// Dense block (Huang et al. 2017): five convolutions, each over the block's input and all results before it.
 struct DenseBlock {
     std::vector<Conv2d> convolutions;
 

@@ -1,5 +1,5 @@
-// T5's encoder as a text encoder: one row of tokens, any of its layers. FLUX.1 gives it no mask: it sees
-// padding.
+// Runs T5's encoder as a text encoder: one row of tokens, any of its layers. FLUX.1 passes no mask, so
+// padding takes part in attention.
 #include <algorithm>
 
 #include "core/error.h"
@@ -10,7 +10,7 @@ namespace imageforge::t5 {
 
 namespace {
 
-constexpr size_t max_tokens = 4096;  // its scores take tokens² values a head
+constexpr size_t max_tokens = 4096;  // scores take tokens² values for each head
 
 class T5Network : public TextEncoderNetwork {
 public:

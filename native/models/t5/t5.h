@@ -15,11 +15,11 @@ struct Settings {
     int64_t inner() const { return heads * head_dim; }
 };
 
-/// The bucket of a relative position, key - query: one by one when near, logarithmic up to the largest
-/// distance.
+/// The bucket of a relative position, key - query: one bucket each when near, logarithmic ones up to the
+/// largest distance.
 int32_t bucket_of(int64_t distance, const Settings & settings);
 
-/// Scores aren't divided by sqrt(head_dim): the weights make up for it.
+/// Scores aren't divided by sqrt(head_dim): T5's initialisation accounts for that.
 struct SelfAttention {
     Linear query, key, value, out;
     int64_t heads;
@@ -28,7 +28,7 @@ struct SelfAttention {
     Tensor forward(const Ctx & ctx, Tensor x, Tensor bias) const;  // [width, L, 1], bias [L, L, heads]
 };
 
-/// gelu(gate x) * (value x), then out.
+/// GEGLU (Shazeer 2020): out(gelu(gate x) * value x).
 struct FeedForward {
     Linear gate, value, out;
 

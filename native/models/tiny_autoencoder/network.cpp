@@ -1,5 +1,4 @@
-// A tiny autoencoder between pictures and latents. Either half may be missing: previews only need the
-// decoder.
+// Runs a tiny autoencoder. Either half may be missing: previews need only the decoder.
 #include "core/error.h"
 #include "models/shapes.h"
 #include "models/tiny_autoencoder/tiny_autoencoder.h"

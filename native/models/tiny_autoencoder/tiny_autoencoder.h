@@ -1,6 +1,6 @@
-// The tiny autoencoders TAESD, TAESDXL, TAEF1 and TAEF2 (kind "tiny_autoencoder"), with their authors' tensor
-// names: the numbers are places in a sequence. They stand in for the large autoencoders where speed matters
-// more: previews. Ollin Boer Bohan, github.com/madebyollin/taesd.
+// The tiny autoencoders TAESD, TAESDXL, TAEF1 and TAEF2 (kind "tiny_autoencoder"), with their author's tensor
+// names, in which numbers count the layers of a sequence. They replace the large autoencoders where speed
+// matters more, as in previews. Ollin Boer Bohan, github.com/madebyollin/taesd.
 #pragma once
 #include <optional>
 #include <vector>
@@ -23,7 +23,7 @@ struct Settings {
     int64_t factor() const { return patchify ? 16 : 8; }
 };
 
-/// Adds what the group statistics say, before the convolutions.
+/// Adds a branch with group statistics before the convolutions (TAEF2).
 struct Pool {
     Conv2d expand;
     GroupNorm norm;
@@ -41,7 +41,7 @@ struct Block {
     Tensor forward(const Ctx & ctx, Tensor x) const;
 };
 
-/// A change of resolution, then its blocks.
+/// A change of resolution, then the blocks at the new one.
 struct Level {
     std::optional<Conv2d> resize;
     std::vector<Block> blocks;

@@ -60,7 +60,8 @@ Tensor CrossAttention::forward(const Ctx & ctx, Tensor x, const PromptState & pr
 FeedForward::FeedForward(Weights w, int64_t width)
     : in(w / "net" / 0 / "proj", width, 8 * width), out(w / "net" / 2, 4 * width, width) {}
 
-/// In parts of the tokens: the hidden states are eight times as wide as x, and the largest a step would hold.
+/// Computed for some tokens at a time: the hidden states are eight times as wide as x, and would be the
+/// largest tensor of a step.
 Tensor FeedForward::forward(const Ctx & ctx, Tensor x) const {
     constexpr int64_t most_values = int64_t{12} << 20;
     const int64_t rows = x->ne[1] * x->ne[2], width = in.weight->ne[1];

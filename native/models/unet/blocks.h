@@ -26,7 +26,7 @@ struct ResBlock {
     Tensor forward(const Ctx & ctx, Tensor x, Tensor t) const;
 };
 
-/// Keys and values that one cross-attention has made of the prompt: [width, tokens, N] each.
+/// The prompt's keys and values for one cross-attention, [width, tokens, N] each.
 struct PromptState {
     Tensor keys, values;
 };
@@ -93,7 +93,7 @@ struct Upsample {
     Conv2d conv;
 
     Upsample(Weights w, int64_t channels);
-    /// Doubles x, nearest neighbour, and cuts it to the given size (latents of odd size).
+    /// Nearest-neighbour upsampling by 2, cropped to the given size (latents of odd size).
     Tensor forward(const Ctx & ctx, Tensor x, int64_t width, int64_t height) const;
 };
 

@@ -17,7 +17,7 @@ Settings::Settings(const Config & config)
       head_dim(config.integer_or("headDim", 0)),
       groups(static_cast<int>(config.integer("normGroups", 1))),
       vector_width(config.integer("vectorWidth")) {
-    config.flag("linearProjection");  // how the file stores them; they compute the same
+    config.flag("linearProjection");  // only says how the file stores them
     if (depth.size() != channels.size()) {
         fail(ErrorCode::InvalidArgument, "unet: depth has %zu levels, channels has %zu", depth.size(),
              channels.size());

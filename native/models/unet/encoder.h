@@ -1,5 +1,5 @@
-// The first half of the UNet of SD 1.x, 2.x and SDXL, down to its middle block: what a ControlNet is a copy
-// of. LDM tensor names.
+// The encoder half of the UNet of SD 1.x, 2.x and SDXL, down to the middle block. A ControlNet is a copy of
+// it. LDM tensor names.
 #pragma once
 #include "core/config.h"
 #include "models/unet/blocks.h"
@@ -30,10 +30,10 @@ std::optional<SpatialTransformer> make_transformer(Weights w, const Settings & s
 struct InputBlock {
     std::optional<ResBlock> res;
     std::optional<SpatialTransformer> transformer;
-    std::optional<Conv2d> downsample;  // alone in its block
+    std::optional<Conv2d> downsample;  // the only layer of its block
 };
 
-/// Linear, SiLU, Linear: of the timestep's sinusoids, and of SDXL's vector.
+/// Linear, SiLU, Linear: embeds the timestep's sinusoids, and SDXL's vector.
 struct Embedding {
     Linear in, out;
 
@@ -41,15 +41,15 @@ struct Embedding {
     Tensor forward(const Ctx & ctx, Tensor x) const;
 };
 
-/// What the first half hands to the second.
+/// The encoder's results, which the decoder half takes.
 struct Encoded {
     Tensor time;                // [time_width, N], through SiLU
-    std::vector<Tensor> skips;  // one of each block, in order
+    std::vector<Tensor> skips;  // one for each block, in order
     Tensor middle;
 };
 
 using CrossAttentions = std::vector<const CrossAttention *>;
-/// Appends the transformer's cross-attentions, where there is one.
+/// Appends the cross-attentions of a transformer, where the block has one.
 void collect_attentions(CrossAttentions & all, const std::optional<SpatialTransformer> & transformer);
 
 struct Encoder {
@@ -64,11 +64,11 @@ struct Encoder {
 
     Encoder(Settings settings, Weights w);
 
-    /// In the order in which they run.
+    /// Its cross-attentions, in the order in which they run.
     CrossAttentions cross_attentions() const;
 
-    /// x [W, H, in_channels, N], timestep [N], label [time_width, N] or nullptr. What a ControlNet has seen
-    /// in its picture, [W, H, channels, N], is added to what the first convolution gives.
+    /// x [W, H, in_channels, N], timestep [N], label [time_width, N] or nullptr. A ControlNet's hint [W, H,
+    /// channels, N] is added to the first convolution's result.
     Encoded forward(const Ctx & ctx, Tensor x, Tensor timestep, Tensor label, Prompt & prompt,
                     Tensor seen = nullptr) const;
 };

@@ -1,4 +1,4 @@
-// The UNet as a denoiser: the prompt is read once for all steps, then each step is one graph.
+// Runs a UNet as a denoiser. The prompt is read once for all steps; then each step is one graph.
 #include "core/error.h"
 #include "models/shapes.h"
 #include "models/unet/prompt.h"
@@ -60,10 +60,10 @@ private:
     PromptReader prompts_;
 
     const Settings & settings() const { return unet_.encoder.settings; }
-    /// The skip connections and the middle block, where residuals are added.
+    /// The places where residuals are added: the skip connections and the middle block.
     size_t places() const { return settings().skip_channels().size() + 1; }
 
-    /// What goes on to the next block of the encoder stays as it is; only the decoder sees the sums.
+    /// Residuals change what the decoder sees; the encoder's own blocks never see them.
     static void add_residuals(GraphBuilder & graph, Encoded & encoded) {
         const auto add_to = [&](Tensor & h, size_t place) {
             Tensor residual = graph.input(residual_name(place), {h->ne[0], h->ne[1], h->ne[2], h->ne[3]});
@@ -96,7 +96,7 @@ private:
         }
     }
 
-    /// From the first place's size and every place's channels the other sizes follow.
+    /// The other sizes follow from the first place's size and every place's channels.
     void check(const DeviceTensors & residuals, const HostTensor & latent) const {
         std::vector<int64_t> channels = settings().skip_channels();
         channels.push_back(settings().channels.back());

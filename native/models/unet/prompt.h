@@ -1,5 +1,5 @@
-// What a UNet or a ControlNet makes of a prompt once for all steps: keys and values of its cross-attentions,
-// and what SDXL's vector adds to the time.
+// The part of a UNet or ControlNet that depends on the prompt alone, computed once for all steps: the keys
+// and values of the cross-attentions, and the embedding of SDXL's vector.
 #pragma once
 #include "core/network.h"
 #include "models/unet/encoder.h"
@@ -8,13 +8,13 @@ namespace imageforge::unet {
 
 class PromptReader {
 public:
-    /// `network` is what messages call it. The encoder and the attentions must outlive this.
+    /// `network` is its name in messages. The encoder and the attentions must outlive this.
     PromptReader(const Encoder & encoder, CrossAttentions attentions, std::string network);
 
     /// INVALID_ARGUMENT where the inputs don't suit the network.
     std::unique_ptr<Conditioning> read(Runner & runner, ConditioningInputs inputs) const;
 
-    /// What was read, as inputs of a step's graph for `count` conditionings.
+    /// The kept tensors as inputs of a step's graph for `count` conditionings.
     struct Inputs {
         Prompt prompt;
         Tensor label;  // [time_width, count], nullptr without one

@@ -19,10 +19,10 @@ struct Unet {
 
     Unet(Settings settings, int64_t out_channels, Weights w);
 
-    /// Of both halves, in the order in which they run.
+    /// Cross-attentions of both halves, in the order in which they run.
     CrossAttentions cross_attentions() const;
 
-    /// What the encoder gave, with or without what a ControlNet adds to it -> [W, H, out_channels, N]
+    /// The encoder's results, with or without a ControlNet's residuals -> [W, H, out_channels, N]
     Tensor decode(const Ctx & ctx, Encoded encoded, Prompt & prompt) const;
 };
 

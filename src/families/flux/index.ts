@@ -50,27 +50,23 @@ const schnellRowLength = 256;
 const size = { width: 1024, height: 1024, sampler: 'euler', schedule: 'flow' };
 const schnellDefaults: Defaults = { steps: 4, guidance: 1, ...size };
 const devDefaults: Defaults = { steps: 40, guidance: 7.5, ...size };
-/** As its authors' card and diffusers have it. */
+/** The values of its authors' model card and of diffusers. */
 const kontextDefaults: Defaults = { steps: 28, guidance: 2.5, ...size };
 
-/** Kontext has dev's tensors, so dev takes a reference too, and makes little of it. */
+/** Kontext has dev's tensors, so dev takes a reference too, though it was never trained to use one. */
 const kontext: ReferenceRule = { most: 1, area: 2 ** 20, sizes: kontextSizes() };
 
-/** From 672 x 1568 to 1568 x 672: the sides that make about a megapixel, and what Kontext was trained with. */
+/** The sizes that Kontext was trained with: about a megapixel, from 672 x 1568 to 1568 x 672. */
 function kontextSizes(): [number, number][] {
   const tall: [number, number][] = [
-    ...([
-      [672, 1568],
-      [688, 1504],
-      [720, 1456],
-      [752, 1392],
-      [800, 1328],
-    ] as [number, number][]),
-    ...([
-      [832, 1248],
-      [880, 1184],
-      [944, 1104],
-    ] as [number, number][]),
+    [672, 1568],
+    [688, 1504],
+    [720, 1456],
+    [752, 1392],
+    [800, 1328],
+    [832, 1248],
+    [880, 1184],
+    [944, 1104],
   ];
   return [...tall, [1024, 1024], ...tall.map(([width, height]): [number, number] => [height, width])];
 }
@@ -116,7 +112,7 @@ function chooseDefaults(source: WeightSource, { guidance }: FluxConfig): Default
   return isCalled(source, /kontext/i) ? kontextDefaults : devDefaults;
 }
 
-/** Fill, Canny and Depth take a second picture as channels, which no pipeline gives them. */
+/** Fill, Canny and Depth take a second picture as extra channels, which no pipeline provides. */
 function refuseFill(label: string, { inChannels, outChannels }: FluxConfig): void {
   if (inChannels === outChannels) return;
   throw new ImageForgeError(
@@ -148,7 +144,9 @@ function planT5(model: FoundModel, flux: FluxConfig): TextEncoderPlan {
   refuseOtherWidth(label, 'T5', config.width, flux.contextWidth, 'txt_in.weight', hint);
   const rowLength = flux.guidance ? fluxRowLength : schnellRowLength;
   return {
-    ...{ part: 't5xxl', layers: [config.layers], rowLength },
+    part: 't5xxl',
+    layers: [config.layers],
+    rowLength,
     ...planNetwork('t5', config, network.tensors),
   };
 }

@@ -1,11 +1,11 @@
-// FLUX.1 while it runs: two text encoders, and a flow whose schedule dev shifts with the picture's size.
+// FLUX.1 at run time: two text encoders, and a rectified flow. Dev shifts its schedule by the picture's size.
 
 import { flowLevels, flux1Mu, timeShift } from '../../sampling/index.js';
 import type { FluxConfig } from '../networks/flux.js';
 import type { FamilyRuntime } from '../runtime.js';
 import { encodeFluxPrompts } from './text.js';
 
-/** Pixels on a side of an image token. */
+/** An image token covers a square of this many pixels on a side. */
 const TOKEN = 16;
 
 export const fluxRuntime: FamilyRuntime = {

@@ -25,7 +25,7 @@ import { flux2Runtime } from './runtime.js';
 
 /** Width of the context of klein 9B: three states of Qwen3-8B. */
 const contextOf9B = 3 * 4096;
-/** The key of the catalogue whose parts fit this transformer. */
+/** The catalogue key of the model whose parts fit this transformer. */
 function modelOf({ tensors }: FoundNetwork): string {
   if (tensors.has('guidance_in.in_layer.weight')) return 'flux2-dev';
   return tensors.get('txt_in.weight')?.shape[1] === contextOf9B ? 'flux2-klein-9b' : 'flux2-klein';
@@ -83,7 +83,7 @@ async function planFlux2(model: FoundModel): Promise<ModelPlan> {
   };
 }
 
-/** The distilled klein and its base have the same tensors; only the file's name and its own words tell. */
+/** The distilled klein and its base have the same tensors. Only the file's name and metadata tell them apart. */
 function chooseDefaults(source: WeightSource, { guidance }: FluxConfig): Defaults {
   if (guidance) return devDefaults;
   return isCalled(source, /(?<![a-z])base(?![a-z])/i) ? kleinBaseDefaults : kleinDefaults;
@@ -110,7 +110,7 @@ function planLanguageModel(model: FoundModel, { contextWidth }: FluxConfig): Tex
 /** Blocks of the published models: Qwen3 4B and 8B, Mistral Small. */
 const publishedDepth = { qwen: 36, mistral: 40 };
 
-/** States at a quarter, the half and three quarters of the depth. Files may end there: ComfyUI's Mistral has 30 of 40. */
+/** States at a quarter, half and three quarters of the depth. A file may end there: ComfyUI's Mistral has 30 of 40 layers. */
 function chooseLayers(tensors: Tensors): number[] {
   const found = countLayers(tensors);
   const published = hasQkNorm(tensors) ? publishedDepth.qwen : publishedDepth.mistral;
@@ -119,7 +119,7 @@ function chooseLayers(tensors: Tensors): number[] {
   return [quarter, 2 * quarter, 3 * quarter];
 }
 
-/** Constants of the published models, unless the file (GGUF metadata, config.json beside it) has its own. */
+/** The published models' constants, unless GGUF metadata or a config.json beside the file has others. */
 function readFacts({ source, layout, tensors }: FoundNetwork): CausalLmFacts {
   const qwen = hasQkNorm(tensors);
   const { metadata } = source;

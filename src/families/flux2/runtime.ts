@@ -1,4 +1,4 @@
-// FLUX.2 while it runs: one language model, and a flow that is shifted by the picture's size and the number of steps.
+// FLUX.2 at run time: one language model, and a rectified flow shifted by the picture's size and the number of steps.
 import { flowLevels, flux2Mu, timeShift } from '../../sampling/index.js';
 import type { FamilyRuntime } from '../runtime.js';
 import { encodeFlux2Prompts } from './text.js';

@@ -1,4 +1,4 @@
-// AutoencoderKL of all families: where it lies in a file, its names, its configuration.
+// The AutoencoderKL of all families: how to find it in a file, its names, its configuration.
 import { countWhile, reshape, sizeOf, type Tensors, type TensorView } from '../tensors.js';
 import { tileMaps } from './estimates.js';
 import type { AutoencoderFacts, AutoencoderNetwork, Layout } from './network.js';
@@ -73,7 +73,7 @@ function withoutHalf(name: string): string {
   return name.replace(/^(encoder|decoder)\.(?=(post_)?quant_conv\.)/, '');
 }
 
-/** The attention's projections are 1 x 1 convolutions; newer files store them as matrices. */
+/** Attention's projections are 1 x 1 convolutions, which newer files store as matrices. */
 function asConvolution(name: string, view: TensorView): TensorView {
   const matrix = view.shape.length === 2 && /\.attn_1\.(q|k|v|proj_out)\.weight$/.test(name);
   return matrix ? reshape(view, [...view.shape, 1, 1]) : view;

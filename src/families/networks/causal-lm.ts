@@ -1,4 +1,4 @@
-// Qwen3 and Mistral as text encoders of FLUX.2: where they lie in a file, their names, their configuration.
+// Qwen3 and Mistral as text encoders: how to find them in a file, their names, their configuration.
 import { countWhile, sizeOf, type Tensors, type TensorView } from '../tensors.js';
 import { textStates } from './estimates.js';
 import type { Layout, TextEncoderNetwork } from './network.js';

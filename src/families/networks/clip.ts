@@ -1,4 +1,4 @@
-// CLIP and OpenCLIP text encoders: where they lie in a file, their names, their configuration.
+// CLIP and OpenCLIP text encoders: how to find them in a file, their names, their configuration.
 import { countWhile, sizeOf, sliceRows, type Tensors, type TensorView } from '../tensors.js';
 import { textStates } from './estimates.js';
 import type { Layout, TextEncoderNetwork } from './network.js';

@@ -6,7 +6,7 @@ import { readEncoderConfig, renameDiffusers, type UnetConfig, unetMaps, unetNetw
 
 /** kind 'controlnet': ControlNet for such UNets, the original's names without prefix ("zero_convs.0.0.weight"). */
 export interface ControlNetConfig extends Omit<UnetConfig, 'outChannels'> {
-  /** Channels of the convolutions that look at the picture, at full size and after each of three halvings. */
+  /** Channels of the convolutions that read the picture, at full size and after each of three halvings. */
   hintChannels: number[];
 }
 
@@ -45,12 +45,12 @@ export const controlNetNetwork: ControlNetNetwork<'controlnet'> = {
   computeBytes: (config: ControlNetConfig, workload) => unetMaps(config, workload, MAPS),
 };
 
-/** Places of the convolutions that look at the picture; a SiLU stands between two. */
+/** Places of the convolutions that read the picture. There is a SiLU between two of them. */
 const hintPlaces = [0, 2, 4, 6, 8, 10, 12, 14] as const;
 
 function renameControlNet(tensors: Tensors): Map<string, TensorView> {
   const renamed = new Map<string, TensorView>();
-  // without attention in the middle the second block moves up
+  // without attention in the middle, the second residual block takes its place
   const moved = !tensors.has('mid_block.attentions.0.norm.weight');
   for (const [name, view] of renameDiffusers(tensors))
     renamed.set(moved ? name.replace(/^middle_block\.2\./, 'middle_block.1.') : name, view);
@@ -69,7 +69,7 @@ function renameControlNet(tensors: Tensors): Map<string, TensorView> {
   return renamed;
 }
 
-/** What heads and groups there are, only the UNet beside it tells. */
+/** Heads and norm groups don't show in its tensors. They are the UNet's. */
 function readControlNetConfig(tensors: Tensors, where: string, denoiser: NetworkPlan): ControlNetConfig {
   const { normGroups, heads, headDim, contextWidth } = denoiser.config as UnetConfig;
   const encoder = readEncoderConfig(tensors, where, {

@@ -4,9 +4,9 @@
 export interface FluxModule {
   diffusers: string;
   bfl: string;
-  /** Where the rows of a fused matrix begin that this module fills, in units of the network's width. */
+  /** First row that this module fills in a fused matrix, in units of the network's width. */
   row?: number;
-  /** Its two halves stand in the other order. */
+  /** Its two halves are in the other order. */
   swapped?: boolean;
 }
 

@@ -1,4 +1,4 @@
-// The transformers of FLUX.1 and FLUX.2: where they lie in a file, their names, their configuration.
+// The transformers of FLUX.1 and FLUX.2: how to find them in a file, their names, their configuration.
 import { compose, countWhile, sizeOf, sliceRows, type Tensors, type TensorView } from '../tensors.js';
 import { type FluxModule, fluxModules } from './flux-names.js';
 import type { DenoiserNetwork, Layout } from './network.js';
@@ -134,7 +134,7 @@ export function readFluxConfig(tensors: Tensors, where: string): FluxConfig {
       ? sizeOf(tensors, 'vector_in.in_layer.weight', 1, where)
       : 0,
     guidance: tensors.has('guidance_in.in_layer.weight'),
-    // published heads have 128 values; the axes keep their shares in narrower ones
+    // published heads have 128 values; in narrower ones the axes keep their proportions
     axes: axes.map((size) => (size * headDim) / 128),
     theta,
   };

@@ -16,7 +16,7 @@ export interface Layout {
   rename(tensors: Tensors): Map<string, TensorView>;
 }
 
-/** One call of a network, as far as its memory depends on it. */
+/** The sizes of one call, from which a network's memory follows. */
 export interface Workload {
   /** Pixels of the picture. */
   pixels: number;
@@ -35,7 +35,7 @@ export interface DiffusersModule {
   /** First row that this module fills in a fused matrix, and how many rows it has. */
   row?: number;
   rows?: number;
-  /** Its two halves stand in the other order. */
+  /** Its two halves are in the other order. */
   swapped?: boolean;
 }
 
@@ -48,16 +48,16 @@ export interface Network<Kind extends string = string> {
   layouts: readonly Layout[];
   /** The option that names a file with this network alone. */
   option?: string;
-  /** Bytes of compute buffers, about. */
+  /** Estimated bytes of compute buffers. */
   computeBytes(config: object, workload: Workload): number;
-  /** By these names LoRAs address it too. */
+  /** Its modules in diffusers' names, by which LoRAs may address them. */
   diffusersModules?(config: object): DiffusersModule[];
 }
 
 export interface DenoiserNetwork<Kind extends string = string> extends Network<Kind> {}
 
 export interface TextEncoderNetwork<Kind extends string = string> extends Network<Kind> {
-  /** The tokenizer that its file brings or has beside it. Absent: the program has it. */
+  /** The tokenizer that comes in its file or beside it. Absent: the program brings the tokenizer (CLIP). */
   tokenizer?(config: object): WantedTokenizer;
   /** Takes learned vectors (textual inversion) in the place of tokens. */
   takesVectors?: true;

@@ -12,7 +12,7 @@ export interface RrdbNetConfig {
   blocks: number;
   /** Sides of the pixel blocks that become channels before the first convolution: 1, 2 or 4. */
   shuffle: number;
-  /** At the end, each doubles the size. */
+  /** Upsampling steps at the end. Each doubles the size. */
   doublings: number;
 }
 
@@ -57,8 +57,10 @@ export const rrdbNetNetwork: UpscalerNetwork<'rrdbnet'> = {
   computeBytes: (config: RrdbNetConfig, { pixels }) => pixels * bytesPerPixel(config),
 };
 
-/** For each pixel that goes in. The larger of what is held at full size (two maps, the smaller one before them, the
- * result) and in a dense block. */
+/**
+ * For each pixel of the input. The larger of two peaks: at full size (two maps, the smaller one before them, the
+ * result) and in a dense block.
+ */
 function bytesPerPixel({ width, growth, doublings, shuffle }: RrdbNetConfig): number {
   const large = (2.25 * width + 3) * 4 ** doublings;
   const dense = 2 * (width + 4 * growth) + 3 * width;
@@ -100,7 +102,7 @@ function renameAll(tensors: Tensors, to: (name: string) => string): Map<string, 
   return renamed;
 }
 
-/** How many times larger pictures become: each doubling counts, packing before the first convolution takes it back. */
+/** How many times larger a picture's sides become. Packing before the first convolution undoes doublings. */
 export function scaleOf({ doublings, shuffle }: RrdbNetConfig): number {
   return 2 ** doublings / shuffle;
 }

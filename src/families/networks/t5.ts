@@ -1,4 +1,4 @@
-// T5 v1.1 encoders: where they lie in a file, their names, their configuration.
+// T5 v1.1 encoders: how to find them in a file, their names, their configuration.
 import { countWhile, sizeOf, type Tensors, type TensorView } from '../tensors.js';
 import { textStates } from './estimates.js';
 import type { Layout, TextEncoderNetwork } from './network.js';

@@ -23,7 +23,7 @@ export const tinyAutoencoderLayouts: Layout[] = [
   },
   {
     name: 'TAESD decoder',
-    // a file of its own, whose names begin with the places in the sequence: the encoder's ends before this one
+    // a file of the decoder alone: names begin with the layer's number, and the encoder has no layer 18
     marker: '18.conv.0.weight',
     unless: 'decoder.18.conv.0.weight',
     rename: (tensors) => {

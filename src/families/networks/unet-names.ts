@@ -61,7 +61,7 @@ function residualPairs(diffusers: string, ldm: string): ModulePair[] {
   return residual.map(([from, to]) => [`${diffusers}.${from}`, `${ldm}.${to}`]);
 }
 
-/** Renames by the longest module that a name lies in; undefined for names outside all modules. */
+/** Renames by the longest module path that contains a name; undefined for names outside all modules. */
 export function renamer(pairs: readonly ModulePair[]): (name: string) => string | undefined {
   const modules = new Map(pairs);
   return (name) => {

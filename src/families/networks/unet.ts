@@ -1,4 +1,4 @@
-// The UNet of Stable Diffusion 1.x, 2.x and XL: where it lies in a file, its names, its configuration.
+// The UNet of Stable Diffusion 1.x, 2.x and XL: how to find it in a file, its names, its configuration.
 import { ImageForgeError } from '../../shared/errors.js';
 import { countWhile, need, sizeOf, type Tensors, type TensorView } from '../tensors.js';
 import type { DenoiserNetwork, Layout, Workload } from './network.js';
@@ -65,7 +65,7 @@ export function unetMaps(
   return (pixels / factor ** 2) * modelChannels * 4 * maps;
 }
 
-/** What is of a UNet, or of the half of it that a ControlNet is a copy of. */
+/** Renames the tensors of a UNet, or of its encoder half, which a ControlNet is a copy of. */
 export function renameDiffusers(tensors: Tensors): Map<string, TensorView> {
   const levels = countWhile(tensors, (level) => `down_blocks.${level}.resnets.0.conv1.weight`);
   const rename = renamer(
@@ -107,7 +107,7 @@ function refuseIrregular(where: string, network: 'UNet' | 'ControlNet'): ImageFo
   );
 }
 
-/** The same of the first half alone; one without any attention has the context that is given. */
+/** Reads the encoder half alone. One without attention has no context width of its own and takes `contextWidth`. */
 export function readEncoderConfig(
   tensors: Tensors,
   where: string,
@@ -172,7 +172,7 @@ function hasRegularDecoder(tensors: Tensors, depth: number[], resBlocks: number)
     );
 }
 
-/** Heads of 64 channels, as published; networks too narrow for that (in tests) have heads of 16. */
+/** Published heads have 64 channels. Narrower networks (in tests) have heads of 16. */
 export function headSize(tensors: Tensors): number {
   let narrowest = Infinity;
   for (const [name, { shape }] of tensors)
