@@ -1,4 +1,5 @@
-// `npm test`: builds the program and the native test programs, runs every test, and ends with a line that counts them.
+// `npm test`: builds the program and the native test programs, runs every test, says why tests were skipped, and ends with
+// a line that counts them.
 // Arguments go to vitest: `npm test -- tests/unit` runs a part (the native test programs run only without arguments).
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -9,6 +10,8 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const args = process.argv.slice(2);
 const count = { passed: 0, failed: 0, skipped: 0 };
+/** How many tests were skipped for each reason. */
+const reasons = new Map();
 
 function run(command, commandArgs, options = {}) {
   const result = spawnSync(command, commandArgs, { cwd: root, stdio: 'inherit', ...options });
@@ -41,9 +44,21 @@ function runVitest() {
     count.failed += numFailedTests + brokenFiles;
     count.skipped += numPendingTests + numTodoTests;
     if (status !== 0 && numFailedTests + brokenFiles === 0) count.failed += 1;
+    const skipped = testResults
+      .flatMap(({ assertionResults }) => assertionResults)
+      .filter((test) => ['pending', 'skipped', 'todo'].includes(test.status));
+    for (const { fullName } of skipped) {
+      const reason = reasonOf(fullName);
+      reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** A test that may be skipped says why in its title or its suite's: "(needs a GPU)", "(skipped: no python3 here)". */
+function reasonOf(title) {
+  return /\((needs [^()]+)\)/.exec(title)?.[1] ?? /\(skipped: ([^()]+)\)/.exec(title)?.[1] ?? title;
 }
 
 /** Builds the C++ test programs beside the addon and runs them through CTest. */
@@ -74,6 +89,7 @@ function runNativeTests() {
 if (run(process.execPath, [path.join('scripts', 'build', 'dist.mjs')]).status !== 0) process.exit(1);
 runVitest();
 if (args.length === 0) runNativeTests();
+for (const [reason, tests] of reasons) console.log(`${tests} skipped (${reason})`);
 console.log(
   `${count.passed} passed, ${count.failed} failed${count.skipped > 0 ? `, ${count.skipped} skipped` : ''}`,
 );

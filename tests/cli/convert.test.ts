@@ -80,7 +80,7 @@ test('leaves nothing behind when the disk is full', async () => {
 });
 
 test.skipIf(process.platform !== 'linux')(
-  'needs less memory than twice the largest tensor',
+  'takes less memory than twice the largest tensor (needs Linux)',
   async () => {
     const folder = makeFolder('cli');
     // one tensor of 256 MiB; its values are a hole in the file

@@ -115,7 +115,7 @@ describe('hostile tensor tables', () => {
 });
 
 describe('weights in use', () => {
-  it.runIf(onCpu)('are used in place and counted as mapped', async () => {
+  it.runIf(onCpu)('are used in place and counted as mapped (needs the CPU)', async () => {
     const encoder = await load(weights);
     const { mapped, weights: own } = engine.memory();
     expect(encoder.bytes).toBe(

@@ -181,7 +181,7 @@ describe('one engine', () => {
   });
 
   it.runIf(onCpu)(
-    'gives the pages of mapped weights back while it rests, and computes the same afterwards',
+    'gives the pages of mapped weights back while it rests, and computes the same afterwards (needs the CPU)',
     async () => {
       const input = latent(4);
       const before = await autoencoder.decode(input);
