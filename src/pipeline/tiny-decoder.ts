@@ -1,8 +1,9 @@
 // Pictures by a tiny autoencoder, which knows what the large one makes of a latent and needs a hundredth of its work:
 // previews that look like the result, and fast last decoding. Loaded for one run: its weights are a few megabytes.
-import type { NetworkPlan } from '../families/types.js';
+import type { ModelPlan, NetworkPlan } from '../families/types.js';
 import type { Autoencoder, Engine, Pixels, Tensor } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { normaliseLatents } from './normalised-autoencoder.js';
 
 /** Cells of a preview's longer side: larger latents are shrunk before, so that no preview takes as long as a step. */
 const PREVIEW_CELLS = 64;
@@ -30,11 +31,11 @@ export class TinyDecoder {
   static async open(
     engine: Engine,
     plan: NetworkPlan,
-    channels: number,
+    { channels, statistics }: Pick<ModelPlan['latent'], 'channels' | 'statistics'>,
     warn: (message: string) => void,
   ): Promise<TinyDecoder> {
     const autoencoder = await engine.loadAutoencoder(plan.kind, plan.config, plan.weights);
-    return new TinyDecoder(autoencoder, plan, channels, warn);
+    return new TinyDecoder(normaliseLatents(autoencoder, plan, statistics), plan, channels, warn);
   }
 
   /** A small picture of a denoised latent; undefined when one has failed: a run must not end for want of a preview. */
