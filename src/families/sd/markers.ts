@@ -21,12 +21,20 @@ export interface Marker {
   values: number[];
 }
 
+/** Where the tensor of a marker may lie. */
+const namesOf = (name: MarkerName) => [name, `model.diffusion_model.${name}`];
+
+/** Whether a tensor of this name is a marker. */
+export function isMarker(tensor: string): boolean {
+  return markerNames.some((name) => namesOf(name).includes(tensor));
+}
+
 /** undefined where the file does not have it, or its metadata says no. */
 export async function readMarker(
   { tensors, metadata }: Pick<WeightSource, 'tensors' | 'metadata'>,
   name: MarkerName,
 ): Promise<Marker | undefined> {
-  const named = [...tensors.keys()].find((key) => key === name || key === `model.diffusion_model.${name}`);
+  const named = namesOf(name).find((key) => tensors.has(key));
   if (named !== undefined) {
     const from = `the tensor ${named}`;
     return isFlag(name)
