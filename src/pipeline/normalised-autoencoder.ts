@@ -1,8 +1,8 @@
 // An autoencoder for models whose latents are normalised by channel (Playground 2.5): what the denoiser knows is
 // (z - mean) * scale / std, where z is the autoencoder's latent without any scale of its own.
+import type { AutoencoderConfig } from '../families/networks/autoencoder.js';
 import type { ModelPlan, NetworkPlan } from '../families/types.js';
 import type { Autoencoder, Tensor } from '../native/addon.js';
-import type { AutoencoderConfig } from '../native/configs.js';
 
 /** One factor and one addend a channel: the autoencoder's own latent = factor * the denoiser's + addend. */
 export interface LatentMap {

@@ -1,9 +1,9 @@
 // What a Stable Diffusion UNet is made for, by its input channels and by modules that only some tasks have. A UNet of a
 // task that ImageForge does not have is refused by the task's name before anything is loaded.
-import type { UnetConfig } from '../../native/configs.js';
+
 import { ImageForgeError } from '../../shared/errors.js';
 import type { FoundNetwork } from '../find-networks.js';
-import { headSize, readUnetConfig } from '../networks/unet.js';
+import { headSize, readUnetConfig, type UnetConfig } from '../networks/unet.js';
 import { below } from '../tensors.js';
 
 /** Modules beside those of a text-to-image UNet, in LDM's or diffusers' names, and what has them. */
