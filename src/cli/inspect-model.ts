@@ -20,6 +20,7 @@ function toDocument({ plan, ...rest }: Inspection): object {
 
 function describe(inspection: Inspection): string {
   const { path, format, files, bytes, name, summary, networks, missing, problem, plan, memory } = inspection;
+  const { sampling } = inspection;
   const rows = [
     ['File', path],
     ['Format', `${format}, ${formatBytes(bytes)}${files > 1 ? ` in ${files} files` : ''}`],
@@ -34,6 +35,13 @@ function describe(inspection: Inspection): string {
       'Network',
       `${network.kind} (${network.layout} names), ${formatParameters(network.parameters)}, ${formatTypes(network.types)}`,
     ]),
+    ...(sampling
+      ? [
+          ['Predicts', `${sampling.prediction} (by ${sampling.told.prediction})`],
+          ['Noise', `${sampling.noise} (by ${sampling.told.noise})`],
+          ...sampling.notes.map((note) => ['Note', note]),
+        ]
+      : []),
     ...missing.map(({ what, bring }) => ['Missing', `${what}. ${bring}`]),
     ...(problem?.hint ? [['Hint', problem.hint]] : []),
     ...(plan ? [['Defaults', formatDefaults(plan.defaults)]] : []),

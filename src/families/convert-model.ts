@@ -14,6 +14,7 @@ import { type FoundNetwork, findNetworks, isLora } from './find-networks.js';
 import { findForeign } from './foreign.js';
 import { families, familyOf, findDenoiser } from './index.js';
 import { listTitles } from './refuse-model.js';
+import { isMarker, markerNames, readMarker } from './sd/markers.js';
 import { nameModel, openSources, type WeightSource } from './sources.js';
 
 export interface ConvertModelOptions {
@@ -46,9 +47,11 @@ export async function convertModel({ input, ...options }: ConvertModelOptions): 
   const networks = findNetworks(source!);
   requireModel(source!, networks);
   const metadata = describe(source!, networks, type);
+  for (const [key, value] of await describeMarkers(source!)) metadata.set(key, value);
   const tokenizer = await readTekkenTensor(source!.files[0]!);
   if (tokenizer) for (const [key, value] of describeTokenizer(tokenizer)) metadata.set(key, value);
-  const tensors = [...source!.tensors].filter(([name]) => name !== tekkenTensor);
+  const isWeight = (name: string) => name !== tekkenTensor && !isMarker(name);
+  const tensors = [...source!.tensors].filter(([name]) => isWeight(name));
   return convertWeights({
     ...options,
     type,
@@ -108,9 +111,18 @@ function describe(
   for (const [key, value] of readMetadata(source)) if (!ownKeys.test(key)) metadata.set(key, value);
   metadata.set('general.file_type', { type: 'u32', value: fileTypes[type]! });
   metadata.set('general.quantization_version', { type: 'u32', value: 2 });
-  // an empty tensor of this name marks a v-prediction model, but GGUF has no empty tensors
-  if (source.tensors.has('v_pred') && !metadata.has('imageforge.prediction'))
-    metadata.set('imageforge.prediction', { type: 'string', value: 'v' });
+  return metadata;
+}
+
+/** Markers of sampling become metadata: some are empty tensors, which GGUF does not have. */
+async function describeMarkers(source: WeightSource): Promise<Map<string, GgufValue>> {
+  const metadata = new Map<string, GgufValue>();
+  for (const name of markerNames) {
+    const marker = await readMarker({ tensors: source.tensors, metadata: new Map() }, name);
+    if (!marker) continue;
+    const value = marker.values.length > 0 ? marker.values.join(', ') : 'true';
+    metadata.set(`imageforge.${name}`, { type: 'string', value });
+  }
   return metadata;
 }
 

@@ -7,7 +7,7 @@ import type { AutoencoderFacts } from './networks/network.js';
 import type { FamilyRuntime } from './runtime.js';
 import type { WeightSource } from './sources.js';
 import { bytesInMemory, type Tensors, totalInMemory, toWeights } from './tensors.js';
-import type { Defaults, ModelPlan, NetworkPlan, Part } from './types.js';
+import type { Defaults, ModelPlan, NetworkPlan, Part, SamplingFacts } from './types.js';
 
 /** A model as found in its files: one denoiser, and other networks beside it. */
 export interface FoundModel {
@@ -49,6 +49,10 @@ export interface Family {
   tiny: string;
   /** The parts that a model needs beside its denoiser. */
   parts: readonly PartNeed[];
+  /** @throws ImageForgeError UNSUPPORTED for a denoiser that is made for another task, by that task's name. */
+  requireTask?(denoiser: FoundNetwork): void;
+  /** What the files say about sampling; absent where there is nothing to say. */
+  readSampling?(model: FoundModel): Promise<SamplingFacts>;
   plan(model: FoundModel): Promise<ModelPlan>;
   /** Whether a ControlNet with these tensors was made for its models. Absent: they take none. */
   controlNet?(tensors: Tensors): boolean;
@@ -95,6 +99,7 @@ export function readDefaults(source: WeightSource, family: Defaults): Defaults {
     height: readFact(source, 'default.height') ?? family.height,
     sampler: readWord(source, 'default.sampler') ?? family.sampler,
     schedule: readWord(source, 'default.schedule') ?? family.schedule,
+    ...(family.clipSkip !== undefined && { clipSkip: family.clipSkip }),
   };
 }
 
@@ -184,14 +189,24 @@ export function planAutoencoder(model: FoundModel, wish: AutoencoderWish): Netwo
   const { kind, source, tensors } = takePart(model, wish.need);
   const { first, read, tiny } = ofKind(autoencoders, kind);
   const config = read(tensors, source.label, {
-    scale: readFact(source, 'autoencoder.scale') ?? wish.scale,
-    shift: readFact(source, 'autoencoder.shift') ?? wish.shift,
+    scale: readFact(source, 'autoencoder.scale') ?? readSetting(source, 'scaling_factor', wish) ?? wish.scale,
+    shift: readFact(source, 'autoencoder.shift') ?? readSetting(source, 'shift_factor', wish) ?? wish.shift,
     normGroups: readFact(source, 'autoencoder.norm_groups') ?? 32,
   });
   const hint = howToBring(wish.need, model.denoiser);
   refuseOtherLatents(source.label, first.decoder, config.latentChannels, wish, hint);
   if (!tiny || !wish.normalised) return planNetwork(kind, config, tensors);
   return planNetwork(kind, { ...config, patchify: true }, withStatistics(model, wish, source.label, tensors));
+}
+
+/** A number of the config.json beside a diffusers network; normalised latents have no scale of their own. */
+function readSetting(
+  { config }: WeightSource,
+  key: string,
+  { normalised }: Pick<AutoencoderWish, 'normalised'>,
+): number | undefined {
+  const value = normalised ? undefined : config?.[key];
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
 }
 
 /** Only the large autoencoder's file has the statistics that packed latents are normalised with. */

@@ -12,6 +12,7 @@ const foreign: [RegExp, string][] = [
   [/(^|\.)double_blocks\.0\.img_attn_qkv\./, 'Hunyuan Video'],
   [/(^|\.)prior\.|(^|\.)clf\.1\.weight$/, 'Stable Cascade'],
   [/(^|\.)down_blocks\.0\.motion_modules\./, 'AnimateDiff'],
+  [/\.resnets\.0\.spatial_res_block\./, 'Stable Video Diffusion'],
   [
     /(^|\.)controlnet_x_embedder\.|(^|\.)controlnet_blocks\.0\./,
     'a ControlNet for FLUX or Stable Diffusion 3',

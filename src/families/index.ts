@@ -34,6 +34,7 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
   const { parts } = family;
   const name = nameModel(denoiser.source);
   const model: FoundModel = { name, denoiser, networks, sources, parts, options };
+  family.requireTask?.(denoiser);
   refuseStrangeParts(family, model);
   return family.plan(model);
 }

@@ -1,8 +1,10 @@
 // Describes a weight file from its header, in well under a second whatever its size.
+import { describeNoise } from '../sampling/trained-noise.js';
+import type { Prediction } from '../sampling/types.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { nameControlNetFamily } from './control-net.js';
 import { findVectors } from './embeddings.js';
-import { findPart, howToBring, type PartNeed } from './family.js';
+import { type Family, type FoundModel, findPart, howToBring, type PartNeed } from './family.js';
 import { describeNetworks, type FoundNetwork, findNetworks, isLora } from './find-networks.js';
 import { familyOf, findDenoiser, planModel } from './index.js';
 import { guessBase, nameKinds, pairKeys } from './lora-keys.js';
@@ -11,7 +13,7 @@ import { nameModel, openSources, type WeightSource } from './sources.js';
 import { type Tensors, totalInMemory } from './tensors.js';
 import { requireTokenizers } from './text-encoder-tokenizer.js';
 import { describeTinyAutoencoder, isTiny } from './tiny-autoencoder.js';
-import type { ModelPlan } from './types.js';
+import type { ModelPlan, SamplingFacts } from './types.js';
 
 export interface TypeUse {
   /** ggml's name. */
@@ -45,6 +47,14 @@ export interface Inspection {
   networks: InspectedNetwork[];
   /** Parts that the family needs and the file doesn't have. */
   missing: Pick<PartNeed, 'part' | 'what' | 'bring'>[];
+  /** What the files of a diffusion model say about sampling, and who says it. */
+  sampling?: {
+    prediction: Prediction;
+    /** For people: steps, betas, range of sigmas. */
+    noise: string;
+    told: SamplingFacts['told'];
+    notes: string[];
+  };
   /** Why the model can't be used, apart from missing parts. */
   problem?: { code: string; message: string; hint?: string };
   tensors: number;
@@ -72,8 +82,11 @@ export async function inspectFile(path: string): Promise<Inspection> {
   const parts = family?.parts ?? [];
   const model = denoiser && { name, denoiser, networks, sources, parts, options: {} };
   const missing = model ? parts.filter((need) => !findPart(model, need)) : [];
-  const plan = denoiser && missing.length === 0 ? await planWhole(path).catch(toProblem) : undefined;
-  const problem = plan instanceof ImageForgeError ? plan : undefined;
+  const facts = model && family ? await readFacts(family, model).catch(toProblem) : undefined;
+  const unfit = facts instanceof ImageForgeError ? facts : undefined;
+  const whole = denoiser && missing.length === 0 && !unfit;
+  const plan = whole ? await planWhole(path).catch(toProblem) : undefined;
+  const problem = unfit ?? (plan instanceof ImageForgeError ? plan : undefined);
   const sizes = networks.map(({ tensors }) => totalInMemory(tensors));
   return {
     ...summarise(all),
@@ -88,10 +101,26 @@ export async function inspectFile(path: string): Promise<Inspection> {
     missing: denoiser
       ? missing.map((need) => ({ part: need.part, what: need.what, bring: howToBring(need, denoiser) }))
       : [],
+    ...(facts && !unfit && { sampling: describeFacts(facts as SamplingFacts) }),
     ...(problem && { problem: problem.toJSON() }),
     memory: { weights: sizes.reduce((sum, bytes) => sum + bytes, 0), largest: Math.max(0, ...sizes) },
     ...(plan && !problem && { plan: plan as ModelPlan }),
   };
+}
+
+/** Refuses first what planModel refuses of the denoiser alone, whichever parts are missing. */
+async function readFacts(family: Family, model: FoundModel): Promise<SamplingFacts | undefined> {
+  family.requireTask?.(model.denoiser);
+  return family.readSampling?.(model);
+}
+
+function describeFacts({
+  prediction,
+  noise,
+  told,
+  notes,
+}: SamplingFacts): NonNullable<Inspection['sampling']> {
+  return { prediction, noise: describeNoise(noise), told, notes };
 }
 
 async function planWhole(path: string): Promise<ModelPlan> {

@@ -1,6 +1,5 @@
-// Distilled models need other defaults than the model they were made from. Their tensors look the same, so that only
-// words tell them apart: what the file says about itself, and, since many say nothing, what it is called.
-import { ImageForgeError } from '../shared/errors.js';
+// Distilled models need other defaults than the models they were made from. Their tensors look the same, so only words
+// tell them apart: what the file says about itself or, since many say nothing, its name.
 import type { FoundNetwork } from './find-networks.js';
 import { nameOnDisk } from './sources.js';
 
@@ -14,18 +13,8 @@ const titleKeys = [
   'imageforge.speed',
 ];
 
-export function speedOf({ source, tensors }: FoundNetwork): Speed {
-  const { metadata, config, label } = source;
-  if (tensors.has('time_embed.cond_proj.weight')) {
-    throw new ImageForgeError(
-      'UNSUPPORTED',
-      `${label} is an LCM UNet with guidance embedded in its timestep`,
-      {
-        hint: 'Use the model it was made from together with an LCM LoRA.',
-        details: { file: label },
-      },
-    );
-  }
+export function speedOf({ source }: FoundNetwork): Speed {
+  const { metadata, config } = source;
   const said = titleKeys.map((key) => metadata.get(key)).filter((value) => typeof value === 'string');
   const stated = readSpeed(said.join(' '));
   if (stated) return stated;

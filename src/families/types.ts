@@ -1,5 +1,6 @@
 // A plan: what a family makes of a user's files. The pipeline runs it without knowing the family.
 import type { Weights } from '../native/addon.js';
+import type { TrainedNoise } from '../sampling/trained-noise.js';
 import type { Prediction } from '../sampling/types.js';
 
 /** Parts of a model that can have files of their own. */
@@ -37,6 +38,28 @@ export interface Defaults {
   height: number;
   sampler: string;
   schedule: string;
+  /** Default: 1. */
+  clipSkip?: number;
+}
+
+/** How a model's latents are spread: (z - mean) * scale / std is what the denoiser knows, by channel. */
+export interface LatentStatistics {
+  mean: number[];
+  std: number[];
+  scale: number;
+}
+
+/** What a model's files say about sampling. */
+export interface SamplingFacts {
+  prediction: Prediction;
+  noise: TrainedNoise;
+  /** Who told, for people: "the tensor v_pred". */
+  told: { prediction: string; noise: string };
+  /** What the noise and the files suggest instead of the family's defaults. */
+  defaults: Partial<Defaults>;
+  statistics?: LatentStatistics;
+  /** Contradictions and what was set aside, for people. */
+  notes: string[];
 }
 
 /** How many reference pictures a model takes, and of which sizes. */
@@ -55,14 +78,28 @@ export interface ModelPlan {
   /** For people: from the file's metadata, else its base name. */
   name: string;
   prediction: Prediction;
+  /** Of diffusion models: the noise that they were trained on. */
+  noise?: TrainedNoise;
+  /** Who told prediction and noise, for people. */
+  told?: SamplingFacts['told'];
   /** The denoiser takes mask and masked image as extra channels. */
   inpaint: boolean;
   /** Channels of a latent, and pixels on a side of a latent cell. A picture's sides are multiples of `multiple` (default: factor). */
-  latent: { channels: number; factor: number; multiple?: number };
+  latent: {
+    channels: number;
+    factor: number;
+    multiple?: number;
+    /** Latents are normalised; `familyScale` is what the family's autoencoders multiply theirs by. */
+    statistics?: LatentStatistics & { familyScale: number };
+  };
   textEncoders: TextEncoderPlan[];
   denoiser: NetworkPlan;
   autoencoder: NetworkPlan;
   defaults: Defaults;
   /** Absent: the model takes no reference pictures. */
   references?: ReferenceRule;
+  /** For people: what of the files' own words was set aside. */
+  notes?: string[];
+  /** Files beside the weights that shape pictures: a diffusers scheduler. */
+  configFiles?: string[];
 }

@@ -44,6 +44,11 @@ export interface GenerateOptions {
   steps?: number;
   /** How closely to follow the prompt, 0 … 50; 0 and 1 skip the negative prompt. Default: the model's. */
   guidance?: number;
+  /**
+   * Guidance rescale, 0 … 1, against pictures that guidance makes too bright: 0.7 suits models trained to zero terminal
+   * SNR. Default: 0, none.
+   */
+  guidanceRescale?: number;
   /** 0 … 2^53 - 1; the same seed and options give the same image. Default: random. */
   seed?: number;
   /** 'euler', 'euler_a', 'dpmpp_2m', …, in any common spelling. Default: the model's. */
@@ -56,7 +61,7 @@ export interface GenerateOptions {
   prediction?: 'eps' | 'v';
   /** Number of images, 1 … 16; image i of them, from 0, has seed + i. Default: 1. */
   batch?: number;
-  /** CLIP's layer whose output is used, counted from the last, 1 … 12. Default: 1. */
+  /** CLIP's layer whose output is used, counted from the last, 1 … 12. Default: the model's, usually 1. */
   clipSkip?: number;
   /** Puts a small preview into the progress of every n-th step, 0 … 200. Default: 0, no previews. */
   previewEvery?: number;

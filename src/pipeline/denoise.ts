@@ -6,13 +6,15 @@ import { type Denoise, type NoiseLevels, type Prediction, toDenoise } from '../s
 import { throwIfAborted } from './abort.js';
 import { requireFinite } from './check.js';
 import { type Steering, withResiduals } from './control.js';
-import { guide } from './guidance.js';
+import { guide, rescaleGuided } from './guidance.js';
 
 export interface DenoiseOptions {
   denoiser: Denoiser;
   /** The positive one, then the negative one if guidance needs it. */
   conditionings: Conditioning[];
   guidance: number;
+  /** φ of guidance rescale; 0 is none. */
+  guidanceRescale?: number | undefined;
   /** [channels, rows, columns] of a latent. */
   shape: number[];
   prediction: Prediction;
@@ -23,6 +25,7 @@ export interface DenoiseOptions {
 
 export function createDenoise(options: DenoiseOptions): Denoise {
   const { denoiser, conditionings, guidance, shape, prediction, levels, steering, signal } = options;
+  const { guidanceRescale = 0 } = options;
   const denoise = toDenoise(
     async (data, timestep, sigma) => {
       throwIfAborted(signal);
@@ -30,7 +33,8 @@ export function createDenoise(options: DenoiseOptions): Denoise {
       const [positive, negative] = await withResiduals(steering, latent, timestep, sigma, (residuals) =>
         denoiser.predict(latent, timestep, conditionings, residuals),
       );
-      return guide(positive!.data, negative?.data, guidance);
+      const guided = guide(positive!.data, negative?.data, guidance);
+      return negative ? rescaleGuided(guided, positive!.data, guidanceRescale) : guided;
     },
     prediction,
     levels,

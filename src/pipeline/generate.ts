@@ -19,6 +19,7 @@ import { blend, holdOutside, makeMaskChannels, pasteBack, shrinkMask } from './i
 import type { LoadedModel } from './loaded-model.js';
 import { PhaseClock } from './phase-clock.js';
 import type { LatentColours } from './preview.js';
+import { describeSampling } from './sampling-notes.js';
 import { decodeLatent } from './tiling.js';
 import type { TinyDecoder } from './tiny-decoder.js';
 import type { PipelineRequest, PipelineResult, RunOptions } from './types.js';
@@ -148,7 +149,8 @@ async function run(
     });
     for (const [i, pixels] of larger.entries()) images[i]!.pixels = pixels;
   }
-  return { images, seconds: clock.finish(), family: plan.family, notes: model.notes };
+  const notes = [...model.notes, ...describeSampling(plan, request, prompts.negative !== undefined)];
+  return { images, seconds: clock.finish(), family: plan.family, notes };
 }
 
 /** The request's pictures as the denoiser takes them. */
@@ -217,10 +219,10 @@ async function sampleBatch(sampling: Sampling): Promise<Tensor[]> {
       conditionings.push(await denoiser.condition({ ...inputs, ...pictures }));
     }
     steering = await startSteering(sampling, inputsOf);
-    const { guidance, batch } = request;
+    const { guidance, guidanceRescale, batch } = request;
     const { prediction = model.plan.prediction } = request;
     const network = { denoiser, conditionings, steering, shape, prediction, levels };
-    const denoise = createDenoise({ ...network, guidance, signal });
+    const denoise = createDenoise({ ...network, guidance, guidanceRescale, signal });
     const latents: Tensor[] = [];
     for (let image = 0; image < batch; image++)
       latents.push({ data: await sample(denoise, image, shape, sampling), shape });

@@ -10,3 +10,20 @@ export function guide(
   if (!negative) return positive;
   return positive.map((value, i) => negative[i]! + scale * (value - negative[i]!));
 }
+
+/**
+ * Guidance rescale (Lin et al. 2023, "Common Diffusion Noise Schedules and Sample Steps are Flawed", section 3.4):
+ * x_rescaled = x_cfg σ_pos / σ_cfg, x_final = φ x_rescaled + (1 - φ) x_cfg. The standard deviations are those of the
+ * whole sample, over all channels.
+ */
+export function rescaleGuided(guided: Float32Array, positive: Float32Array, phi: number): Float32Array {
+  const deviation = deviationOf(guided);
+  if (phi === 0 || deviation === 0) return guided;
+  const factor = (phi * deviationOf(positive)) / deviation + (1 - phi);
+  return guided.map((value) => value * factor);
+}
+
+function deviationOf(values: Float32Array): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+}

@@ -13,6 +13,7 @@ import type { MemoryMode } from '../shared/memory-modes.js';
 import { throwIfAborted, withAbort } from './abort.js';
 import { LoraSet } from './loras.js';
 import { chooseMemoryMode, estimateNeeds } from './memory-mode.js';
+import { normaliseLatents } from './normalised-autoencoder.js';
 import { LatentColours } from './preview.js';
 import { TinyDecoder } from './tiny-decoder.js';
 import type { PipelineRequest } from './types.js';
@@ -131,7 +132,7 @@ export class LoadedModel {
 
   /** Tells people which LoRA updates found no tensor. */
   get notes(): string[] {
-    return this.#loras.notes;
+    return [...(this.plan.notes ?? []), ...this.#loras.notes];
   }
 
   /** Encodes prompts; the text encoders are loaded only if the result isn't remembered. */
@@ -181,7 +182,8 @@ export class LoadedModel {
     if (this.#autoencoder) return this.#autoencoder;
     const { kind, config, weights } = this.plan.autoencoder;
     throwIfAborted(signal);
-    this.#autoencoder = await this.engine.loadAutoencoder(kind, config, weights, this.#loadOptions);
+    const autoencoder = await this.engine.loadAutoencoder(kind, config, weights, this.#loadOptions);
+    this.#autoencoder = normaliseLatents(autoencoder, this.plan.autoencoder, this.plan.latent.statistics);
     return this.#autoencoder;
   }
 
@@ -201,7 +203,7 @@ export class LoadedModel {
     const own = isTiny(autoencoder.kind) && previewEvery > 0 ? autoencoder : undefined;
     const plan = tiny ? await planTinyAutoencoder(tiny.path, this.plan) : own;
     if (!plan) return undefined;
-    return TinyDecoder.open(this.engine, plan, latent.channels, (message) => this.#log('warn', message));
+    return TinyDecoder.open(this.engine, plan, latent, (message) => this.#log('warn', message));
   }
 
   async close(): Promise<void> {

@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import type { ModelFiles, ModelPlan, ReferenceRule } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
-import { findSampler, findSchedule } from '../sampling/index.js';
+import { diffusionLevels, findSampler, findSchedule } from '../sampling/index.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { DEFAULT_STRENGTH, LIMITS } from '../shared/limits.js';
 import { MEMORY_MODES, type MemoryChoice } from '../shared/memory-modes.js';
@@ -20,6 +20,8 @@ export interface GenerationOptions {
   steps?: number | undefined;
   /** Classifier-free guidance, 0 … 50; 0 and 1 skip the negative prompt. Default: the model's. */
   guidance?: number | undefined;
+  /** Guidance rescale, 0 … 1; 0.7 suits models trained to zero terminal SNR. Default: 0, none. */
+  guidanceRescale?: number | undefined;
   /** 0 … 2^53 - 1, also for the last picture of a batch. Default: a random one below 2^32. */
   seed?: number | undefined;
   /** In any program's spelling ("dpmpp_2m", "DPM++ 2M Karras"). Default: the model's. */
@@ -77,7 +79,7 @@ export interface HiresOptions {
 export function resolveRequest(
   options: GenerationOptions,
   model: ModelFiles,
-  plan: Pick<ModelPlan, 'defaults' | 'latent' | 'prediction' | 'references'> & { name?: string },
+  plan: Pick<ModelPlan, 'defaults' | 'latent' | 'prediction' | 'references' | 'noise'> & { name?: string },
 ): PipelineRequest {
   const { defaults } = plan;
   const {
@@ -87,7 +89,8 @@ export function resolveRequest(
     mask,
     noise = 'philox',
     batch = 1,
-    clipSkip = 1,
+    clipSkip = defaults.clipSkip ?? 1,
+    guidanceRescale = 0,
     loras,
     references,
     memoryMode,
@@ -111,13 +114,16 @@ export function resolveRequest(
   requireSide('height', height, multiple);
   requireInteger('steps', steps, 1, LIMITS.steps);
   requireNumber('guidance', guidance, 0, LIMITS.guidance);
+  requireNumber('guidanceRescale', guidanceRescale, 0, 1);
   requireInteger('batch', batch, 1, LIMITS.batch);
   requireSeeds(seed, batch);
   const { prediction } = options;
   if (prediction !== undefined && prediction !== 'eps' && prediction !== 'v')
     refuse('prediction', prediction, 'eps or v');
-  if (prediction !== undefined && plan.prediction === 'flow')
-    refuse('prediction', prediction, 'none: this model predicts flow');
+  if (prediction !== undefined && (plan.prediction === 'flow' || plan.prediction === 'edm'))
+    refuse('prediction', prediction, `none: this model predicts ${plan.prediction}`);
+  // made only for the published levels: refused now, and not when the model is loaded
+  if (schedule.name === 'ays' && plan.noise) schedule.schedule(steps, diffusionLevels('sd1', plan.noise));
   if (noise !== 'philox' && noise !== 'torch') refuse('noise', noise, 'philox or torch');
   if (references && references.length > 0) requireReferences(references.length, plan);
   if (memoryMode && !['auto', ...MEMORY_MODES].includes(memoryMode))
@@ -162,6 +168,7 @@ export function resolveRequest(
     ...(tae !== undefined && (final || previewEvery > 0) && { tiny: { path: tae, final } }),
     ...(options.upscaler !== undefined && { upscaler: { path: options.upscaler } }),
     ...(prediction && { prediction }),
+    ...(guidanceRescale > 0 && { guidanceRescale }),
   };
 }
 

@@ -1,8 +1,9 @@
 // Decodes latents with a tiny autoencoder. It was trained to imitate the large one and takes a hundredth of its work, so it
 // draws previews that look like the result, and fast final pictures. It is loaded for each run: it has a few megabytes.
-import type { NetworkPlan } from '../families/types.js';
+import type { ModelPlan, NetworkPlan } from '../families/types.js';
 import type { Autoencoder, Engine, Pixels, Tensor } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { normaliseLatents } from './normalised-autoencoder.js';
 
 /** Cells of a preview's longer side. Larger latents are shrunk first, so that no preview takes as long as a step. */
 const PREVIEW_CELLS = 64;
@@ -30,11 +31,11 @@ export class TinyDecoder {
   static async open(
     engine: Engine,
     plan: NetworkPlan,
-    channels: number,
+    { channels, statistics }: Pick<ModelPlan['latent'], 'channels' | 'statistics'>,
     warn: (message: string) => void,
   ): Promise<TinyDecoder> {
     const autoencoder = await engine.loadAutoencoder(plan.kind, plan.config, plan.weights);
-    return new TinyDecoder(autoencoder, plan, channels, warn);
+    return new TinyDecoder(normaliseLatents(autoencoder, plan, statistics), plan, channels, warn);
   }
 
   /** Draws a small picture of a denoised latent; undefined once one has failed, since a failed preview must not end a run. */

@@ -14,6 +14,8 @@ export interface PipelineRequest {
   height: number;
   steps: number;
   guidance: number;
+  /** φ of guidance rescale, 0 … 1. Default: 0, none. */
+  guidanceRescale?: number;
   /** 0 … 2^53 - 1; picture i of a batch uses seed + i. */
   seed: number;
   sampler: string;

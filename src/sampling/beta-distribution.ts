@@ -1,6 +1,6 @@
-// Quantiles of the beta distribution, for the schedule of "Beta Sampling is All You Need" (Lee et al. 2024).
+// Quantiles of the beta distribution, for the schedule in "Beta Sampling is All You Need" (Lee et al. 2024).
 
-/** x with I_x(a, b) = probability, good to 12 digits, so that a median of 0.5 is 0.5. */
+/** The x with I_x(a, b) = probability, rounded to 12 digits so that a median of 0.5 is exactly 0.5. */
 export function betaQuantile(probability: number, a: number, b: number): number {
   if (probability <= 0) return 0;
   if (probability >= 1) return 1;
@@ -14,7 +14,7 @@ export function betaQuantile(probability: number, a: number, b: number): number 
   return Math.round(((low + high) / 2) * 1e12) / 1e12;
 }
 
-/** Regularised incomplete beta function by its continued fraction (Abramowitz and Stegun 26.5.8). */
+/** The regularised incomplete beta function I_x(a, b), by its continued fraction (Abramowitz and Stegun 26.5.8). */
 function incompleteBeta(x: number, a: number, b: number): number {
   if (x > (a + 1) / (a + b + 2)) return 1 - incompleteBeta(1 - x, b, a);
   const front = Math.exp(a * Math.log(x) + b * Math.log1p(-x) - logBeta(a, b)) / a;
@@ -31,7 +31,7 @@ function logBeta(a: number, b: number): number {
   return logGamma(a) + logGamma(b) - logGamma(a + b);
 }
 
-/** Stirling's series after moving the argument up to where it is exact in a double. */
+/** Stirling's series. The argument is first moved up to where the series is exact in a double. */
 function logGamma(x: number): number {
   let shifted = x;
   let product = 1;

@@ -1,6 +1,6 @@
-// How far FLUX's schedules move towards noise: larger pictures need more of it.
+// How far FLUX's schedules are shifted towards noise. Larger pictures need more of it.
 
-/** s -> e^mu / (e^mu + 1/s - 1), Esser et al. 2024 with mu as their log of the shift. */
+/** s -> e^mu / (e^mu + 1/s - 1), the shift of Esser et al. 2024, where mu is the logarithm of the shift. */
 export function timeShift(mu: number): (sigma: number) => number {
   return (sigma) => (sigma === 0 ? 0 : Math.exp(mu) / (Math.exp(mu) + 1 / sigma - 1));
 }
@@ -15,7 +15,7 @@ export function flux1Mu(tokens: number): number {
   return 0.5 + ((1.15 - 0.5) * (tokens - 256)) / (4096 - 256);
 }
 
-/** FLUX.2's mu, fitted by its authors to image tokens and steps. */
+/** FLUX.2's mu, which its authors fitted to the numbers of image tokens and steps. */
 export function flux2Mu(tokens: number, steps: number): number {
   const at200 = 0.00016927 * tokens + 0.45666666;
   if (tokens > 4300) return at200;

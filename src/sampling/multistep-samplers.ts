@@ -1,31 +1,36 @@
-// Samplers that remember earlier predictions: one network evaluation a step, second order and more.
-// h is the step in half the log signal-to-noise ratio, which grows as sigma falls.
+// Samplers that remember earlier predictions: of second order or higher with one network evaluation a step.
+// λ = log(α/σ) is half the log signal-to-noise ratio, and h the step in it. It grows as sigma falls.
 import { combine, type Term } from './combine.js';
 import { signalAt, towards } from './samplers.js';
 import type { Sampler, SamplerOptions } from './types.js';
 
-/** DPM-Solver++(2M) (Lu et al. 2022b). */
+/**
+ * DPM-Solver++(2M) (Lu et al. 2022b, algorithm 2), from s to t with h = λ_t - λ_s and r = h_last / h:
+ *   D = (1 + 1/2r) x_θ(s) - 1/2r x_θ(s_last),  x_t = (σ_t/σ_s) x_s - α_t (e^-h - 1) D.
+ * Here α_t (1 - e^-h) = 1 - σ_t/σ_s for diffusion and flow alike, so that the update is towards(D).
+ */
 export const dpmpp2m: Sampler = async (denoise, x, sigmas, options) => {
-  let last: { denoised: Float32Array; sigma: number } | undefined;
+  let last: { denoised: Float32Array; h: number } | undefined;
   for (let i = 0; i + 1 < sigmas.length; i++) {
     const [sigma, next] = [sigmas[i]!, sigmas[i + 1]!];
     const denoised = await denoise(x, sigma);
-    if (!last || next === 0) x = towards(denoised, x, sigma, next);
-    else {
-      const r = Math.log(last.sigma / sigma) / Math.log(sigma / next); // last step / this step
-      const extrapolated = combine([1 + 1 / (2 * r), denoised], [-1 / (2 * r), last.denoised]);
-      x = towards(extrapolated, x, sigma, next);
+    const h = Math.log(sigma / next);
+    let D = denoised; // of first order in the first step, and in one to sigma 0, where h is infinite
+    if (last && next > 0) {
+      const r = last.h / h;
+      D = combine([1 + 1 / (2 * r), denoised], [-1 / (2 * r), last.denoised]);
     }
+    x = towards(D, x, sigma, next);
     await options.onStep?.(i, x, denoised);
-    last = { denoised, sigma };
+    last = { denoised, h };
   }
   return x;
 };
 
-/** DPM-Solver++(2M) for the stochastic equation (Lu et al. 2022b, appendix), in the midpoint form of k-diffusion. */
+/** SDE-DPM-Solver++(2M) (Lu et al. 2022b, appendix), in the midpoint form of k-diffusion. */
 export const dpmpp2mSde: Sampler = (...run) => stochastic2m(() => 0.5, ...run);
 
-/** The same with the correction of Heun's form. */
+/** The same with the correction in Heun's form. */
 export const dpmpp2mSdeHeun: Sampler = (...run) =>
   stochastic2m((step) => 1 / -Math.expm1(-step) - 1 / step, ...run);
 
@@ -40,7 +45,7 @@ async function stochastic2m(
     const denoised = await denoise(x, sigma);
     if (next === 0) x = denoised;
     else {
-      // A flow starts at sigma 1 with h infinite: all of x is renewed, and the next step is of first order.
+      // A flow starts at sigma 1, where h is infinite: all of x is renewed, and the next step is of first order.
       const h = logSignalToNoise(next, options) - logSignalToNoise(sigma, options);
       const noisy = eta === 0 ? 0 : eta * h;
       const share = -signalAt(next, options) * Math.expm1(-h - noisy);

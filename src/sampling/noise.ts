@@ -1,8 +1,8 @@
-// Normal noise that is the same everywhere for the same seed: the counter-based generator of the WebUI and
-// stable-diffusion.cpp, and the Mersenne Twister of torch on the CPU that ComfyUI and diffusers draw from.
+// Normal noise that is the same on every machine for the same seed. There are two generators: the counter-based one of
+// the WebUI and stable-diffusion.cpp, and torch's Mersenne Twister on the CPU, which ComfyUI and diffusers use.
 import { ImageForgeError } from '../shared/errors.js';
 
-/** Draws the next `length` unit normal values. */
+/** Returns the next `length` unit normal values. */
 export type NormalGenerator = (length: number) => Float32Array;
 
 export type NoiseKind = 'philox' | 'torch';
@@ -18,8 +18,8 @@ export function createNoise(kind: NoiseKind, seed: number): NormalGenerator {
 }
 
 /**
- * Philox 4x32-10 (Salmon et al. 2011) with one counter per element and Box-Muller, as CUDA's torch.randn. Each draw
- * starts at element 0 again under the next offset.
+ * Philox 4x32-10 (Salmon et al. 2011) with one counter per element, then Box-Muller, as torch.randn does on CUDA. Each
+ * draw starts again at element 0, with the next offset.
  */
 function philoxNoise(seed: number): NormalGenerator {
   const keyLow = (seed % 2 ** 32) | 0;
@@ -39,7 +39,7 @@ function philoxNoise(seed: number): NormalGenerator {
   };
 }
 
-/** Ten rounds on the counter (offset, 0, element, 0); the first two of the four words are wanted. */
+/** Ten rounds on the counter (offset, 0, element, 0). Stores the first two of the four words. */
 function philox(offset: number, element: number, keyLow: number, keyHigh: number, words: Uint32Array): void {
   let [a, b, c, d] = [offset, 0, element, 0];
   let low = keyLow;
@@ -60,7 +60,7 @@ function philox(offset: number, element: number, keyLow: number, keyHigh: number
   words[1] = b;
 }
 
-/** Upper 32 bits of the product of x and a constant given in two halves. */
+/** The upper 32 bits of the product of x and a constant, which comes in two halves. */
 function multiplyHigh(x: number, high: number, low: number): number {
   const xHigh = x >>> 16;
   const xLow = x & 0xffff;
@@ -71,8 +71,8 @@ function multiplyHigh(x: number, high: number, low: number): number {
 }
 
 /**
- * torch.randn on the CPU: blocks of 16 values by Box-Muller in single precision, the last block overlapping; fewer
- * than 16 values are drawn one by one in double precision, and every second one is kept for the next draw.
+ * torch.randn on the CPU. Box-Muller makes blocks of 16 values in single precision; the last block overlaps the one
+ * before. Fewer than 16 values are drawn one by one in double precision, and every second one is kept for the next draw.
  */
 function torchNoise(seed: number): NormalGenerator {
   const next = mersenneTwister(seed % 2 ** 32);
@@ -108,7 +108,7 @@ function torchNoise(seed: number): NormalGenerator {
   };
 }
 
-/** 16 uniform values -> 16 normal ones; the i-th of the first half and the i-th of the second make a pair. */
+/** Turns 16 uniform values into normal ones. Value i of the first half and value i of the second half make a pair. */
 function transformBlock(values: Float32Array, from: number): void {
   for (let i = from; i < from + 8; i++) {
     const radius = Math.sqrt(-2 * Math.log(1 - values[i]!));

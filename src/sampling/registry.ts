@@ -1,4 +1,4 @@
-// Samplers and schedules by name, in the spellings of the WebUI, ComfyUI, diffusers and stable-diffusion.cpp.
+// Finds samplers and schedules by name, in the spellings of the WebUI, ComfyUI, diffusers and stable-diffusion.cpp.
 import { ImageForgeError } from '../shared/errors.js';
 import { dpmpp2m, dpmpp2mSde, dpmpp2mSdeHeun } from './multistep-samplers.js';
 import type { NoiseLevels } from './noise-levels.js';
@@ -9,19 +9,19 @@ import type { Sampler } from './types.js';
 import { unipc, unipc3 } from './unipc.js';
 
 interface Named {
-  /** As requests and sidecars spell it. */
+  /** The spelling in requests and sidecars. */
   readonly name: string;
-  /** For people, as the WebUI prints it. */
+  /** For people, in the WebUI's spelling. */
   readonly label: string;
-  /** Other spellings; case and punctuation never matter, and ++ may be written pp. */
+  /** Other spellings. Case and punctuation do not matter, and pp stands for ++. */
   readonly aliases: readonly string[];
 }
 
 export interface SamplerEntry extends Named {
   readonly sampler: Sampler;
-  /** Draws noise while it runs: the same seed gives the same picture only with the same number of steps. */
+  /** It draws noise while it runs, so another number of steps gives another picture for the same seed. */
   readonly stochastic: boolean;
-  /** Network evaluations in a step. */
+  /** Network evaluations per step. */
   readonly evaluations: 1 | 2;
 }
 
@@ -108,8 +108,8 @@ export const samplerNames: readonly string[] = samplerEntries.map(({ name }) => 
 export const scheduleNames: readonly string[] = scheduleEntries.map(({ name }) => name);
 
 /**
- * Finds a sampler; a name like "DPM++ 2M Karras" brings its schedule with it.
- * @throws INVALID_ARGUMENT naming the samplers there are
+ * Finds a sampler. A name like "DPM++ 2M Karras" names a schedule too.
+ * @throws ImageForgeError INVALID_ARGUMENT that lists the samplers
  */
 export function findSampler(name: string): { entry: SamplerEntry; schedule?: ScheduleEntry } {
   const key = keyOf(name);
@@ -123,8 +123,8 @@ export function findSampler(name: string): { entry: SamplerEntry; schedule?: Sch
 }
 
 /**
- * Finds a schedule; with `kind`, one that serves such networks.
- * @throws INVALID_ARGUMENT naming the schedules there are
+ * Finds a schedule; with `kind`, only among those for such networks.
+ * @throws ImageForgeError INVALID_ARGUMENT that lists the schedules
  */
 export function findSchedule(name: string, kind?: NoiseLevels['kind']): ScheduleEntry {
   const allowed = scheduleEntries.filter(({ kinds }) => kind === undefined || kinds.includes(kind));

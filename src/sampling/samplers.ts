@@ -1,9 +1,9 @@
-// Samplers that hold one latent and the latest prediction. Diffusion and flow obey the same equation in sigma,
-// dx/dsigma = (x - denoised) / sigma, so the deterministic ones serve both; those that add noise ask which it is.
+// Samplers that need only the latent and the latest prediction. Diffusion and flow obey the same equation in sigma,
+// dx/dsigma = (x - denoised) / sigma, so the deterministic samplers serve both. Those that add noise ask which it is.
 import { combine } from './combine.js';
 import type { Sampler, SamplerOptions } from './types.js';
 
-/** Euler (Karras et al. 2022, algorithm 1 without churn). */
+/** Euler: algorithm 1 of Karras et al. 2022 in first order and without churn. */
 export const euler: Sampler = async (denoise, x, sigmas, options) => {
   for (let i = 0; i + 1 < sigmas.length; i++) {
     const denoised = await denoise(x, sigmas[i]!);
@@ -13,7 +13,7 @@ export const euler: Sampler = async (denoise, x, sigmas, options) => {
   return x;
 };
 
-/** Heun's second-order method (Karras et al. 2022, algorithm 1 without churn); the last step to 0 is Euler's. */
+/** Heun: algorithm 1 of Karras et al. 2022 without churn. The last step, to sigma 0, is Euler's. */
 export const heun: Sampler = async (denoise, x, sigmas, options) => {
   for (let i = 0; i + 1 < sigmas.length; i++) {
     const [sigma, next] = [sigmas[i]!, sigmas[i + 1]!];
@@ -21,7 +21,7 @@ export const heun: Sampler = async (denoise, x, sigmas, options) => {
     const ahead = towards(denoised, x, sigma, next);
     if (next === 0) x = ahead;
     else {
-      // half of each slope: (x - denoised) / sigma here, (ahead - again) / next there
+      // the mean of two slopes: (x - denoised) / sigma here and (ahead - again) / next there
       const again = await denoise(ahead, next);
       const half = (next - sigma) / 2;
       x = combine(
@@ -36,18 +36,18 @@ export const heun: Sampler = async (denoise, x, sigmas, options) => {
   return x;
 };
 
-/** DPM-Solver-2 (Lu et al. 2022) in k-diffusion's form: the slope at the geometric middle. */
+/** DPM-Solver-2 (Lu et al. 2022) as in k-diffusion: the slope is that of the geometric middle. */
 export const dpm2: Sampler = (denoise, x, sigmas, options) =>
   dpm2Ancestral(denoise, x, sigmas, { ...options, eta: 0 });
 
-/** Where a step begins, its geometric middle, and where it ends before noise is renewed. */
+/** Sigmas of a step: its start, its geometric middle, and its end before noise is renewed. */
 interface Middle {
   sigma: number;
   middle: number;
   down: number;
 }
 
-/** Predicts once more in the middle of each step: `advance` makes the whole step of what was seen there. */
+/** Predicts once more in the middle of each step. `advance` makes the whole step from what it finds there. */
 const throughMiddle =
   (
     advance: (x: Float32Array, halfway: Float32Array, denoised: Float32Array, at: Middle) => Float32Array,
@@ -75,7 +75,7 @@ export const dpm2Ancestral: Sampler = throughMiddle((x, halfway, denoised, { sig
   return combine([1, x], [slope, halfway], [-slope, denoised]);
 });
 
-/** DPM-Solver++(2S) (Lu et al. 2022b) with ancestral noise: the prediction at the middle in log sigma. */
+/** DPM-Solver++(2S) (Lu et al. 2022b) with ancestral noise: steps by the prediction in the middle. */
 export const dpmpp2sAncestral: Sampler = throughMiddle((x, _, denoised, { sigma, down }) =>
   towards(denoised, x, sigma, down),
 );
@@ -84,7 +84,7 @@ export const dpmpp2sAncestral: Sampler = throughMiddle((x, _, denoised, { sigma,
 export const eulerAncestral: Sampler = (denoise, x, sigmas, options) =>
   eulerWithNoise(denoise, x, sigmas, options, 1);
 
-/** DDIM (Song et al. 2021): in these variables, Euler that renews the share eta of the noise; 0 by default. */
+/** DDIM (Song et al. 2021). In these variables it is Euler that renews the share eta of the noise, by default 0. */
 export const ddim: Sampler = (denoise, x, sigmas, options) => eulerWithNoise(denoise, x, sigmas, options, 0);
 
 async function eulerWithNoise(
@@ -99,7 +99,7 @@ async function eulerWithNoise(
   return x;
 }
 
-/** LCM (Luo et al. 2023): jump to the prediction, add noise for the next level. */
+/** LCM (Luo et al. 2023): jumps to the prediction, then adds the noise of the next level. */
 export const lcm: Sampler = async (denoise, x, sigmas, options) => {
   for (let i = 0; i + 1 < sigmas.length; i++) {
     const next = sigmas[i + 1]!;
@@ -110,17 +110,17 @@ export const lcm: Sampler = async (denoise, x, sigmas, options) => {
   return x;
 };
 
-/** x moved along the line to its denoised latent, from noise level sigma to another. */
+/** Moves x along the line to its denoised latent, from noise level sigma to another. */
 export function towards(denoised: Float32Array, x: Float32Array, sigma: number, to: number): Float32Array {
   return combine([to / sigma, x], [1 - to / sigma, denoised]);
 }
 
-/** Share of the picture in x at a noise level. */
+/** The share α of the picture in x at a noise level. */
 export function signalAt(sigma: number, options: SamplerOptions): number {
   return options.kind === 'flow' ? 1 - sigma : 1;
 }
 
-/** Where an ancestral step goes without noise, and what brings x up from there to the next level with fresh noise. */
+/** The sigma that an ancestral step goes down to, and the function that brings x up to the next level with fresh noise. */
 function ancestralStep(sigma: number, next: number, options: SamplerOptions, usualEta: number) {
   const eta = options.eta ?? usualEta;
   if (eta === 0 || next === 0) return { down: next, renew: (x: Float32Array) => x };

@@ -1,5 +1,5 @@
-// UniPC (Zhao et al. 2023) on the denoised latent, variant B2: each prediction first corrects the step that led to
-// it, then predicts the next. h is the step in -log sigma, so one form serves diffusion and flow.
+// UniPC (Zhao et al. 2023) for the denoised latent, with B2(h). Each prediction first corrects the step that led to it
+// (UniC), then makes the next step (UniP). h is the step in -log sigma, so that one form serves diffusion and flow.
 import { combine, type Term } from './combine.js';
 import type { Sampler } from './types.js';
 
@@ -8,10 +8,10 @@ interface Prediction {
   sigma: number;
 }
 
-/** Order 2, as diffusers; near both ends it has fewer predictions to go by. */
+/** Order 2, as in diffusers; lower near both ends, where there are fewer predictions. */
 export const unipc: Sampler = (...run) => unipcOfOrder(2, ...run);
 
-/** Order 3, for schedules of some ten steps and more. */
+/** Order 3, for schedules of about ten steps or more. */
 export const unipc3: Sampler = (...run) => unipcOfOrder(3, ...run);
 
 async function unipcOfOrder(
@@ -19,7 +19,7 @@ async function unipcOfOrder(
   ...[denoise, x, sigmas, options]: Parameters<Sampler>
 ): Promise<Float32Array> {
   const steps = sigmas.length - 1;
-  let history: Prediction[] = []; // latest first
+  let history: Prediction[] = []; // the latest comes first
   let before = x;
   let order = 0;
   for (let i = 0; i < steps; i++) {
@@ -36,8 +36,8 @@ async function unipcOfOrder(
 }
 
 /**
- * x at noise level `to` from x at the latest prediction's: predictor without `arrived`, corrector with the prediction
- * made at the end of the step.
+ * Moves x from the latest prediction's noise level to `to`. Without `arrived` this is the predictor; with it, the
+ * prediction made at the end of the step, the corrector.
  */
 function update(x: Float32Array, to: number, predictions: Prediction[], arrived?: Prediction): Float32Array {
   const [latest, ...earlier] = predictions as [Prediction, ...Prediction[]];
@@ -46,15 +46,15 @@ function update(x: Float32Array, to: number, predictions: Prediction[], arrived?
   const positions = others.map(({ sigma }) => Math.log(latest.sigma / sigma) / h);
   const growth = -Math.expm1(-h);
   const factors = weightsOf(positions, h).map((weight, i) => (growth * weight) / positions[i]!);
-  const own = growth - factors.reduce((sum, factor) => sum + factor, 0); // they weigh differences to the latest
+  const own = growth - factors.reduce((sum, factor) => sum + factor, 0); // the factors weigh differences to the latest
   const terms = factors.map((factor, i): Term => [factor, others[i]!.denoised]);
   return combine([to / latest.sigma, x], [own, latest.denoised], ...terms);
 }
 
-/** Weights of the differences at these positions (in steps of h): they match the exact integral's moments. */
+/** Weights of the differences at these positions, in steps of h. They match the moments of the exact integral. */
 function weightsOf(positions: number[], h: number): number[] {
   if (positions.length === 0) return [];
-  if (positions.length === 1) return [0.5]; // the paper's choice, which any B(h) allows
+  if (positions.length === 1) return [0.5]; // the paper's choice for every B(h)
   const moments: number[] = [];
   let phi = Math.expm1(-h) / -h - 1;
   for (let k = 1, factorial = 1; k <= positions.length; k++) {
@@ -68,7 +68,7 @@ function weightsOf(positions: number[], h: number): number[] {
   );
 }
 
-/** Gaussian elimination of a small system with distinct positions (a Vandermonde matrix), without pivoting. */
+/** Gaussian elimination without pivoting, for a small Vandermonde matrix of distinct positions. */
 function solve(matrix: number[][], right: number[]): number[] {
   const rows = matrix.map((row, i) => [...row, right[i]!]);
   for (const [i, row] of rows.entries())

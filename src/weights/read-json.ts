@@ -19,9 +19,20 @@ export function parseJson(text: string, path: string): Record<string, unknown> {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw invalid(path, `this is not valid JSON: ${(error as Error).message}`);
+    try {
+      value = JSON.parse(withoutInfinities(text));
+    } catch {
+      throw invalid(path, `this is not valid JSON: ${(error as Error).message}`);
+    }
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw invalid(path, 'a JSON object was expected');
   return value as Record<string, unknown>;
+}
+
+/** Python writes numbers that JSON does not have, such as the -Infinity of a DPM-Solver's settings; they become null. */
+function withoutInfinities(text: string): string {
+  return text.replace(/"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g, (token) =>
+    token.startsWith('"') ? token : 'null',
+  );
 }

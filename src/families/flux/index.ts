@@ -77,6 +77,8 @@ export const flux: Family = {
   tiny: 'taef1',
   claims: ({ kind, tensors }) => kind === 'flux' && tensors.has('double_blocks.0.img_mod.lin.weight'),
   parts: [autoencoder, clip, t5],
+  requireTask: ({ source, tensors }) =>
+    requireTextToImage(source.label, readFluxConfig(tensors, source.label)),
   plan: planFlux,
   runtime: fluxRuntime,
 };
@@ -84,7 +86,6 @@ export const flux: Family = {
 async function planFlux(model: FoundModel): Promise<ModelPlan> {
   const { source, tensors } = model.denoiser;
   const config = readFluxConfig(tensors, source.label);
-  refuseFill(source.label, config);
   const channels = config.outChannels / 4;
   const autoencoderPlan = planAutoencoder(model, {
     latentChannels: channels,
@@ -112,12 +113,19 @@ function chooseDefaults(source: WeightSource, { guidance }: FluxConfig): Default
   return isCalled(source, /kontext/i) ? kontextDefaults : devDefaults;
 }
 
-/** Fill, Canny and Depth take a second picture as extra channels, which no pipeline provides. */
-function refuseFill(label: string, { inChannels, outChannels }: FluxConfig): void {
-  if (inChannels === outChannels) return;
+/** Fill takes a mask (256 channels) and a masked picture beside the latent, Canny and Depth take a second picture. */
+function requireTextToImage(label: string, { inChannels, outChannels }: FluxConfig): void {
+  const extra = inChannels - outChannels;
+  if (extra === 0) return;
+  const task =
+    extra === outChannels
+      ? 'FLUX.1 Canny or Depth, which takes a map of edges or depths'
+      : extra === outChannels + 256
+        ? 'FLUX.1 Fill, which paints into pictures'
+        : 'a FLUX.1 model of a task that is not known';
   throw new ImageForgeError(
     'UNSUPPORTED',
-    `${label} is a FLUX.1 model with ${inChannels} input channels (Fill, Canny, Depth …); models with ${outChannels} run`,
+    `${label} is ${task}: it has ${inChannels} input channels, and models with ${outChannels} run`,
     { hint: 'Use FLUX.1 schnell, dev or Kontext.', details: { file: label, tensor: 'img_in.weight' } },
   );
 }

@@ -21,8 +21,9 @@ import { headSize, readUnetConfig } from '../networks/unet.js';
 import { type Speed, speedOf } from '../speed.js';
 import { need, type Tensors } from '../tensors.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
-import { findPrediction } from './prediction.js';
 import { sd1Runtime, sd2Runtime } from './runtime.js';
+import { readSamplingFacts, suitDefaults, toLatent, toPlan } from './sampling-facts.js';
+import { requireUnetTask } from './tasks.js';
 
 const autoencoder = autoencoderNeed('Name the autoencoder with --vae FILE, or use a full checkpoint.');
 const textEncoder: PartNeed = {
@@ -33,7 +34,9 @@ const textEncoder: PartNeed = {
 };
 
 const size = { width: 512, height: 512 };
-/** The SD 2.x models that predict v were trained at 768. */
+/** What autoencoders multiply their latents by. */
+const latentScale = 0.18215;
+/** SD 2.x models that predict v were trained at 768. */
 const wide = { width: 768, height: 768 };
 const defaults: Record<Speed, Defaults> = {
   full: { steps: 25, guidance: 7.5, ...size, sampler: 'dpmpp_2m', schedule: 'karras' },
@@ -48,6 +51,8 @@ export const sd1: Family = {
   tiny: 'taesd',
   claims: (denoiser) => isSd(denoiser) && !isLinear(denoiser.tensors),
   parts: [autoencoder, textEncoder],
+  requireTask: requireUnetTask,
+  readSampling: (model) => readSamplingFacts(model, 'sd1'),
   plan: (model) => planSd(model, 'sd1'),
   controlNet: (tensors) => !isXl(tensors) && !isLinear(tensors),
   runtime: sd1Runtime,
@@ -59,6 +64,8 @@ export const sd2: Family = {
   tiny: 'taesd',
   claims: (denoiser) => isSd(denoiser) && isLinear(denoiser.tensors),
   parts: [autoencoder, textEncoder],
+  requireTask: requireUnetTask,
+  readSampling: (model) => readSamplingFacts(model, 'sd2'),
   plan: (model) => planSd(model, 'sd2'),
   controlNet: (tensors) => !isXl(tensors) && isLinear(tensors),
   runtime: sd2Runtime,
@@ -87,10 +94,12 @@ async function planSd(model: FoundModel, family: 'sd1' | 'sd2'): Promise<ModelPl
       ? { heads: readFact(source, 'unet.heads') ?? 8 }
       : { headDim: readFact(source, 'unet.head_dim') ?? headSize(tensors) }),
   });
-  const prediction = await findPrediction(model, family);
+  const facts = await readSamplingFacts(model, family);
+  const speed = speedOf(model.denoiser);
+  const usual = { ...defaults[speed], ...(family === 'sd2' && facts.prediction === 'v' && wide) };
   const autoencoderPlan = planAutoencoder(model, {
     latentChannels: unet.outChannels,
-    scale: 0.18215,
+    scale: latentScale,
     shift: 0,
     title: family === 'sd1' ? sd1.title : sd2.title,
     need: autoencoder,
@@ -98,13 +107,13 @@ async function planSd(model: FoundModel, family: 'sd1' | 'sd2'): Promise<ModelPl
   return {
     family,
     name: model.name,
-    prediction,
+    ...toPlan(facts, source),
     inpaint: unet.inChannels > unet.outChannels,
-    latent: { channels: unet.outChannels, factor: 8 },
+    latent: { channels: unet.outChannels, factor: 8, ...toLatent(facts, latentScale) },
     textEncoders: [planTextEncoder(model, family, unet)],
     denoiser: planNetwork('unet', unet, tensors),
     autoencoder: autoencoderPlan,
-    defaults: readDefaults(source, { ...defaults[speedOf(model.denoiser)], ...(prediction === 'v' && wide) }),
+    defaults: readDefaults(source, suitDefaults(usual, speed, facts)),
   };
 }
 

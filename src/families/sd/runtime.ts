@@ -1,4 +1,5 @@
-// SD 1.x and 2.x while they run: one CLIP text encoder, the thousand scaled-linear noise levels.
+// SD 1.x and 2.x while they run: one CLIP text encoder, and a thousand scaled-linear noise levels unless a file says
+// otherwise.
 
 import { diffusionLevels } from '../../sampling/noise-levels.js';
 import { clipEnd } from '../../text/clip-tokenizer.js';
@@ -12,6 +13,6 @@ function createRuntime(tokenizer: SdTokenizer): FamilyRuntime {
   return {
     encodePrompts: (encoders, plan, request, learned) =>
       encodeSdPrompts(tokenizer, encoders, plan, request, learned),
-    noiseLevels: () => diffusionLevels('sd1'),
+    noiseLevels: ({ noise }) => diffusionLevels('sd1', noise),
   };
 }

@@ -16,7 +16,8 @@ import type { FoundNetwork } from '../find-networks.js';
 import { readClip } from '../networks/clip.js';
 import type { UnetConfig } from '../networks/unet.js';
 import { headSize, readUnetConfig } from '../networks/unet.js';
-import { findPrediction } from '../sd/prediction.js';
+import { readSamplingFacts, suitDefaults, toLatent, toPlan } from '../sd/sampling-facts.js';
+import { requireUnetTask } from '../sd/tasks.js';
 import { type Speed, speedOf } from '../speed.js';
 import type { Defaults, ModelPlan, TextEncoderPlan } from '../types.js';
 import { sdxlRuntime } from './runtime.js';
@@ -44,6 +45,9 @@ const defaults: Record<Speed, Defaults> = {
   lcm: { steps: 6, guidance: 1.5, width: 1024, height: 1024, sampler: 'lcm', schedule: 'sgm_uniform' },
 };
 
+/** What autoencoders multiply their latents by. */
+const latentScale = 0.13025;
+
 /** Sinusoids of six sizes, 256 wide each, follow the pooled text in the UNet's vector; the refiner has five. */
 const sizesWidth = 6 * 256;
 
@@ -53,6 +57,8 @@ export const sdxl: Family = {
   tiny: 'taesdxl',
   claims: ({ kind, tensors }) => kind === 'unet' && tensors.has('label_emb.0.0.weight'),
   parts: [autoencoder, clipL, clipG],
+  requireTask: requireUnetTask,
+  readSampling: (model) => readSamplingFacts(model, 'sdxl'),
   plan: planSdxl,
   controlNet: (tensors) => tensors.has('label_emb.0.0.weight'),
   runtime: sdxlRuntime,
@@ -64,13 +70,14 @@ async function planSdxl(model: FoundModel): Promise<ModelPlan> {
     normGroups: readFact(source, 'unet.norm_groups') ?? 32,
     headDim: readFact(source, 'unet.head_dim') ?? headSize(tensors),
   });
-  refuseRefiner(source.label, unet);
+  const facts = await readSamplingFacts(model, 'sdxl');
+  const speed = speedOf(model.denoiser);
   const l = planTextEncoder(model, clipL);
   const g = planTextEncoder(model, clipG);
   refuseOtherWidths(source.label, unet, l, g);
   const autoencoderPlan = planAutoencoder(model, {
     latentChannels: unet.outChannels,
-    scale: 0.13025,
+    scale: latentScale,
     shift: 0,
     title: sdxl.title,
     need: autoencoder,
@@ -78,27 +85,14 @@ async function planSdxl(model: FoundModel): Promise<ModelPlan> {
   return {
     family: 'sdxl',
     name: model.name,
-    prediction: await findPrediction(model, 'sdxl'),
+    ...toPlan(facts, source),
     inpaint: unet.inChannels > unet.outChannels,
-    latent: { channels: unet.outChannels, factor: 8 },
+    latent: { channels: unet.outChannels, factor: 8, ...toLatent(facts, latentScale) },
     textEncoders: [l.plan, g.plan],
     denoiser: planNetwork('unet', unet, tensors),
     autoencoder: autoencoderPlan,
-    defaults: readDefaults(source, defaults[speedOf(model.denoiser)]),
+    defaults: readDefaults(source, suitDefaults(defaults[speed], speed, facts)),
   };
-}
-
-/** The refiner has four levels, where the base model has three. */
-function refuseRefiner(label: string, { channels }: UnetConfig): void {
-  if (channels.length !== 4) return;
-  throw new ImageForgeError(
-    'UNSUPPORTED',
-    `${label} is the SDXL refiner, which can't make an image on its own`,
-    {
-      hint: "Use the SDXL base model; a second pass over its image (hires fix, img2img) takes the refiner's place.",
-      details: { file: label },
-    },
-  );
 }
 
 interface TextEncoder {

@@ -1,4 +1,4 @@
-// SDXL while it runs: two CLIP text encoders, the noise levels of SD 1.x.
+// SDXL while it runs: two CLIP text encoders, and the noise levels of SD 1.x unless a file says otherwise.
 import { diffusionLevels } from '../../sampling/noise-levels.js';
 import type { FamilyRuntime } from '../runtime.js';
 import { encodeSdxlPrompts } from './text.js';
@@ -6,5 +6,5 @@ import { encodeSdxlPrompts } from './text.js';
 export const sdxlRuntime: FamilyRuntime = {
   readsSize: true,
   encodePrompts: encodeSdxlPrompts,
-  noiseLevels: () => diffusionLevels('sdxl'),
+  noiseLevels: ({ noise }) => diffusionLevels('sdxl', noise),
 };

@@ -3,11 +3,10 @@ import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import type { ModelPlan } from '../../families/types.js';
 
-/** Every file that a plan's networks are read from. */
-export function listWeightFiles({ textEncoders, denoiser, autoencoder }: ModelPlan): string[] {
-  return [
-    ...new Set([...textEncoders, denoiser, autoencoder].flatMap(({ weights }) => weights.files)),
-  ].sort();
+/** Every file that a plan's networks are read from, and those beside them that shape pictures. */
+export function listWeightFiles({ textEncoders, denoiser, autoencoder, configFiles }: ModelPlan): string[] {
+  const networks = [...textEncoders, denoiser, autoencoder];
+  return [...new Set([...networks.flatMap(({ weights }) => weights.files), ...(configFiles ?? [])])].sort();
 }
 
 const SAMPLES = 64;

@@ -9,6 +9,8 @@ import { formatLocalTime, formatUtcTime } from './times.js';
 interface FieldMetadata {
   steps: number;
   guidance: number;
+  /** Where the request asked for it. */
+  guidance_rescale: number | null;
   sampler: string;
   schedule: string;
   noise: string;

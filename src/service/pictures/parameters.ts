@@ -21,6 +21,7 @@ export function formatParameters(meta: ParameterSource): string {
     ['Sampler', findLabel(samplerEntries, meta.sampler)],
     ['Schedule type', findLabel(scheduleEntries, meta.schedule)],
     ['CFG scale', meta.guidance],
+    ['CFG Rescale', meta.guidance_rescale || null],
     ['Seed', meta.seed],
     // the WebUI writes the size of the first pass, which it needs to make the picture again
     ['Size', `${hires?.first_width ?? drawn(meta.width)}x${hires?.first_height ?? drawn(meta.height)}`],

@@ -51,6 +51,11 @@ function plainFields(limits: RequestLimits) {
       'CFG scale (turbo models use 0); default: the model’s',
       { agents, sidecar, flag: '-g, --guidance <n>' },
     ),
+    guidance_rescale: field(
+      share,
+      'Guidance rescale, 0 to 1, against pictures that guidance makes too bright: 0.7 suits models trained to zero terminal SNR; default 0, none',
+      { agents, sidecar },
+    ),
     width: field(side, 'Pixels, a multiple of 8; default: the model’s, or the source image’s', {
       agents,
       flag: '-w, --width <pixels>',
@@ -83,10 +88,14 @@ function plainFields(limits: RequestLimits) {
       agents,
       flag: '-b, --batch <n>',
     }),
-    clip_skip: field(z.int().min(1).max(LIMITS.clipSkip), 'CLIP layer counted from the last; default 1', {
-      agents,
-      sidecar,
-    }),
+    clip_skip: field(
+      z.int().min(1).max(LIMITS.clipSkip),
+      'CLIP layer counted from the last; default: the model’s, usually 1',
+      {
+        agents,
+        sidecar,
+      },
+    ),
     upscaler: field(
       path,
       'Enlarges the finished images: an ESRGAN safetensors file, or a name in upscalers/',

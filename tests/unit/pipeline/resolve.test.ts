@@ -62,6 +62,23 @@ describe('resolveRequest', () => {
     expect(() => resolve({ prediction: 'v' }, { ...plan, prediction: 'flow' })).toThrow(/prediction/);
   });
 
+  it('refuses another prediction for EDM, and Align Your Steps for noise that is not the published one', () => {
+    const noise = { kind: 'edm', min: 0.002, max: 80, data: 0.5 } as const;
+    const edm = { ...plan, prediction: 'edm', noise } as const;
+    expect(() => resolve({ prediction: 'v' }, edm)).toThrow(/prediction: expected none.*predicts edm/);
+    expect(() => resolve({ schedule: 'ays' }, edm)).toThrow(/this model has others/);
+    expect(resolve({ schedule: 'ays' }).schedule).toBe('ays');
+  });
+
+  it('takes guidance rescale, and the model’s own clip skip', () => {
+    expect(resolve({ guidanceRescale: 0.7 }).guidanceRescale).toBe(0.7);
+    expect(resolve({ guidanceRescale: 0 })).not.toHaveProperty('guidanceRescale');
+    expect(() => resolve({ guidanceRescale: 1.1 })).toThrow(/guidanceRescale: expected a number from 0 to 1/);
+    const skipping = { ...plan, defaults: { ...plan.defaults, clipSkip: 2 } };
+    expect(resolve({}, skipping).clipSkip).toBe(2);
+    expect(resolve({ clipSkip: 1 }, skipping).clipSkip).toBe(1);
+  });
+
   it('knows samplers by any spelling, and the schedule that comes with one', () => {
     expect(resolve({ sampler: 'Euler a' })).toMatchObject({ sampler: 'euler_a', schedule: 'karras' });
     const both = resolve({ sampler: 'DPM++ 2M SDE Exponential' });

@@ -46,7 +46,9 @@ describe('a preview that fails', () => {
       bytes: 0,
       largest: 0,
     };
-    const decoder = await TinyDecoder.open(engine, plan, 4, (message) => warnings.push(message));
+    const decoder = await TinyDecoder.open(engine, plan, { channels: 4 }, (message) =>
+      warnings.push(message),
+    );
     return { render: () => decoder.render(new Float32Array(16), 2, 2), warnings, count: () => decoded };
   }
 

@@ -126,6 +126,7 @@ describe('cacheKey', () => {
       of({ loras: [{ path: '/l', strength: 0.5 }] }),
       of({ hires }),
       of({ prediction: 'v' }),
+      of({ guidanceRescale: 0.7 }),
       of({ hires: { ...hires, strength: 0.4 } }),
       of({ hires: { ...hires, upscaler: 'pixel' } }),
       cacheKey(request, 1, { identities: ['w2'], device: 'cpu' }),

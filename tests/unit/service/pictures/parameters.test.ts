@@ -11,6 +11,7 @@ const base: ParameterSource = {
   seed: 42,
   steps: 20,
   guidance: 7.5,
+  guidance_rescale: null,
   guidance_scale: 7.5,
   width: 512,
   height: 768,
