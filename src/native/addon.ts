@@ -54,10 +54,34 @@ export interface TensorEntry {
   shape: number[];
   /** A quantised kernel [out, in, k, k] whose values lie as [out, k · k, in]. */
   tapsFirst?: true;
-  /** Every value is multiplied by this when it is loaded (scaled FP8). */
+  /** Every value is multiplied by this when it is loaded. */
   scale?: number;
+  /** Every block of values is multiplied by its own factor. */
+  scales?: ScaleTable;
+  /** ConvRot: groups of so many values of a row are rotated by a Hadamard matrix. */
+  rotation?: number;
+  /** The blocks of a quantised tensor run on from row to row; so many values of the first one aren't this tensor's. */
+  skip?: number;
   /** Entries of one name with `row` make up one tensor (q, k and v of a fused matrix): its first row that this one fills. */
   row?: number;
+}
+
+/** Where the factors of a matrix lie, one for each block of it. */
+export interface ScaleTable {
+  file: number;
+  offset: number;
+  /** A floating-point type, or 'f8_e8m0'. */
+  type: string;
+  /** Of the table. */
+  rows: number;
+  columns: number;
+  /** Values that one factor is for. */
+  blockRows: number;
+  blockColumns: number;
+  /** The table lies in tiles of 128 x 4, as tensor cores read it. */
+  tiled?: boolean;
+  /** The row of the table's matrix at which the tensor begins. */
+  firstRow?: number;
 }
 
 /** Where a network finds its tensors. */
@@ -241,9 +265,16 @@ export declare function silentBackends(): SilentBackend[];
 /** Quantises rows of `columns` values to a ggml type; bit for bit what ggml does. */
 export declare function quantize(type: string, data: Float32Array, columns: number): Uint8Array;
 
+/**
+ * Rows [first, first + count) of the one tensor of `weights` (in parts, if need be) as F32. A row is what belongs to one
+ * output; a vector is one row.
+ */
+export declare function readValues(weights: Weights, first: number, count: number): Float32Array;
+
 export interface Addon {
   devices: typeof devices;
   silentBackends: typeof silentBackends;
   quantize: typeof quantize;
+  readValues: typeof readValues;
   Engine: typeof Engine;
 }

@@ -5,8 +5,8 @@ import { sizeInBytes, tensorTypes } from './tensor-types.js';
 import type { TensorInfo } from './types.js';
 
 export const maxTensors = 1 << 18;
-export const maxNameBytes = 1 << 12;
-export const maxDimensions = 8;
+export const maxNameBytes = 1 << 16;
+export const maxDimensions = 64;
 
 export function invalid(path: string, what: string, hint?: string): ImageForgeError {
   return new ImageForgeError('WEIGHTS_INVALID', `${path}: ${what}`, {

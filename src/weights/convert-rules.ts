@@ -1,5 +1,5 @@
 // Which type each tensor gets when a model is converted. In this order:
-//   1. values that aren't floats stay as they are (integers) or are left out (masks, empty markers);
+//   1. values that aren't weights stay as they are (integers) or are left out (masks, empty markers);
 //   2. the user's own rules (--tensor-type PATTERN=TYPE), the first that matches;
 //   3. one dimension (biases, norms): f32; they are small and added in F32;
 //   4. what every pixel or token goes through once, the whole autoencoder, and tensors of fewer than 1024 values:
@@ -7,12 +7,13 @@
 //   5. token tables: q8_0 at the smallest, which every backend looks rows up in; and convolution kernels, of which a
 //      UNet has few enough that smaller types would save little and cost more;
 //   6. all others: the type that was asked for. Where a row isn't a whole number of its blocks, the nearest type of
-//      at least its precision whose blocks fit, else f16. A square kernel's rows are its channels: kernel-order.ts.
-// Asking for f32, f16 or bf16 gives just that, but for the types of rule 3.
+//      at least its precision whose blocks fit, else f16. The rows of a square kernel are its channels: kernel-order.ts.
+// Asking for f32, f16 or bf16 gives just that, but for the types of rule 3. What is quantised already in one of GGUF's types
+// stays as it is or becomes floats; another rounding would add its error to that of the first.
 import { ImageForgeError } from '../shared/errors.js';
-import { floatTypes } from './decode-floats.js';
 import { isKernel } from './kernel-order.js';
-import { blockOf } from './tensor-types.js';
+import { blockOf, ggmlTypeNames } from './tensor-types.js';
+import type { TensorForm } from './types.js';
 
 /** Types that a conversion may be asked for: those that need no importance matrix. */
 export const convertTypes: readonly string[] = [
@@ -39,11 +40,8 @@ export interface TensorRule {
   type: string;
 }
 
-export interface StoredTensor {
+export interface StoredTensor extends TensorForm {
   name: string;
-  type: string;
-  /** PyTorch order, slowest dimension first. */
-  shape: number[];
 }
 
 /** The name of a type in lower case; INVALID_ARGUMENT where it isn't one of convertTypes. */
@@ -78,10 +76,16 @@ function invalidRule(text: string, why: string): ImageForgeError {
   return new ImageForgeError('INVALID_ARGUMENT', `tensor type ${text}: ${why}`);
 }
 
+/** Whether the tensor is quantised in one of GGUF's types, so that its bytes can be copied. */
+export function isQuantised({ type, scale, scales }: TensorForm): boolean {
+  return ggufTypes.has(type) && blockOf(type) > 1 && scale === undefined && !scales;
+}
+
+const ggufTypes: ReadonlySet<string> = new Set(ggmlTypeNames.values());
+
 /**
  * The type that a tensor gets; undefined where it is left out.
- * @throws ImageForgeError UNSUPPORTED for tensors that are quantised already (a second rounding adds its error to the
- *   first one's), unless they stay as they are.
+ * @throws ImageForgeError UNSUPPORTED for quantised tensors that would be rounded a second time
  */
 export function chooseType(
   tensor: StoredTensor,
@@ -91,12 +95,14 @@ export function chooseType(
   const { name, type, shape } = tensor;
   if (shape.includes(0)) return undefined;
   if (/^i(8|16|32|64)$/.test(type)) return type;
-  if (/^u\d+$|^bool$/.test(type)) return undefined;
+  if (/^u\d+$|^bool$|^c64$/.test(type)) return undefined;
   const rule = rules.find(({ pattern }) => pattern.test(name));
   const chosen = rule ? applyRule(rule.type, shape) : chooseByDefault(name, shape, wanted);
-  if (floatTypes.has(type)) return chosen;
+  if (!isQuantised(tensor)) return chosen;
+  if (blockOf(wanted) === 1 && !rule) return chosen;
   const stays = chosen === type || (!rule && (wanted === type || isKept(name, shape)));
   if (stays) return type;
+  if (blockOf(chosen) === 1) return chosen;
   throw new ImageForgeError(
     'UNSUPPORTED',
     `tensor ${name} is ${type} already; ${chosen} was expected of it`,

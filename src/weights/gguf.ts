@@ -10,7 +10,7 @@ import {
   maxNameBytes,
   maxTensors,
 } from './check-tensors.js';
-import { hasTapsFirst, restoreKernel } from './kernel-order.js';
+import { fitBlocks, hasTapsFirst, restoreKernel } from './kernel-order.js';
 import { Metadata } from './metadata.js';
 import { ggmlTypeNames, removedGgmlTypes } from './tensor-types.js';
 import type { MetadataValue, TensorInfo, WeightFile } from './types.js';
@@ -235,15 +235,20 @@ function findAlignment(path: string, metadata: Metadata): number {
   return value;
 }
 
-/** Some converters flatten tensors to fit quantisation blocks and keep the real shape in the metadata. */
+/** Some converters fold tensors so that quantisation blocks fit, and keep the real shape in the metadata. */
 function restoreShape(path: string, tensor: TensorInfo, metadata: Metadata): void {
-  const key = `comfy.gguf.orig_shape.${tensor.name}`;
+  const key = originalShapeKey(tensor.name);
   const original = metadata.get(key);
   if (original === undefined) return;
   const shape = Array.isArray(original) ? original.map(Number) : [];
   if (shape.length === 0 || countElements(shape) !== countElements(tensor.shape))
     throw invalid(path, `${key} is [${shape}], which doesn't fit the stored shape [${tensor.shape}]`);
   tensor.shape = shape;
+  Object.assign(tensor, fitBlocks(tensor.type, shape));
+}
+
+export function originalShapeKey(tensor: string): string {
+  return `comfy.gguf.orig_shape.${tensor}`;
 }
 
 function checkHeaderSize(reader: ByteReader): void {

@@ -10,6 +10,7 @@ export type GgufValue =
   | { type: 'u64'; value: bigint }
   | { type: 'bool'; value: boolean }
   | { type: 'string'; value: string }
+  | { type: 'i32s'; value: readonly number[] }
   /** Type and value as they stand in another GGUF file (readRawMetadata). */
   | { type: 'raw'; value: Uint8Array };
 
@@ -23,7 +24,8 @@ export interface GgufTensor {
 }
 
 const alignment = 32;
-const valueTypes = { u32: 4, f32: 6, bool: 7, string: 8, u64: 10 } as const;
+const valueTypes = { u32: 4, f32: 6, bool: 7, string: 8, u64: 10, i32s: 9 } as const;
+const i32Type = 5;
 
 /** By ggml's name. */
 const tensorTypes: ReadonlyMap<string, number> = new Map(
@@ -115,6 +117,12 @@ function encodeTyped(entry: Exclude<GgufValue, { type: 'raw' }>): Uint8Array {
       return Uint8Array.of(entry.value ? 1 : 0);
     case 'string':
       return string(entry.value);
+    case 'i32s':
+      return Buffer.concat([
+        u32(i32Type),
+        u64(entry.value.length),
+        Buffer.from(Int32Array.from(entry.value).buffer),
+      ]);
     case 'f32': {
       const bytes = Buffer.alloc(4);
       bytes.writeFloatLE(entry.value);
