@@ -9,7 +9,8 @@ namespace imageforge {
 
 namespace {
 
-/// The tiles that tensor cores read block scales in: 128 rows of 4 columns, in them 4 rows of 32 side by side.
+/// The tiles that tensor cores read block scales in: 128 rows of 4 columns, in them 4 rows of 32 side by
+/// side.
 constexpr uint64_t tile_rows = 128, tile_columns = 4, tile_part = 32;
 
 uint64_t place_in_tiles(uint64_t row, uint64_t column, uint64_t columns) {
@@ -19,19 +20,20 @@ uint64_t place_in_tiles(uint64_t row, uint64_t column, uint64_t columns) {
            inside / tile_part * tile_columns + column % tile_columns;
 }
 
+/// E8M0.
+constexpr StorageType powers_of_two = {Encoding::Integers, GGML_TYPE_I8, GGML_TYPE_F32, 1, 1};
+
 uint64_t divide_up(uint64_t a, uint64_t b) { return a / b + (a % b != 0); }
 
 }  // namespace
 
 ScaleTable::ScaleTable(const ScaleEntry & entry, const MappedFile & file, uint64_t rows, uint64_t columns,
                        const std::string & tensor)
-    : data_(file.data() + entry.offset), exponents_(entry.type == "f8_e8m0"), entry_(entry) {
+    : data_(file.data() + entry.offset), entry_(entry) {
     const char * name = tensor.c_str();
-    if (exponents_)
-        storage_ = {Encoding::Integers, GGML_TYPE_I8, GGML_TYPE_F32, 1, 1};
-    else
-        storage_ = storage_type(entry.type, tensor);
-    if (!exponents_ && (!storage_.is_weight() || storage_.is_quantised()))
+    const bool exponents = entry.type == "f8_e8m0";
+    storage_ = exponents ? powers_of_two : storage_type(entry.type, tensor);
+    if (!exponents && (!storage_.is_weight() || storage_.is_quantised()))
         fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has scales of the type \"%.40s\".", name,
              entry.type.c_str());
     uint64_t count, bytes, end, last;
@@ -42,7 +44,8 @@ ScaleTable::ScaleTable(const ScaleEntry & entry, const MappedFile & file, uint64
                       (!entry.tiled || (entry.rows % tile_rows == 0 && entry.columns % tile_columns == 0));
     if (!fits)
         fail(ErrorCode::WeightsInvalid,
-             "Tensor \"%.200s\" of %llu rows of %llu values has a table of %llu x %llu scales, each for %llu x "
+             "Tensor \"%.200s\" of %llu rows of %llu values has a table of %llu x %llu scales, each for %llu "
+             "x "
              "%llu of them.",
              name, static_cast<unsigned long long>(rows), static_cast<unsigned long long>(columns),
              static_cast<unsigned long long>(entry.rows), static_cast<unsigned long long>(entry.columns),
@@ -51,17 +54,24 @@ ScaleTable::ScaleTable(const ScaleEntry & entry, const MappedFile & file, uint64
     if (__builtin_mul_overflow(entry.rows, entry.columns, &count) ||
         __builtin_mul_overflow(count, storage_.block_bytes, &bytes) ||
         __builtin_add_overflow(entry.offset, bytes, &end) || end > file.size())
-        fail(ErrorCode::WeightsInvalid,
-             "The scales of tensor \"%.200s\" lie outside of %s, which has %llu bytes. The file is damaged or "
-             "was not downloaded completely.",
-             name, file.path().c_str(), static_cast<unsigned long long>(file.size()));
+        fail(
+            ErrorCode::WeightsInvalid,
+            "The scales of tensor \"%.200s\" lie outside of %s, which has %llu bytes. The file is damaged or "
+            "was not downloaded completely.",
+            name, file.path().c_str(), static_cast<unsigned long long>(file.size()));
+    for (size_t code = 0; code < codes_.size() && storage_.block_bytes == 1; ++code) {
+        const auto byte = static_cast<uint8_t>(code);
+        if (exponents)  // 255 is NaN; all others are exact, the smallest one included
+            codes_[code] = byte == 255 ? NAN : std::ldexp(1.0f, byte - 127);
+        else
+            decode(storage_, &byte, 0, 1, &codes_[code]);
+    }
 }
 
 float ScaleTable::at(uint64_t row, uint64_t column) const {
     const uint64_t place =
         entry_.tiled ? place_in_tiles(row, column, entry_.columns) : row * entry_.columns + column;
-    // 255 is NaN; ldexp of the others is exact, the smallest one included.
-    if (exponents_) return data_[place] == 255 ? NAN : std::ldexp(1.0f, data_[place] - 127);
+    if (storage_.block_bytes == 1) return codes_[data_[place]];
     float value;
     decode(storage_, data_, place, 1, &value);
     return value;

@@ -1,5 +1,6 @@
 // Factors that lie beside a matrix: one for every block of it, or for every row.
 #pragma once
+#include <array>
 #include <cstdint>
 
 #include "core/mapped_file.h"
@@ -23,7 +24,7 @@ private:
 
     const uint8_t * data_;
     StorageType storage_;
-    bool exponents_;  // E8M0: powers of two
+    std::array<float, 256> codes_;  // what bytes stand for, where a scale is one
     ScaleEntry entry_;
 };
 

@@ -67,12 +67,29 @@ constexpr float int4[16] = {0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, 
 
 void look_up_halves(const float * table, bool upper_first, const uint8_t * data, uint64_t first,
                     uint64_t count, float * into) {
-    for (uint64_t i = 0; i < count; ++i) {
-        const uint64_t place = first + i;
-        const bool upper = (place % 2 == 0) == upper_first;
-        const uint8_t byte = data[place / 2];
-        into[i] = table[upper ? byte >> 4 : byte & 15];
+    const int even = upper_first ? 4 : 0, odd = 4 - even;
+    uint64_t i = 0;
+    if (first % 2 == 1 && count > 0) into[i++] = table[data[first / 2] >> odd & 15];
+    for (const uint8_t * byte = data + (first + i) / 2; i + 1 < count; i += 2, ++byte) {
+        into[i] = table[*byte >> even & 15];
+        into[i + 1] = table[*byte >> odd & 15];
     }
+    if (i < count) into[i] = table[data[(first + i) / 2] >> even & 15];
+}
+
+/// Nearest half, ties to even: what ggml's rounding gives, but without branches, so that the compiler can
+/// take several values at a time. ggml's own is compiled for the oldest processors and takes one.
+ggml_fp16_t to_half(float value) {
+    uint32_t bits, small;
+    std::memcpy(&bits, &value, 4);
+    const uint32_t sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
+    const uint32_t normal = (size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13;
+    // 0.5 has the last place of the smallest halves: adding it rounds to them
+    const float sum = std::fabs(value) + 0.5f;
+    std::memcpy(&small, &sum, 4);
+    const uint32_t large = size > 0x7f800000 ? 0x7e00 : 0x7c00;  // NaN, infinity
+    const uint32_t half = size >= 0x47800000 ? large : size >= 0x38800000 ? normal : small - 0x3f000000;
+    return static_cast<ggml_fp16_t>(sign | half);
 }
 
 /// ggml's functions read whole blocks that are aligned.
@@ -81,20 +98,24 @@ void decode_blocks(const StorageType & storage, const uint8_t * data, uint64_t f
     const uint64_t block = first / storage.block_values, skip = first % storage.block_values;
     const uint64_t blocks = (skip + count + storage.block_values - 1) / storage.block_values;
     const uint8_t * from = data + block * storage.block_bytes;
-    std::vector<uint64_t> aligned((blocks * storage.block_bytes + 7) / 8);
-    std::memcpy(aligned.data(), from, blocks * storage.block_bytes);
     if (storage.type == GGML_TYPE_F32) {
-        std::memcpy(into, aligned.data(), count * sizeof(float));
+        std::memcpy(into, from, count * sizeof(float));
         return;
+    }
+    std::vector<uint64_t> aligned;
+    if (reinterpret_cast<uintptr_t>(from) % sizeof(uint32_t) != 0) {
+        aligned.resize((blocks * storage.block_bytes + 7) / 8);
+        std::memcpy(aligned.data(), from, blocks * storage.block_bytes);
+        from = reinterpret_cast<const uint8_t *>(aligned.data());
     }
     const auto to_float = ggml_get_type_traits(storage.type)->to_float;
     const auto values = static_cast<int64_t>(blocks * storage.block_values);
     if (static_cast<uint64_t>(values) == count) {
-        to_float(aligned.data(), into, values);
+        to_float(from, into, values);
         return;
     }
     std::vector<float> whole(static_cast<size_t>(values));
-    to_float(aligned.data(), whole.data(), values);
+    to_float(from, whole.data(), values);
     std::copy_n(whole.begin() + static_cast<int64_t>(skip), count, into);
 }
 
@@ -151,7 +172,7 @@ void encode(ggml_type type, const float * values, uint64_t count, void * into) {
             std::memcpy(into, values, count * sizeof(float));
             break;
         case GGML_TYPE_F16:
-            ggml_fp32_to_fp16_row(values, static_cast<ggml_fp16_t *>(into), static_cast<int64_t>(count));
+            for (uint64_t i = 0; i < count; ++i) static_cast<ggml_fp16_t *>(into)[i] = to_half(values[i]);
             break;
         case GGML_TYPE_BF16:
             ggml_fp32_to_bf16_row(values, static_cast<ggml_bf16_t *>(into), static_cast<int64_t>(count));

@@ -133,6 +133,20 @@ void Piece::read(uint64_t first, uint64_t count, float * into) const {
     if (rotation > 0) rotate_back(into, count * columns, rotation);
 }
 
+std::vector<ggml_fp16_t> Piece::tabulate() const {
+    if (storage.encoding == Encoding::Ggml || storage.block_bytes != 1 || storage.is_quantised() || scales ||
+        rotation > 0)
+        return {};
+    uint8_t codes[256];
+    float values[256];
+    for (int i = 0; i < 256; ++i) codes[i] = static_cast<uint8_t>(i);
+    decode(storage, codes, 0, 256, values);
+    for (float & value : values) value *= scale;
+    std::vector<ggml_fp16_t> table(256);
+    encode(GGML_TYPE_F16, values, 256, table.data());
+    return table;
+}
+
 StoredTensor::StoredTensor(const TensorEntry & entry, const MappedFile & file, const MappedFile * scales)
     : composed(entry.first_row >= 0), taps_first(entry.taps_first) {
     const StorageType & storage = storage_type(entry.type, entry.name);
@@ -205,19 +219,26 @@ void StoredTensor::widen(const Piece & piece, uint64_t done, int threads) const 
     const uint64_t row_bytes = ggml_type_size(type) * piece.columns;
     const uint64_t step = std::max<uint64_t>(1, chunk_values / piece.columns);
     const bool host = ggml_backend_buffer_is_host(declared->buffer);
-    std::mutex device;
-    for_each_in_parallel((piece.rows + step - 1) / step, threads, [&](uint64_t i) {
-        const uint64_t first = i * step, count = std::min(step, piece.rows - first);
+    const auto table = type == GGML_TYPE_F16 ? piece.tabulate() : std::vector<ggml_fp16_t>();
+    const auto convert = [&](uint64_t first, uint64_t count, uint8_t * into) {
+        if (!table.empty()) {
+            const uint8_t * from = piece.data() + first * piece.columns;
+            auto * halves = reinterpret_cast<ggml_fp16_t *>(into);
+            for (uint64_t i = 0; i < count * piece.columns; ++i) halves[i] = table[from[i]];
+            return;
+        }
         std::vector<float> values(count * piece.columns);
         piece.read(first, count, values.data());
         check_range(values.data(), values.size(), type, ggml_get_name(declared));
+        encode(type, values.data(), values.size(), into);
+    };
+    std::mutex device;
+    for_each_in_parallel((piece.rows + step - 1) / step, threads, [&](uint64_t i) {
+        const uint64_t first = i * step, count = std::min(step, piece.rows - first);
         const uint64_t place = done + first * row_bytes;
-        if (host) {
-            encode(type, values.data(), values.size(), static_cast<uint8_t *>(declared->data) + place);
-            return;
-        }
+        if (host) return convert(first, count, static_cast<uint8_t *>(declared->data) + place);
         std::vector<uint8_t> bytes(count * row_bytes);
-        encode(type, values.data(), values.size(), bytes.data());
+        convert(first, count, bytes.data());
         const std::lock_guard<std::mutex> lock(device);
         ggml_backend_tensor_set(declared, bytes.data(), place, bytes.size());
     });

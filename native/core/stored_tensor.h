@@ -31,6 +31,8 @@ struct Piece {
     bool is_scaled() const { return scale != 1 || scales || rotation > 0; }
     /// Rows [first, first + count) as F32.
     void read(uint64_t first, uint64_t count, float * into) const;
+    /// What each byte becomes in F16, where a value is a byte and has no factor but the piece's; else empty.
+    std::vector<ggml_fp16_t> tabulate() const;
 };
 
 /// Where a network's tensor has its bytes.

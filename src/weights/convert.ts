@@ -6,7 +6,7 @@ import { loadAddon } from '../native/binding.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { countElements } from './check-tensors.js';
 import { explain, requireOutput } from './convert-output.js';
-import { chooseType, isQuantised, type StoredTensor, type TensorRule } from './convert-rules.js';
+import { chooseType, type StoredTensor, type TensorRule } from './convert-rules.js';
 import { originalShapeKey } from './gguf.js';
 import {
   isKernel,
