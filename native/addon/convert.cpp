@@ -1,4 +1,5 @@
-// Checks and copies: what a job works on belongs to it, whatever JavaScript does to its arrays meanwhile.
+// Checks values and copies them: a job owns what it works on, whatever JavaScript does to its arrays
+// meanwhile.
 #include "addon/convert.h"
 
 #include <algorithm>
@@ -281,7 +282,7 @@ WeightTable read_weights(const Napi::Value & value) {
         entry.type = read_text(row.Get("type"), what + ".type");
         const Napi::Array dims = read_array(row.Get("shape"), what + ".shape");
         if (dims.Length() > 16) refuse(what + ".shape", "a list of at most 4 dimensions");
-        // Their values are the tensor table's business: it names the tensor in its errors.
+        // The tensor table checks the dimensions themselves: its errors name the tensor.
         for (uint32_t d = dims.Length(); d-- > 0;)
             entry.shape.push_back(read_integer(dims.Get(d), what + ".shape",
                                                -static_cast<int64_t>(max_safe_integer),

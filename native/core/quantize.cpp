@@ -1,4 +1,4 @@
-// The types that need no importance matrix; ggml asserts on all others, so they are named here.
+// Only types that need no importance matrix: ggml would end the process on any other.
 #include "core/quantize.h"
 
 #include <ggml.h>

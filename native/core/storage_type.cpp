@@ -6,6 +6,8 @@
 #include <cctype>
 #include <cmath>
 #include <cstring>
+#include <initializer_list>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -31,6 +33,21 @@ std::unordered_map<std::string, StorageType> list_types() {
         types[name] = {computes(type) ? Encoding::Ggml : Encoding::Integers, type, type,
                        static_cast<uint64_t>(ggml_blck_size(type)), ggml_type_size(type)};
     }
+    // Of these a table may have tensors that no layer asks for.
+    for (const auto & [name, block, bytes] :
+         std::initializer_list<std::tuple<const char *, int, int>>{{"bool", 1, 1},
+                                                                   {"u8", 1, 1},
+                                                                   {"u16", 1, 2},
+                                                                   {"u32", 1, 4},
+                                                                   {"u64", 1, 8},
+                                                                   {"c64", 1, 8},
+                                                                   {"f8_e8m0", 1, 1},
+                                                                   {"f8_e4m3fnuz", 1, 1},
+                                                                   {"f8_e5m2fnuz", 1, 1},
+                                                                   {"f6_e2m3", 4, 3},
+                                                                   {"f6_e3m2", 4, 3}})
+        types[name] = {Encoding::Integers, GGML_TYPE_I8, GGML_TYPE_I8, static_cast<uint64_t>(block),
+                       static_cast<uint64_t>(bytes)};
     types["f64"] = {Encoding::F64, GGML_TYPE_F64, GGML_TYPE_F32, 1, 8};
     types["f8_e4m3"] = {Encoding::F8E4M3, GGML_TYPE_I8, GGML_TYPE_F16, 1, 1};
     types["f8_e5m2"] = {Encoding::F8E5M2, GGML_TYPE_I8, GGML_TYPE_F16, 1, 1};

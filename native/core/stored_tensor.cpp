@@ -141,14 +141,17 @@ std::vector<ggml_fp16_t> Piece::tabulate() const {
     float values[256];
     for (int i = 0; i < 256; ++i) codes[i] = static_cast<uint8_t>(i);
     decode(storage, codes, 0, 256, values);
-    for (float & value : values) value *= scale;
+    for (float & value : values) {
+        value *= scale;
+        if (std::fabs(value) > largest_half) return {};  // checked one by one
+    }
     std::vector<ggml_fp16_t> table(256);
     encode(GGML_TYPE_F16, values, 256, table.data());
     return table;
 }
 
 StoredTensor::StoredTensor(const TensorEntry & entry, const MappedFile & file, const MappedFile * scales)
-    : composed(entry.first_row >= 0), taps_first(entry.taps_first) {
+    : type(entry.type), composed(entry.first_row >= 0), taps_first(entry.taps_first) {
     const StorageType & storage = storage_type(entry.type, entry.name);
     const uint64_t bytes = checked_bytes(entry, storage);
     uint64_t end;

@@ -43,6 +43,7 @@ enum class Residence {
 };
 
 struct StoredTensor {
+    std::string type;           // as the file calls it, of the first piece
     ggml_type memory;           // what its values are in memory, where it isn't a vector
     bool weights;               // false: integers, which no layer takes
     Shape shape;                // of the whole, as it lies in the file

@@ -110,7 +110,7 @@ Tensor WeightStore::Impl::declare(const std::string & name, const Shape & shape)
     if (!row.weights || (ggml_blck_size(row.memory) > 1 && shape.front() != row.shape.front()))
         fail(ErrorCode::WeightsInvalid,
              "Tensor \"%.200s\" is stored as %s with the shape %s, which can't be a weight %s.", name.c_str(),
-             ggml_type_name(row.memory), to_string(row.shape).c_str(), to_string(shape).c_str());
+             row.type.c_str(), to_string(row.shape).c_str(), to_string(shape).c_str());
     if (row.declared) {
         if (Shape(row.declared->ne, row.declared->ne + shape.size()) != shape)
             fail(ErrorCode::Internal, "Tensor \"%.200s\" is declared with two shapes.", name.c_str());

@@ -1,11 +1,11 @@
-// Which type each tensor gets when a model is converted. In this order:
+// Chooses the type that each tensor gets when a model is converted. The first of these rules that applies decides:
 //   1. values that aren't weights stay as they are (integers) or are left out (masks, empty markers);
 //   2. the user's own rules (--tensor-type PATTERN=TYPE), the first that matches;
-//   3. one dimension (biases, norms): f32; they are small and added in F32;
-//   4. what every pixel or token goes through once, the whole autoencoder, and tensors of fewer than 1024 values:
-//      f16, since errors there cost more than the bytes are worth;
-//   5. token tables: q8_0 at the smallest, which every backend looks rows up in; and convolution kernels, of which a
-//      UNet has few enough that smaller types would save little and cost more;
+//   3. vectors (biases, norms): f32, since they are small and added in F32;
+//   4. layers that everything goes through once, the whole autoencoder, and tensors of fewer than 1024 values: f16, since
+//      errors there cost more than the bytes are worth;
+//   5. token tables: q8_0 at the smallest, since every backend can look up rows in that type; and convolution kernels:
+//      a UNet has so few that smaller types would save little and cost more;
 //   6. all others: the type that was asked for. Where a row isn't a whole number of its blocks, the nearest type of
 //      at least its precision whose blocks fit, else f16. The rows of a square kernel are its channels: kernel-order.ts.
 // Asking for f32, f16 or bf16 gives just that, but for the types of rule 3. What is quantised already in one of GGUF's types
@@ -15,7 +15,7 @@ import { isKernel } from './kernel-order.js';
 import { blockOf, ggmlTypeNames } from './tensor-types.js';
 import type { TensorForm } from './types.js';
 
-/** Types that a conversion may be asked for: those that need no importance matrix. */
+/** Types to convert to: those that need no importance matrix. */
 export const convertTypes: readonly string[] = [
   'f32',
   'f16',
@@ -44,7 +44,7 @@ export interface StoredTensor extends TensorForm {
   name: string;
 }
 
-/** The name of a type in lower case; INVALID_ARGUMENT where it isn't one of convertTypes. */
+/** Reads the name of a type, in either case. Throws INVALID_ARGUMENT where it isn't one of convertTypes. */
 export function readConvertType(text: string): string {
   const type = text.toLowerCase();
   if (convertTypes.includes(type)) return type;
@@ -60,7 +60,7 @@ export function readConvertType(text: string): string {
   );
 }
 
-/** "PATTERN=TYPE": a regular expression on names, and the type of the tensors that it finds. */
+/** Reads "PATTERN=TYPE": a regular expression on names, and the type for the tensors that match. */
 export function readTensorRule(text: string): TensorRule {
   const cut = text.lastIndexOf('=');
   if (cut <= 0) throw invalidRule(text, 'expected PATTERN=TYPE, for example "attn.*to_v=q8_0"');
@@ -125,7 +125,7 @@ function chooseByDefault(name: string, shape: readonly number[], wanted: string)
   return fitType(tokenTable.test(name) || shape.length === 4 ? 'q8_0' : wanted, shape);
 }
 
-/** Next types to try, where rows aren't whole blocks of 256. */
+/** The next type to try where rows aren't whole blocks of 256. */
 const fallbacks: Record<string, string> = {
   q2_k: 'q4_0',
   q3_k: 'q4_0',
@@ -149,7 +149,7 @@ function isVector(shape: readonly number[]): boolean {
 const smallest = 1024;
 const tokenTable = /(^|\.)(token_embedding|token_embd|embed_tokens|shared|wte)(\.weight)?$/;
 
-/** Names as of the original files, diffusers and llama.cpp. */
+/** Names as in the original files, in diffusers and in llama.cpp. */
 const kept: readonly RegExp[] = [
   // the first and last layers of denoisers, and what timestep, size and pooled text go through
   /(^|\.)(time_embed|label_emb|time_embedding|add_embedding|time_in|vector_in|guidance_in|img_in|txt_in)\./,

@@ -51,7 +51,7 @@ export interface ConvertResult {
   leftOut: string[];
 }
 
-/** Values that are in memory at once, unless a single row has more. */
+/** At most so many values are in memory at once, unless a single row has more. */
 const chunkValues = 1 << 20;
 const maxDimensions = 4;
 /** Rows of tensors whose real rows can't be whole blocks. */
@@ -98,7 +98,7 @@ interface Planned {
   targets: GgufTensor[];
   sources: Map<string, SourceTensor>;
   leftOut: string[];
-  /** Some kernel is quantised along its channels. */
+  /** At least one kernel is quantised along its channels. */
   tapsFirst: boolean;
   /** The real shapes of tensors that are stored in another one. */
   folded: [string, GgufValue][];
@@ -201,7 +201,7 @@ function encode(source: SourceTensor, type: string, values: Float32Array): Uint8
 
 const largestHalf = 65504;
 
-/** Not-a-number spoils a block and infinity a whole picture, and neither is heard of again. */
+/** A NaN spoils its block and an infinity the whole picture, and nothing would tell of either later on. */
 function requireRange({ name, path: file }: SourceTensor, type: string, values: Float32Array): void {
   const limit = type === 'bf16' ? Number.MAX_VALUE : largestHalf;
   for (let i = 0; i < values.length; i++) {

@@ -69,7 +69,7 @@ export const tensorTypes: ReadonlyMap<string, TensorType> = new Map(
   }).map(([name, [block, bytes]]) => [name, { block: block!, bytes: bytes! }]),
 );
 
-/** Elements of a type's block; 1 where it isn't quantised. */
+/** How many elements a block has; 1 where the type isn't quantised. */
 export function blockOf(type: string): number {
   return tensorTypes.get(type)!.block;
 }

@@ -1,17 +1,17 @@
-// Writes GGUF files as a stream: the header is laid out first, then each tensor's bytes follow as they are made, so
-// that memory stays at the size of one chunk. The file appears under its name only when it is complete.
+// Writes GGUF files as a stream: first the header, then the bytes of each tensor as they are made, so that memory stays at
+// the size of one chunk. The file appears under its name only when it is complete.
 import { type FileHandle, link, open, rename, rm } from 'node:fs/promises';
 import { ImageForgeError } from '../shared/errors.js';
 import { ggmlTypeNames } from './tensor-types.js';
 
-/** Value of a metadata key with the GGUF type it is written as. */
+/** The value of a metadata key, with the GGUF type that it is written as. */
 export type GgufValue =
   | { type: 'u32' | 'f32'; value: number }
   | { type: 'u64'; value: bigint }
   | { type: 'bool'; value: boolean }
   | { type: 'string'; value: string }
   | { type: 'i32s'; value: readonly number[] }
-  /** Type and value as they stand in another GGUF file (readRawMetadata). */
+  /** Type and value as another GGUF file has them (readRawMetadata). */
   | { type: 'raw'; value: Uint8Array };
 
 export interface GgufTensor {
@@ -35,7 +35,7 @@ const tensorTypes: ReadonlyMap<string, number> = new Map(
 /**
  * Writes `path` (version 3, little endian, alignment 32). `read` gives a tensor's bytes in order, in chunks of any
  * size; a wrong total is an INTERNAL error and leaves no file behind. Without `replace` a file that came up under the
- * name meanwhile stays, and EEXIST is thrown.
+ * name in the meantime stays, and EEXIST is thrown.
  */
 export async function writeGguf(
   path: string,
@@ -72,7 +72,7 @@ export async function writeGguf(
   }
 }
 
-/** A hard link is the atomic "rename unless it exists"; file systems without links reserve the name first. */
+/** A hard link is an atomic "rename unless it exists". On file systems without links the name is reserved first. */
 async function place(partial: string, path: string, replace: boolean): Promise<void> {
   if (!replace) {
     try {

@@ -12,7 +12,7 @@ import { bytesInMemory, compose, sliceRows, type TensorView, toWeights } from '.
 import { loadAddon } from '../../src/native/binding.js';
 import { convertWeights } from '../../src/weights/convert.js';
 import { readWeightFile } from '../../src/weights/read-weight-file.js';
-import { handlingOf } from '../../src/weights/tensor-types.js';
+import { handlingOf, tensorTypes } from '../../src/weights/tensor-types.js';
 import { makeFolder } from '../folder.js';
 import { maxDifference } from '../golden.js';
 import { array, gguf, u32 } from '../unit/weights/make-files.js';
@@ -249,5 +249,17 @@ describe('safetensors', () => {
     const found = valuesOf(compose('x', views), 0, 96);
     const expected = Float32Array.from([...one.values, ...two.values]);
     expect(maxDifference(found, expected)).toBeLessThan(1e-5);
+  });
+});
+
+describe('every type', () => {
+  const path = newPath('bin');
+  writeFileSync(path, Buffer.alloc(1 << 13));
+  test.each([...tensorTypes.keys()])('%s is handled as the table says', (type) => {
+    const { bytes, block } = tensorTypes.get(type)!;
+    const view = { path, type, shape: [2, 256], offset: 0, bytes: (512 / block) * bytes };
+    if (handlingOf(type) === 'refused') expect(() => valuesOf(view)).toThrow(type);
+    else expect(valuesOf(view)).toHaveLength(512);
+    if (handlingOf(type) === 'widened') expect(bytesInMemory(view)).toBe(512 * (type === 'f64' ? 4 : 2));
   });
 });
