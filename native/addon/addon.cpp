@@ -1,4 +1,4 @@
-// The addon's exports: devices(), silentBackends(), quantize() and the class Engine, exactly as
+// The addon's exports: devices(), silentBackends(), quantize(), readValues() and the class Engine, exactly as
 // src/native/addon.ts declares them.
 #include <napi.h>
 
@@ -11,6 +11,7 @@
 #include "addon/modules.h"
 #include "core/log.h"
 #include "core/quantize.h"
+#include "core/read_values.h"
 
 namespace imageforge::addon {
 
@@ -192,11 +193,24 @@ Napi::Value quantize_rows(const Napi::CallbackInfo & info) {
     });
 }
 
+Napi::Value read_rows(const Napi::CallbackInfo & info) {
+    return throw_to_js(info.Env(), [&] {
+        const WeightTable table = read_weights(info[0]);
+        const auto first = static_cast<uint64_t>(read_integer(info[1], "first", 0, int64_t{1} << 40));
+        const auto count = static_cast<uint64_t>(read_integer(info[2], "count", 1, int64_t{1} << 40));
+        const auto values = read_values(table, first, count);
+        Napi::Float32Array result = Napi::Float32Array::New(info.Env(), values.size());
+        std::copy(values.begin(), values.end(), result.Data());
+        return result;
+    });
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     define_modules(env);
     exports.Set("devices", Napi::Function::New(env, devices, "devices"));
     exports.Set("silentBackends", Napi::Function::New(env, silent_backends, "silentBackends"));
     exports.Set("quantize", Napi::Function::New(env, quantize_rows, "quantize"));
+    exports.Set("readValues", Napi::Function::New(env, read_rows, "readValues"));
     exports.Set("Engine", Engine::define(env));
     return exports;
 }

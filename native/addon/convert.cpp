@@ -1,4 +1,5 @@
-// Checks and copies: what a job works on belongs to it, whatever JavaScript does to its arrays meanwhile.
+// Checks values and copies them: a job owns what it works on, whatever JavaScript does to its arrays
+// meanwhile.
 #include "addon/convert.h"
 
 #include <algorithm>
@@ -41,6 +42,27 @@ Array read_typed_array(const Napi::Value & value, napi_typedarray_type type, con
     if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
         refuse(what, expected);
     return value.As<Array>();
+}
+
+uint64_t read_count(const Napi::Object & object, const char * field, const std::string & what) {
+    return static_cast<uint64_t>(
+        read_integer(object.Get(field), what + "." + field, 0, static_cast<int64_t>(max_safe_integer)));
+}
+
+ScaleEntry read_scales(const Napi::Value & value, const std::string & what) {
+    const Napi::Object object = read_object(value, what);
+    ScaleEntry scales;
+    scales.file = static_cast<uint32_t>(read_integer(object.Get("file"), what + ".file", 0, UINT32_MAX));
+    scales.offset = read_count(object, "offset", what);
+    scales.type = read_text(object.Get("type"), what + ".type");
+    scales.rows = read_count(object, "rows", what);
+    scales.columns = read_count(object, "columns", what);
+    scales.block_rows = read_count(object, "blockRows", what);
+    scales.block_columns = read_count(object, "blockColumns", what);
+    const Napi::Value tiled = object.Get("tiled"), first = object.Get("firstRow");
+    if (!tiled.IsUndefined()) scales.tiled = read_flag(tiled, what + ".tiled");
+    if (!first.IsUndefined()) scales.first_row = read_count(object, "firstRow", what);
+    return scales;
 }
 
 }  // namespace
@@ -260,13 +282,20 @@ WeightTable read_weights(const Napi::Value & value) {
         entry.type = read_text(row.Get("type"), what + ".type");
         const Napi::Array dims = read_array(row.Get("shape"), what + ".shape");
         if (dims.Length() > 16) refuse(what + ".shape", "a list of at most 4 dimensions");
-        // Their values are the tensor table's business: it names the tensor in its errors.
+        // The tensor table checks the dimensions themselves: its errors name the tensor.
         for (uint32_t d = dims.Length(); d-- > 0;)
             entry.shape.push_back(read_integer(dims.Get(d), what + ".shape",
                                                -static_cast<int64_t>(max_safe_integer),
                                                static_cast<int64_t>(max_safe_integer)));
         const Napi::Value scale = row.Get("scale");
         if (!scale.IsUndefined()) entry.scale = static_cast<float>(read_number(scale, what + ".scale"));
+        const Napi::Value scales = row.Get("scales");
+        if (!scales.IsUndefined()) entry.scales = read_scales(scales, what + ".scales");
+        const Napi::Value rotation = row.Get("rotation"), skip = row.Get("skip");
+        if (!rotation.IsUndefined())
+            entry.rotation = static_cast<uint64_t>(read_integer(rotation, what + ".rotation", 1, 1 << 16));
+        entry.flat = !skip.IsUndefined();
+        if (entry.flat) entry.skip = static_cast<uint64_t>(read_integer(skip, what + ".skip", 0, 1 << 16));
         const Napi::Value first = row.Get("row");
         if (!first.IsUndefined()) entry.first_row = read_integer(first, what + ".row", 0, max_safe_integer);
         const Napi::Value taps_first = row.Get("tapsFirst");

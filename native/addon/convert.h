@@ -1,5 +1,5 @@
-// Between JavaScript values and the core's types. Everything from JavaScript is checked here: a wrong value
-// throws INVALID_ARGUMENT that names it.
+// Turns JavaScript values into the core's types and back. Everything from JavaScript is checked here: a wrong
+// value throws an INVALID_ARGUMENT that names it.
 #pragma once
 #include <napi.h>
 

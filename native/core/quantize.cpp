@@ -1,4 +1,4 @@
-// ggml asserts on types that need an importance matrix, so the others are listed here.
+// Only types that need no importance matrix: ggml would end the process on any other.
 #include "core/quantize.h"
 
 #include <ggml.h>

@@ -1,4 +1,4 @@
-// Quantising a tensor, as ggml's own tools do it.
+// Quantises tensors as ggml's own tools do.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -6,7 +6,7 @@
 
 namespace imageforge {
 
-/// `values` are whole rows of `columns`. Throws INVALID_ARGUMENT or UNSUPPORTED with the possible types.
+/// Quantises whole rows of `columns` values. Throws INVALID_ARGUMENT, or UNSUPPORTED with the possible types.
 std::vector<uint8_t> quantize(const std::string & type, const float * values, uint64_t count,
                               uint64_t columns);
 

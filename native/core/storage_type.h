@@ -1,4 +1,4 @@
-// How a tensor's values lie in a file: ggml's own types, and those that are converted when they are loaded.
+// How values lie in a file: ggml's own types, and those that are widened when they are loaded.
 #pragma once
 #include <ggml.h>
 
@@ -7,20 +7,37 @@
 
 namespace imageforge {
 
-enum class Conversion { None, F8E4M3, F8E5M2, F64 };
+/// What the bytes of a type stand for.
+enum class Encoding {
+    Ggml,    // a type of ggml's, read by ggml
+    F64,     //
+    F8E4M3,  // OCP 8-bit floating point
+    F8E5M2,
+    Int8,      // signed bytes
+    Int4,      // two signed values in a byte, the first in its lower half
+    F4Lower,   // two E2M1 floats in a byte, the first in its lower half
+    F4Upper,   // the same with the first in the upper half
+    Integers,  // indices and marks: no weights
+};
 
 struct StorageType {
-    ggml_type type;  // in memory: f8 becomes F16, f64 becomes F32
-    Conversion conversion;
+    Encoding encoding;
+    ggml_type type;         // Encoding::Ggml: which
+    ggml_type memory;       // what it becomes in memory
     uint64_t block_values;  // in the file
     uint64_t block_bytes;
-    bool weights;  // false: integers, which no layer takes
+
+    bool is_weight() const { return encoding != Encoding::Integers; }
+    bool is_quantised() const { return block_values > 1; }
 };
 
 /// Throws WEIGHTS_INVALID, naming the tensor, when `name` is no type that is known here.
-StorageType storage_type(const std::string & name, const std::string & tensor);
+const StorageType & storage_type(const std::string & name, const std::string & tensor);
 
-/// Converts `count` values from the file's bytes (any alignment) to the memory type, multiplied by `scale`.
-void convert(Conversion conversion, const uint8_t * from, void * into, uint64_t count, float scale);
+/// Decodes `count` values to F32, from value `first` on of what `data` holds (any alignment).
+void decode(const StorageType & storage, const uint8_t * data, uint64_t first, uint64_t count, float * into);
+
+/// From F32 to a floating-point type in memory.
+void encode(ggml_type type, const float * values, uint64_t count, void * into);
 
 }  // namespace imageforge

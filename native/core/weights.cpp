@@ -79,7 +79,11 @@ WeightStore::WeightStore(Device & device, WeightTable table) : impl_(std::make_u
         if (entry.file >= impl_->files.size())
             fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" is said to lie in file %u of %zu.", name,
                  entry.file, impl_->files.size());
-        const StoredTensor row(entry, *impl_->files[entry.file]);
+        if (entry.scales && entry.scales->file >= impl_->files.size())
+            fail(ErrorCode::WeightsInvalid, "The scales of \"%.200s\" are said to lie in file %u of %zu.",
+                 name, entry.scales->file, impl_->files.size());
+        const StoredTensor row(entry, *impl_->files[entry.file],
+                               entry.scales ? impl_->files[entry.scales->file].get() : nullptr);
         const auto [place, is_new] = impl_->rows.emplace(entry.name, row);
         if (is_new && entry.first_row <= 0) continue;
         if (is_new || !row.composed || !place->second.composed)
@@ -104,17 +108,17 @@ Tensor WeightStore::Impl::declare(const std::string & name, const Shape & shape)
     if (without_ones(row.shape) != without_ones(shape))
         fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has the shape %s, the network needs %s.",
              name.c_str(), to_string(row.shape).c_str(), to_string(shape).c_str());
-    if (!row.storage.weights || (row.storage.block_values > 1 && shape.front() != row.shape.front()))
+    if (!row.weights || (ggml_blck_size(row.memory) > 1 && shape.front() != row.shape.front()))
         fail(ErrorCode::WeightsInvalid,
              "Tensor \"%.200s\" is stored as %s with the shape %s, which can't be a weight %s.", name.c_str(),
-             ggml_type_name(row.storage.type), to_string(row.shape).c_str(), to_string(shape).c_str());
+             row.type.c_str(), to_string(row.shape).c_str(), to_string(shape).c_str());
     if (row.declared) {
         if (Shape(row.declared->ne, row.declared->ne + shape.size()) != shape)
             fail(ErrorCode::Internal, "Tensor \"%.200s\" is declared with two shapes.", name.c_str());
         return row.declared;
     }
     if (loaded) fail(ErrorCode::Internal, "Tensor \"%.200s\" is declared after loading.", name.c_str());
-    const ggml_type type = shape.size() <= 1 ? GGML_TYPE_F32 : row.storage.type;
+    const ggml_type type = shape.size() <= 1 ? GGML_TYPE_F32 : row.memory;
     row.declared = ggml_new_tensor(context.get(), type, static_cast<int>(shape.size()), shape.data());
     ggml_set_name(row.declared, name.c_str());
     declared[row.declared] = &row;
@@ -176,7 +180,7 @@ void WeightStore::load(std::optional<double> keep) {
     store.place_rest();
     for (const auto & [tensor, row] : store.declared) {
         if (store.device.abort_flag()) fail(ErrorCode::Aborted, "Aborted while loading weights.");
-        if (row->residence == Residence::Own) row->upload();
+        if (row->residence == Residence::Own) row->upload(store.device.threads());
     }
 }
 
@@ -201,13 +205,14 @@ void WeightStore::bring(Tensor tensor, ggml_tallocr & place) const {
     tensor->buffer = nullptr;
     tensor->data = nullptr;
     ggml_tallocr_alloc(&place, tensor);
-    impl_->declared.at(tensor)->upload();
+    // The other half of the threads computes meanwhile.
+    impl_->declared.at(tensor)->upload(std::max(1, impl_->device.threads() / 2));
 }
 
 void WeightStore::send_back(Tensor tensor) const { send_to_file(*impl_->declared.at(tensor)); }
 
 std::vector<float> WeightStore::read_row(const ggml_tensor * table, int64_t row) const {
-    return impl_->declared.at(table)->read_row(row);
+    return impl_->declared.at(table)->read_row(static_cast<uint64_t>(row));
 }
 
 void WeightStore::Impl::advise(const ggml_tensor * tensor, PageAdvice advice) const {

@@ -19,6 +19,17 @@ using Shape = std::vector<int64_t>;  // ggml order, fastest dimension first: [W,
 /// "[64, 64, 4]", for messages.
 std::string to_string(const Shape & shape);
 
+/// Where the factors of a matrix lie, one for each block of it.
+struct ScaleEntry {
+    uint32_t file = 0;                           // index into WeightTable::files
+    uint64_t offset = 0;                         // bytes from the start of the file
+    std::string type;                            // a floating-point type, or "f8_e8m0"
+    uint64_t rows = 0, columns = 0;              // of the table
+    uint64_t block_rows = 1, block_columns = 1;  // values that one factor is for
+    bool tiled = false;      // the table lies in tiles of 128 x 4, as tensor cores read it
+    uint64_t first_row = 0;  // of the matrix that the table is for: where this tensor begins in it
+};
+
 /// One row of the tensor table.
 struct TensorEntry {
     std::string name;     // the network's own name, e.g. "input_blocks.1.0.in_layers.2.weight"
@@ -26,8 +37,12 @@ struct TensorEntry {
     uint64_t offset = 0;  // bytes from the start of the file
     std::string
         type;  // "f32", "f16", "bf16", "f8_e4m3", "q8_0", "q4_k", … lower case, ggml's names where it has one
-    Shape shape;      // ggml order
-    float scale = 1;  // every value is multiplied by this (scaled FP8); floating-point types only
+    Shape shape;                       // ggml order
+    float scale = 1;                   // every value is multiplied by this
+    std::optional<ScaleEntry> scales;  // and each block by its factor
+    uint64_t rotation = 0;             // ConvRot: groups of so many values of a row are rotated
+    bool flat = false;                 // blocks run on from row to row
+    uint64_t skip = 0;                 // flat: values of the first block that belong to what lies before
     int64_t first_row =
         -1;  // from 0 on: entries of one name make up one tensor, and this one's rows begin here
     bool taps_first = false;  // a kernel [kw, kh, in, out] that lies as [in, kw·kh, out]

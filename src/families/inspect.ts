@@ -139,10 +139,11 @@ function summarise(tensors: Tensors): Pick<InspectedNetwork, 'tensors' | 'parame
   let parameters = 0;
   let bytes = 0;
   for (const view of tensors.values()) {
-    const use = types.get(view.type) ?? { type: view.type, tensors: 0, bytes: 0 };
+    const type = view.storage ?? view.type;
+    const use = types.get(type) ?? { type, tensors: 0, bytes: 0 };
     use.tensors++;
     use.bytes += view.bytes;
-    types.set(view.type, use);
+    types.set(type, use);
     parameters += view.shape.reduce((product, size) => product * size, 1);
     bytes += view.bytes;
   }

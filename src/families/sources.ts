@@ -7,7 +7,7 @@ import { readJson } from '../weights/read-json.js';
 import { readShards } from '../weights/read-shards.js';
 import { readWeightFile } from '../weights/read-weight-file.js';
 import type { MetadataValue, WeightFile } from '../weights/types.js';
-import { applyScales } from './scaled-fp8.js';
+import { readForms } from './quantised/index.js';
 import { type TensorView, viewTensors } from './tensors.js';
 import type { ModelFiles, Part } from './types.js';
 
@@ -45,7 +45,7 @@ async function openFile(part: Part, path: string): Promise<WeightSource> {
 async function toSource(part: Part, label: string, files: WeightFile[]): Promise<WeightSource> {
   const tensors = new Map<string, TensorView>();
   for (const file of files) for (const [name, view] of viewTensors(file)) tensors.set(name, view);
-  await applyScales(tensors, files);
+  await readForms(tensors, files);
   return { part, label, files, tensors, metadata: files[0]?.metadata ?? new Map() };
 }
 

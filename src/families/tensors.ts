@@ -1,24 +1,14 @@
-// Tensors as families handle them: views of bytes in files. They can be renamed, reshaped and split into rows without
-// reading the bytes.
-import type { TensorEntry, Weights } from '../native/addon.js';
+// Tensors as families handle them: views of bytes in files, which can be renamed, reshaped and cut into rows without
+// touching the bytes.
 import { ImageForgeError } from '../shared/errors.js';
-import { sizeInBytes, tensorTypes } from '../weights/tensor-types.js';
+import { countElements } from '../weights/check-tensors.js';
+import { fitBlocks } from '../weights/kernel-order.js';
+import { blockOf, handlingOf, tensorTypes } from '../weights/tensor-types.js';
+import type { TensorView } from '../weights/tensor-view.js';
 import type { WeightFile } from '../weights/types.js';
 
-export interface TensorView {
-  path: string;
-  offset: number;
-  type: string;
-  /** PyTorch order, slowest dimension first. */
-  shape: number[];
-  /** A quantised kernel [out, in, k, k] whose values lie as [out, k · k, in]. */
-  tapsFirst?: true;
-  bytes: number;
-  /** Factor of all values (scaled FP8). */
-  scale?: number;
-  /** The rows come from several places, in this order. `path` and `offset` are those of the first. */
-  parts?: TensorView[];
-}
+export { toWeights } from '../weights/tensor-view.js';
+export type { TensorView };
 
 export type Tensors = ReadonlyMap<string, TensorView>;
 
@@ -37,25 +27,37 @@ export function below(tensors: Tensors, prefix: string): Map<string, TensorView>
 
 /** The same bytes in another shape with as many values. */
 export function reshape(view: TensorView, shape: number[]): TensorView {
-  return { ...view, shape };
+  if (blockOf(view.type) === 1 || view.parts || view.tapsFirst || view.skip) return { ...view, shape };
+  const reshaped: TensorView = { ...view, shape };
+  delete reshaped.skip;
+  return Object.assign(reshaped, fitBlocks(view.type, shape));
 }
 
 /** Rows [from, from + count) along the first dimension. */
 export function sliceRows(view: TensorView, from: number, count: number): TensorView {
   const [rows = 1, ...rest] = view.shape;
   if (from < 0 || from + count > rows) throw new RangeError(`rows ${from}+${count} of ${rows}`);
-  const type = tensorTypes.get(view.type)!;
-  const rowElements = rest.reduce((product, size) => product * size, 1);
-  const rowBytes = sizeInBytes(type, rowElements, rest.at(-1) ?? 1)!;
-  return { ...view, shape: [count, ...rest], offset: view.offset + from * rowBytes, bytes: count * rowBytes };
+  const { block, bytes } = tensorTypes.get(view.type)!;
+  const columns = countElements(rest)!;
+  const first = (view.skip ?? 0) + from * columns;
+  const skip = first % block;
+  const blocks = Math.ceil((skip + count * columns) / block);
+  return {
+    ...view,
+    shape: [count, ...rest],
+    offset: view.offset + Math.floor(first / block) * bytes,
+    bytes: blocks * bytes,
+    ...(view.skip !== undefined && { skip }),
+    ...(view.scales && { scales: { ...view.scales, firstRow: (view.scales.firstRow ?? 0) + from } }),
+  };
 }
 
-/** Concatenates views along their rows. */
+/** One tensor whose rows lie in several places, perhaps in several types. */
 export function compose(name: string, parts: TensorView[]): TensorView {
   const first = parts[0]!;
   const [, ...rest] = first.shape;
   for (const part of parts) {
-    if (part.type !== first.type || String(part.shape.slice(1)) !== String(rest)) {
+    if (String(part.shape.slice(1)) !== String(rest) || part.tapsFirst !== first.tapsFirst) {
       throw new ImageForgeError(
         'UNSUPPORTED',
         `${part.path}: the parts of ${name} don't fit together: ${first.type} [${first.shape}] and ${part.type} [${part.shape}]`,
@@ -65,8 +67,11 @@ export function compose(name: string, parts: TensorView[]): TensorView {
   }
   const rows = parts.reduce((sum, part) => sum + (part.shape[0] ?? 1), 0);
   return {
-    ...first,
+    path: first.path,
+    offset: first.offset,
+    type: first.type,
     shape: [rows, ...rest],
+    ...(first.tapsFirst && { tapsFirst: first.tapsFirst }),
     bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
     parts,
   };
@@ -105,50 +110,24 @@ export function countWhile(tensors: Tensors, name: (index: number) => string): n
   return count;
 }
 
-/** Bytes of the tensor once it is loaded. The addon converts FP8 to F16, and F64 to F32. */
-export function bytesInMemory({ type, bytes }: TensorView): number {
-  if (type.startsWith('f8_')) return bytes * 2;
-  return type === 'f64' ? bytes / 2 : bytes;
+/** Bytes of the tensor once it is loaded: what can't be used as it lies in the file is widened to F16, and F64 to F32. */
+export function bytesInMemory(view: TensorView): number {
+  const parts = view.parts ?? [view];
+  const types = new Set(parts.map(typeInMemory));
+  if (types.size === 1 && !types.has('f16') && !types.has('f32')) return view.bytes;
+  const width = types.has('f32') ? 4 : 2;
+  return width * parts.reduce((sum, { shape }) => sum + countElements(shape)!, 0);
+}
+
+function typeInMemory({ type, skip, scale, scales, rotation }: TensorView): string {
+  if (type === 'f64') return 'f32';
+  if (handlingOf(type) === 'widened') return 'f16';
+  const isPlain = skip === undefined && scale === undefined && !scales && rotation === undefined;
+  return isPlain || blockOf(type) === 1 ? type : 'f16';
 }
 
 export function totalInMemory(tensors: Tensors): number {
   let sum = 0;
   for (const view of tensors.values()) sum += bytesInMemory(view);
   return sum;
-}
-
-/** The tensor table for the addon. */
-export function toWeights(tensors: Tensors): Weights {
-  const files: string[] = [];
-  const numbers = new Map<string, number>();
-  const entries: TensorEntry[] = [];
-  const add = (name: string, { path, offset, type, shape, tapsFirst, scale }: TensorView, row?: number) => {
-    let file = numbers.get(path);
-    if (file === undefined) {
-      file = files.push(path) - 1;
-      numbers.set(path, file);
-    }
-    entries.push({
-      name,
-      file,
-      offset,
-      type,
-      shape,
-      ...(tapsFirst && { tapsFirst }),
-      ...(scale !== undefined && { scale }),
-      ...(row !== undefined && { row }),
-    });
-  };
-  for (const [name, view] of tensors) {
-    if (!view.parts) {
-      add(name, view);
-      continue;
-    }
-    let row = 0;
-    for (const part of view.parts) {
-      add(name, part, row);
-      row += part.shape[0] ?? 1;
-    }
-  }
-  return { files, tensors: entries };
 }

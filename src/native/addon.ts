@@ -63,13 +63,37 @@ export interface TensorEntry {
   shape: number[];
   /** A quantised kernel [out, in, k, k] whose values lie as [out, k · k, in]. */
   tapsFirst?: true;
-  /** Every value is multiplied by this when it is loaded (scaled FP8). */
+  /** Every value is multiplied by this when it is loaded. */
   scale?: number;
-  /** Several entries of one name make one tensor (q, k and v of a fused matrix). The first row that this one fills. */
+  /** Every block of values is multiplied by its own factor. */
+  scales?: ScaleTable;
+  /** ConvRot: groups of so many values of a row are rotated by a Hadamard matrix. */
+  rotation?: number;
+  /** The blocks of a quantised tensor run on from row to row; so many values of the first one aren't this tensor's. */
+  skip?: number;
+  /** Entries of one name with `row` make up one tensor (q, k and v of a fused matrix): its first row that this one fills. */
   row?: number;
 }
 
-/** The tensor table of a network, and the files that it refers to. */
+/** Where the factors of a matrix lie, one for each block of it. */
+export interface ScaleTable {
+  file: number;
+  offset: number;
+  /** A floating-point type, or 'f8_e8m0'. */
+  type: string;
+  /** Of the table. */
+  rows: number;
+  columns: number;
+  /** Values that one factor is for. */
+  blockRows: number;
+  blockColumns: number;
+  /** The table lies in tiles of 128 x 4, as tensor cores read it. */
+  tiled?: boolean;
+  /** The row of the table's matrix at which the tensor begins. */
+  firstRow?: number;
+}
+
+/** Where a network finds its tensors. */
 export interface Weights {
   files: string[];
   tensors: TensorEntry[];
@@ -250,9 +274,16 @@ export declare function silentBackends(): SilentBackend[];
 /** Quantises rows of `columns` values to a ggml type, bit for bit as ggml does. */
 export declare function quantize(type: string, data: Float32Array, columns: number): Uint8Array;
 
+/**
+ * Rows [first, first + count) of the one tensor of `weights` (in parts, if need be) as F32. A row is what belongs to one
+ * output; a vector is one row.
+ */
+export declare function readValues(weights: Weights, first: number, count: number): Float32Array;
+
 export interface Addon {
   devices: typeof devices;
   silentBackends: typeof silentBackends;
   quantize: typeof quantize;
+  readValues: typeof readValues;
   Engine: typeof Engine;
 }

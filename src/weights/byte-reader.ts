@@ -1,4 +1,4 @@
-// Reads bytes front to back through one bounded window, so that a 20 GB file costs no more than its header.
+// Reads a file from front to back through one window of bounded size, so that a 20 GB file costs no more than its header.
 import { closeSync, openSync, readSync } from 'node:fs';
 import { ImageForgeError } from '../shared/errors.js';
 import { describeFileError } from '../shared/file-errors.js';
@@ -21,7 +21,7 @@ export class ByteReader {
     this.#window = window;
   }
 
-  /** Over a file of `size` bytes; close it. */
+  /** Opens a file of `size` bytes; the caller closes it. */
   static open(path: string, size: number): ByteReader {
     try {
       return new ByteReader(path, size, openSync(path, 'r'), Buffer.alloc(0));
@@ -30,7 +30,7 @@ export class ByteReader {
     }
   }
 
-  /** Over bytes in memory that come from `path`. */
+  /** Reads bytes in memory; `path` says where they come from. */
   static over(path: string, bytes: Buffer): ByteReader {
     return new ByteReader(path, bytes.length, -1, bytes);
   }
@@ -39,7 +39,7 @@ export class ByteReader {
     if (this.fd >= 0) closeSync(this.fd);
   }
 
-  /** Bytes read so far, from the start. */
+  /** Bytes from the start to where the reader stands. */
   get position(): number {
     return this.#start + this.#at;
   }
@@ -88,7 +88,7 @@ export class ByteReader {
     return this.#take(8).readBigInt64LE();
   }
 
-  /** An unsigned 64-bit number of at most `limit`; `what` names it in the error. */
+  /** Reads an unsigned 64-bit number of at most `limit`; `what` names it in the error. */
   count(limit: number, what: string): number {
     const value = Number(this.u64());
     if (value > limit)
@@ -96,7 +96,7 @@ export class ByteReader {
     return value;
   }
 
-  /** A copy of the next `length` bytes; the caller bounds `length`. */
+  /** Copies the next `length` bytes; the caller bounds `length`. */
   bytes(length: number): Buffer {
     return Buffer.from(this.#take(length));
   }
@@ -116,13 +116,13 @@ export class ByteReader {
     }
   }
 
-  /** A copy of bytes that were passed before. */
+  /** Copies bytes that have been read already. */
   again(from: number, to: number): Buffer {
     if (this.fd < 0) return this.#window.subarray(from, to);
     return this.#read(from, to - from);
   }
 
-  /** The next `length` bytes; valid until the next read. */
+  /** Returns the next `length` bytes, which are valid until the next read. */
   #take(length: number): Buffer {
     if (this.#at + length > this.#window.length) this.#refill(length);
     const found = this.#window.subarray(this.#at, this.#at + length);

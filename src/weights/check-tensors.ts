@@ -1,12 +1,12 @@
-// What every tensor table must satisfy, whatever the format: shapes that don't overflow, data inside the file, no two
-// tensors on the same bytes. The native code checks the same again against the mapped file.
+// What every tensor table must satisfy, whatever the format: shapes don't overflow, data lies inside the file, and no two
+// tensors share bytes. The native code checks the same again against the mapped file.
 import { ImageForgeError } from '../shared/errors.js';
 import { sizeInBytes, tensorTypes } from './tensor-types.js';
 import type { TensorInfo } from './types.js';
 
 export const maxTensors = 1 << 18;
-export const maxNameBytes = 1 << 12;
-export const maxDimensions = 8;
+export const maxNameBytes = 1 << 16;
+export const maxDimensions = 64;
 
 export function invalid(path: string, what: string, hint?: string): ImageForgeError {
   return new ImageForgeError('WEIGHTS_INVALID', `${path}: ${what}`, {
@@ -15,7 +15,7 @@ export function invalid(path: string, what: string, hint?: string): ImageForgeEr
   });
 }
 
-/** The number of elements, or undefined where it can't be counted exactly. */
+/** Counts the elements; undefined where the count isn't exact. */
 export function countElements(shape: readonly number[]): number | undefined {
   let count = 1;
   for (const size of shape) {
@@ -26,7 +26,7 @@ export function countElements(shape: readonly number[]): number | undefined {
   return count;
 }
 
-/** The size that type and shape ask for; refuses overflow and broken blocks. */
+/** The size in bytes that type and shape imply. Refuses overflow, and rows that aren't whole blocks. */
 export function expectedBytes(path: string, name: string, type: string, shape: readonly number[]): number {
   const elements = countElements(shape);
   if (elements === undefined) throw invalid(path, `tensor ${name} has the impossible shape [${shape}]`);
@@ -42,7 +42,7 @@ export function expectedBytes(path: string, name: string, type: string, shape: r
   return bytes;
 }
 
-/** Refuses tensors beyond the file's end and tensors that share bytes. */
+/** Refuses tensors that lie beyond the file's end and tensors that share bytes. */
 export function checkPlaces(path: string, size: number, tensors: Iterable<TensorInfo>): void {
   const byOffset = [...tensors].filter((tensor) => tensor.bytes > 0).sort((a, b) => a.offset - b.offset);
   let previous: TensorInfo | undefined;

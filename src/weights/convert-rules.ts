@@ -1,20 +1,21 @@
-// Which type each tensor gets when a model is converted. In this order:
-//   1. values that aren't floats stay as they are (integers) or are left out (masks, empty markers);
+// Chooses the type that each tensor gets when a model is converted. The first of these rules that applies decides:
+//   1. values that aren't weights stay as they are (integers) or are left out (masks, empty markers);
 //   2. the user's own rules (--tensor-type PATTERN=TYPE), the first that matches;
-//   3. one dimension (biases, norms): f32; they are small and added in F32;
-//   4. what every pixel or token goes through once, the whole autoencoder, and tensors of fewer than 1024 values:
-//      f16, since errors there cost more than the bytes are worth;
-//   5. token tables: q8_0 at the smallest, which every backend looks rows up in; and convolution kernels, of which a
-//      UNet has few enough that smaller types would save little and cost more;
+//   3. vectors (biases, norms): f32, since they are small and added in F32;
+//   4. layers that everything goes through once, the whole autoencoder, and tensors of fewer than 1024 values: f16, since
+//      errors there cost more than the bytes are worth;
+//   5. token tables: q8_0 at the smallest, since every backend can look up rows in that type; and convolution kernels:
+//      a UNet has so few that smaller types would save little and cost more;
 //   6. all others: the type that was asked for. Where a row isn't a whole number of its blocks, the nearest type of
-//      at least its precision whose blocks fit, else f16. A square kernel's rows are its channels: kernel-order.ts.
-// Asking for f32, f16 or bf16 gives just that, but for the types of rule 3.
+//      at least its precision whose blocks fit, else f16. The rows of a square kernel are its channels: kernel-order.ts.
+// Asking for f32, f16 or bf16 gives just that, but for the types of rule 3. What is quantised already in one of GGUF's types
+// stays as it is or becomes floats; another rounding would add its error to that of the first.
 import { ImageForgeError } from '../shared/errors.js';
-import { floatTypes } from './decode-floats.js';
 import { isKernel } from './kernel-order.js';
-import { blockOf } from './tensor-types.js';
+import { blockOf, ggmlTypeNames } from './tensor-types.js';
+import type { TensorForm } from './types.js';
 
-/** Types that a conversion may be asked for: those that need no importance matrix. */
+/** Types to convert to: those that need no importance matrix. */
 export const convertTypes: readonly string[] = [
   'f32',
   'f16',
@@ -39,14 +40,11 @@ export interface TensorRule {
   type: string;
 }
 
-export interface StoredTensor {
+export interface StoredTensor extends TensorForm {
   name: string;
-  type: string;
-  /** PyTorch order, slowest dimension first. */
-  shape: number[];
 }
 
-/** The name of a type in lower case; INVALID_ARGUMENT where it isn't one of convertTypes. */
+/** Reads the name of a type, in either case. Throws INVALID_ARGUMENT where it isn't one of convertTypes. */
 export function readConvertType(text: string): string {
   const type = text.toLowerCase();
   if (convertTypes.includes(type)) return type;
@@ -62,7 +60,7 @@ export function readConvertType(text: string): string {
   );
 }
 
-/** "PATTERN=TYPE": a regular expression on names, and the type of the tensors that it finds. */
+/** Reads "PATTERN=TYPE": a regular expression on names, and the type for the tensors that match. */
 export function readTensorRule(text: string): TensorRule {
   const cut = text.lastIndexOf('=');
   if (cut <= 0) throw invalidRule(text, 'expected PATTERN=TYPE, for example "attn.*to_v=q8_0"');
@@ -78,10 +76,16 @@ function invalidRule(text: string, why: string): ImageForgeError {
   return new ImageForgeError('INVALID_ARGUMENT', `tensor type ${text}: ${why}`);
 }
 
+/** Whether the tensor is quantised in one of GGUF's types, so that its bytes can be copied. */
+export function isQuantised({ type, scale, scales }: TensorForm): boolean {
+  return ggufTypes.has(type) && blockOf(type) > 1 && scale === undefined && !scales;
+}
+
+const ggufTypes: ReadonlySet<string> = new Set(ggmlTypeNames.values());
+
 /**
  * The type that a tensor gets; undefined where it is left out.
- * @throws ImageForgeError UNSUPPORTED for tensors that are quantised already (a second rounding adds its error to the
- *   first one's), unless they stay as they are.
+ * @throws ImageForgeError UNSUPPORTED for quantised tensors that would be rounded a second time
  */
 export function chooseType(
   tensor: StoredTensor,
@@ -91,12 +95,14 @@ export function chooseType(
   const { name, type, shape } = tensor;
   if (shape.includes(0)) return undefined;
   if (/^i(8|16|32|64)$/.test(type)) return type;
-  if (/^u\d+$|^bool$/.test(type)) return undefined;
+  if (/^u\d+$|^bool$|^c64$/.test(type)) return undefined;
   const rule = rules.find(({ pattern }) => pattern.test(name));
   const chosen = rule ? applyRule(rule.type, shape) : chooseByDefault(name, shape, wanted);
-  if (floatTypes.has(type)) return chosen;
+  if (!isQuantised(tensor)) return chosen;
+  if (blockOf(wanted) === 1 && !rule) return chosen;
   const stays = chosen === type || (!rule && (wanted === type || isKept(name, shape)));
   if (stays) return type;
+  if (blockOf(chosen) === 1) return chosen;
   throw new ImageForgeError(
     'UNSUPPORTED',
     `tensor ${name} is ${type} already; ${chosen} was expected of it`,
@@ -119,7 +125,7 @@ function chooseByDefault(name: string, shape: readonly number[], wanted: string)
   return fitType(tokenTable.test(name) || shape.length === 4 ? 'q8_0' : wanted, shape);
 }
 
-/** Next types to try, where rows aren't whole blocks of 256. */
+/** The next type to try where rows aren't whole blocks of 256. */
 const fallbacks: Record<string, string> = {
   q2_k: 'q4_0',
   q3_k: 'q4_0',
@@ -143,7 +149,7 @@ function isVector(shape: readonly number[]): boolean {
 const smallest = 1024;
 const tokenTable = /(^|\.)(token_embedding|token_embd|embed_tokens|shared|wte)(\.weight)?$/;
 
-/** Names as of the original files, diffusers and llama.cpp. */
+/** Names as in the original files, in diffusers and in llama.cpp. */
 const kept: readonly RegExp[] = [
   // the first and last layers of denoisers, and what timestep, size and pooled text go through
   /(^|\.)(time_embed|label_emb|time_embedding|add_embedding|time_in|vector_in|guidance_in|img_in|txt_in)\./,

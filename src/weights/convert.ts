@@ -1,30 +1,36 @@
-// Converts tensors of weight files to a GGUF file, some rows at a time: memory stays at the size of a chunk, whatever
-// the model. Quantised rows are ggml's own, bit for bit.
-import { createHash } from 'node:crypto';
-import { type FileHandle, open, stat, statfs } from 'node:fs/promises';
+// Converts tensors of weight files to a GGUF file, some rows at a time: memory stays at the size of a chunk, whatever the
+// model. Values are read as a network reads them when it is loaded; quantised rows are ggml's own, bit for bit.
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { loadAddon } from '../native/binding.js';
 import { ImageForgeError } from '../shared/errors.js';
-import { explainWriteError, fileErrorCode } from '../shared/file-errors.js';
-import { sweepTemporary } from '../shared/temporary-files.js';
-import { unreadable } from './byte-reader.js';
-import { countElements, invalid } from './check-tensors.js';
+import { countElements } from './check-tensors.js';
+import { explain, requireOutput } from './convert-output.js';
 import { chooseType, type StoredTensor, type TensorRule } from './convert-rules.js';
-import { decodeFloats, floatTypes } from './decode-floats.js';
-import { isKernel, kernelOrderKey, putTapsFirst, storedKernelShape, tapsFirstOrder } from './kernel-order.js';
+import { originalShapeKey } from './gguf.js';
+import {
+  isKernel,
+  kernelOrderKey,
+  putTapsFirst,
+  putTapsLast,
+  storedKernelShape,
+  tapsFirstOrder,
+} from './kernel-order.js';
+import { hashFiles, SourceReader, type Watch } from './source-files.js';
 import { blockOf, sizeInBytes, tensorTypes } from './tensor-types.js';
+import { toWeights } from './tensor-view.js';
 import { type GgufTensor, type GgufValue, writeGguf } from './write-gguf.js';
+
+export type { ConvertProgress } from './source-files.js';
 
 /** A tensor and where it lies. */
 export interface SourceTensor extends StoredTensor {
   path: string;
   offset: number;
   bytes: number;
-  /** Values are to be multiplied by this (scaled FP8). */
-  scale?: number;
 }
 
-export interface ConvertOptions {
+export interface ConvertOptions extends Watch {
   tensors: readonly SourceTensor[];
   output: string;
   type: string;
@@ -33,15 +39,6 @@ export interface ConvertOptions {
   metadata: ReadonlyMap<string, GgufValue>;
   /** Write over an existing file. */
   force?: boolean;
-  signal?: AbortSignal;
-  onProgress?: (progress: ConvertProgress) => void;
-}
-
-export interface ConvertProgress {
-  phase: 'hash' | 'convert';
-  /** Bytes of the source. */
-  done: number;
-  total: number;
 }
 
 export interface ConvertResult {
@@ -54,9 +51,11 @@ export interface ConvertResult {
   leftOut: string[];
 }
 
-/** Values that are in memory at once, unless a single row has more. */
+/** At most so many values are in memory at once, unless a single row has more. */
 const chunkValues = 1 << 20;
 const maxDimensions = 4;
+/** Rows of tensors whose real rows can't be whole blocks. */
+const foldedRow = 256;
 
 /**
  * @throws ImageForgeError INVALID_ARGUMENT, UNSUPPORTED (quantised already), WEIGHTS_INVALID (values that aren't
@@ -66,29 +65,30 @@ export async function convertWeights(options: ConvertOptions): Promise<ConvertRe
   const { output, force = false } = options;
   const planned = planTensors(options);
   const bytes = planned.targets.reduce((sum, target) => sum + target.bytes, 0);
-  await requireOutput(output, planned.sources, bytes, force);
-  const files = listFiles(planned.sources);
+  const files = [...new Set([...planned.sources.values()].map((source) => source.path))];
+  await requireOutput(output, files, bytes, force);
   const sha256 = await hashFiles(files, options);
   const metadata = new Map([
     ...options.metadata,
     ['imageforge.source.file', text(files.map((file) => path.basename(file)).join(','))],
     ['imageforge.source.sha256', text(sha256.join(','))],
     ...(planned.tapsFirst ? [[kernelOrderKey, text(tapsFirstOrder)]] : []),
+    ...planned.folded,
   ] as [string, GgufValue][]);
   const total = [...planned.sources.values()].reduce((sum, source) => sum + source.bytes, 0);
-  const readers = new Readers(total, options);
+  const reader = new SourceReader(total, options);
   try {
     await writeGguf(
       output,
       metadata,
       planned.targets,
-      (target) => convertTensor(planned.sources.get(target.name)!, target.type, readers),
+      (target) => convertTensor(planned.sources.get(target.name)!, target.type, reader),
       { replace: force },
     );
   } catch (error) {
     throw explain(error, output);
   } finally {
-    await readers.close();
+    await reader.close();
   }
   const { size } = await stat(output);
   return { path: output, bytes: size, sha256, types: countTypes(planned.targets), leftOut: planned.leftOut };
@@ -98,8 +98,10 @@ interface Planned {
   targets: GgufTensor[];
   sources: Map<string, SourceTensor>;
   leftOut: string[];
-  /** Some kernel is quantised. */
+  /** At least one kernel is quantised along its channels. */
   tapsFirst: boolean;
+  /** The real shapes of tensors that are stored in another one. */
+  folded: [string, GgufValue][];
 }
 
 function planTensors({ tensors, type, rules = [] }: ConvertOptions): Planned {
@@ -109,7 +111,7 @@ function planTensors({ tensors, type, rules = [] }: ConvertOptions): Planned {
       hint: `The first name of the file is ${tensors[0]?.name}.`,
     });
   }
-  const planned: Planned = { targets: [], sources: new Map(), leftOut: [], tapsFirst: false };
+  const planned: Planned = { targets: [], sources: new Map(), leftOut: [], tapsFirst: false, folded: [] };
   for (const tensor of tensors) {
     const { name, shape } = tensor;
     const chosen = chooseType(tensor, type, rules);
@@ -117,16 +119,12 @@ function planTensors({ tensors, type, rules = [] }: ConvertOptions): Planned {
       planned.leftOut.push(name);
       continue;
     }
-    if (shape.length > maxDimensions)
-      throw invalid(
-        tensor.path,
-        `tensor ${name} has the shape [${shape}]; GGUF allows ${maxDimensions} dimensions`,
-      );
-    const kernel = isKernel(shape) && blockOf(chosen) > 1;
-    if (kernel) planned.tapsFirst = true;
-    const stored = kernel ? storedKernelShape(shape) : shape;
-    const size = sizeInBytes(tensorTypes.get(chosen)!, countElements(shape)!, stored.at(-1) ?? 1)!;
-    planned.targets.push({ name, type: chosen, shape: stored.length > 0 ? stored : [1], bytes: size });
+    const stored = storedShape(tensor, chosen);
+    if (isTapsFirst(tensor, chosen)) planned.tapsFirst = true;
+    else if (String(stored) !== String(shape) && shape.length > 0)
+      planned.folded.push([originalShapeKey(name), { type: 'i32s', value: shape }]);
+    const size = sizeInBytes(tensorTypes.get(chosen)!, countElements(shape)!, stored.at(-1)!)!;
+    planned.targets.push({ name, type: chosen, shape: stored, bytes: size });
     planned.sources.set(name, tensor);
   }
   if (planned.targets.length === 0)
@@ -134,44 +132,76 @@ function planTensors({ tensors, type, rules = [] }: ConvertOptions): Planned {
   return planned;
 }
 
-function listFiles(sources: ReadonlyMap<string, SourceTensor>): string[] {
-  return [...new Set([...sources.values()].map((source) => source.path))];
+/** As GGUF has it: at most four dimensions, the last one whole blocks. */
+function storedShape(tensor: SourceTensor, type: string): number[] {
+  const { shape } = tensor;
+  if (isTapsFirst(tensor, type)) return storedKernelShape(shape);
+  if (isFlat(tensor, type)) {
+    const count = countElements(shape)!;
+    const row = count % foldedRow === 0 ? foldedRow : blockOf(type);
+    return [count / row, row];
+  }
+  if (shape.length <= maxDimensions) return shape.length > 0 ? shape : [1];
+  return [countElements(shape.slice(0, 1 - maxDimensions))!, ...shape.slice(1 - maxDimensions)];
+}
+
+/** Whether the quantised blocks of the source stay as they lie: across its rows. */
+function isFlat(tensor: SourceTensor, type: string): boolean {
+  return tensor.skip !== undefined && isCopied(tensor, type);
+}
+
+function isTapsFirst(tensor: SourceTensor, type: string): boolean {
+  return isKernel(tensor.shape) && blockOf(type) > 1 && !isFlat(tensor, type);
+}
+
+function isCopied(tensor: SourceTensor, type: string): boolean {
+  const { scale, scales, rotation } = tensor;
+  return tensor.type === type && scale === undefined && !scales && rotation === undefined;
 }
 
 async function* convertTensor(
   source: SourceTensor,
   type: string,
-  readers: Readers,
+  reader: SourceReader,
 ): AsyncGenerator<Uint8Array> {
-  const kernel = isKernel(source.shape) && blockOf(type) > 1;
-  const [, channels = 1, ...sides] = source.shape;
-  const taps = countElements(sides)!;
-  const columns = kernel ? channels * taps : (source.shape.at(-1) ?? 1);
-  const rows = (countElements(source.shape) ?? 0) / columns;
-  const rowBytes = source.bytes / rows;
+  if (isCopied(source, type)) {
+    const step = chunkValues * 4;
+    for (let at = 0; at < source.bytes; at += step)
+      yield await reader.read(source.path, source.offset + at, Math.min(step, source.bytes - at));
+    return;
+  }
+  const { shape } = source;
+  const rows = shape.length > 1 ? shape[0]! : 1;
+  const columns = countElements(shape)! / rows;
   const step = Math.max(1, Math.floor(chunkValues / columns));
-  const copied = source.type === type && source.scale === undefined;
+  const weights = toWeights(new Map([[source.name, source]]));
   for (let row = 0; row < rows; row += step) {
     const count = Math.min(step, rows - row);
-    const bytes = await readers.read(source.path, source.offset + row * rowBytes, count * rowBytes);
-    if (copied || !floatTypes.has(source.type)) yield bytes;
-    else {
-      const values = decodeFloats(source.type, bytes, source.scale);
-      yield kernel
-        ? encode(source, type, putTapsFirst(values, channels, taps), channels)
-        : encode(source, type, values, columns);
-    }
+    const values = loadAddon().readValues(weights, row, count);
+    yield encode(source, type, inOrder(source, type, values));
+    reader.count((source.bytes / rows) * count);
+    // the addon reads on this thread: signals and timers have their turn between two chunks
+    await new Promise(setImmediate);
   }
 }
 
-function encode(source: SourceTensor, type: string, values: Float32Array, columns: number): Uint8Array {
+/** Values of whole rows in the order in which the target has them. */
+function inOrder(source: SourceTensor, type: string, values: Float32Array): Float32Array {
+  const [, channels = 1, ...sides] = source.shape;
+  const taps = countElements(sides)!;
+  if (isTapsFirst(source, type)) return source.tapsFirst ? values : putTapsFirst(values, channels, taps);
+  return source.tapsFirst ? putTapsLast(values, channels, taps) : values;
+}
+
+function encode(source: SourceTensor, type: string, values: Float32Array): Uint8Array {
   if (type !== 'f32') requireRange(source, type, values);
-  return loadAddon().quantize(type, values, columns);
+  const row = (isTapsFirst(source, type) ? source.shape[1] : source.shape.at(-1)) ?? 1;
+  return loadAddon().quantize(type, values, row);
 }
 
 const largestHalf = 65504;
 
-/** Not-a-number spoils a block and infinity a whole picture, and neither is heard of again. */
+/** A NaN spoils its block and an infinity the whole picture, and nothing would tell of either later on. */
 function requireRange({ name, path: file }: SourceTensor, type: string, values: Float32Array): void {
   const limit = type === 'bf16' ? Number.MAX_VALUE : largestHalf;
   for (let i = 0; i < values.length; i++) {
@@ -188,133 +218,6 @@ function requireRange({ name, path: file }: SourceTensor, type: string, values: 
       },
     );
   }
-}
-
-/** Reads places of files through one buffer, counts, and stops when it is asked to. */
-class Readers {
-  readonly #handles = new Map<string, FileHandle>();
-  #buffer = new Uint8Array(0);
-  #done = 0;
-
-  constructor(
-    private readonly total: number,
-    private readonly options: Pick<ConvertOptions, 'signal' | 'onProgress'>,
-  ) {}
-
-  /** The bytes are valid until the next call. */
-  async read(file: string, offset: number, length: number): Promise<Uint8Array> {
-    throwIfAborted(this.options.signal);
-    let handle = this.#handles.get(file);
-    if (!handle) {
-      handle = await openSource(file);
-      this.#handles.set(file, handle);
-    }
-    if (this.#buffer.length < length) this.#buffer = new Uint8Array(length);
-    for (let done = 0; done < length; ) {
-      const { bytesRead } = await handle.read(this.#buffer, done, length - done, offset + done);
-      if (bytesRead === 0) throw invalid(file, 'the file is shorter than its header says');
-      done += bytesRead;
-    }
-    this.#done += length;
-    this.options.onProgress?.({ phase: 'convert', done: this.#done, total: this.total });
-    return this.#buffer.subarray(0, length);
-  }
-
-  async close(): Promise<void> {
-    for (const handle of this.#handles.values()) await handle.close();
-  }
-}
-
-async function hashFiles(
-  files: readonly string[],
-  { signal, onProgress }: Pick<ConvertOptions, 'signal' | 'onProgress'>,
-): Promise<string[]> {
-  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
-  const total = sizes.reduce((sum, size) => sum + size, 0);
-  const buffer = new Uint8Array(1 << 20);
-  const hashes: string[] = [];
-  let done = 0;
-  for (const file of files) {
-    const handle = await openSource(file);
-    try {
-      const hash = createHash('sha256');
-      for (;;) {
-        throwIfAborted(signal);
-        const { bytesRead } = await handle.read(buffer, 0, buffer.length);
-        if (bytesRead === 0) break;
-        hash.update(buffer.subarray(0, bytesRead));
-        done += bytesRead;
-        onProgress?.({ phase: 'hash', done, total });
-      }
-      hashes.push(hash.digest('hex'));
-    } finally {
-      await handle.close();
-    }
-  }
-  return hashes;
-}
-
-async function openSource(file: string): Promise<FileHandle> {
-  return open(file, 'r').catch((error) => {
-    throw unreadable(file, error);
-  });
-}
-
-async function requireOutput(
-  output: string,
-  sources: ReadonlyMap<string, SourceTensor>,
-  bytes: number,
-  force: boolean,
-): Promise<void> {
-  const folder = path.dirname(path.resolve(output));
-  await sweepTemporary(folder);
-  try {
-    const found = await stat(output).catch(() => undefined);
-    if (found && !found.isFile())
-      throw new ImageForgeError('OUTPUT_UNWRITABLE', `${output} is not a file; a name for one was expected`);
-    for (const file of found ? listFiles(sources) : []) {
-      const { dev, ino } = await stat(file);
-      if (found && dev === found.dev && ino === found.ino)
-        throw new ImageForgeError(
-          'INVALID_ARGUMENT',
-          `${output} is the file to convert; expected another name`,
-        );
-    }
-    if (found && !force) throw exists(output);
-    const { bavail, bsize } = await statfs(folder);
-    if (bavail * bsize < bytes) throw full(output, bytes, bavail * bsize);
-  } catch (error) {
-    throw explain(error, output);
-  }
-}
-
-const HINTS = {
-  full: 'Free some space, or choose another disk.',
-  unwritable: 'Choose a folder that exists and that you may write to.',
-};
-
-function explain(error: unknown, output: string): Error {
-  if (fileErrorCode(error) === 'EEXIST') return exists(output);
-  return explainWriteError(error, { file: output }, HINTS);
-}
-
-function exists(output: string): ImageForgeError {
-  return new ImageForgeError('OUTPUT_UNWRITABLE', `${output} is there already`, {
-    hint: 'Choose another name, or replace it with --force.',
-    details: { file: output },
-  });
-}
-
-function full(output: string, needed: number, free: number): ImageForgeError {
-  return new ImageForgeError(
-    'NO_SPACE',
-    `Cannot write to ${output}: ${needed} bytes are needed, ${free} are free.`,
-    { hint: HINTS.full, details: { file: output, needed, free } },
-  );
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new ImageForgeError('ABORTED', 'The conversion was cancelled.');
 }
 
 function countTypes(targets: readonly GgufTensor[]): ConvertResult['types'] {

@@ -1,5 +1,5 @@
 // Reads GGUF headers, versions 2 and 3, little endian (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
-// Every count and length is checked before it is used, so that a damaged or hostile file costs an error and no more.
+// Every count and length is checked before it is used, so that a damaged or hostile file causes an error and nothing worse.
 import { ImageForgeError } from '../shared/errors.js';
 import { ByteReader } from './byte-reader.js';
 import {
@@ -10,7 +10,7 @@ import {
   maxNameBytes,
   maxTensors,
 } from './check-tensors.js';
-import { hasTapsFirst, restoreKernel } from './kernel-order.js';
+import { fitBlocks, hasTapsFirst, restoreKernel } from './kernel-order.js';
 import { Metadata } from './metadata.js';
 import { ggmlTypeNames, removedGgmlTypes } from './tensor-types.js';
 import type { MetadataValue, TensorInfo, WeightFile } from './types.js';
@@ -19,17 +19,17 @@ const maxKeys = 1 << 16;
 const maxStringBytes = 1 << 24;
 const maxArrayLength = 1 << 23;
 const maxNesting = 4;
-/** Metadata and tensor table together; the largest published headers have some 20 MB. */
+/** For metadata and tensor table together; the largest published headers have some 20 MB. */
 const maxHeaderBytes = 1 << 27;
 /** Longer arrays are decoded at their first use. */
 const eagerLength = 64;
-/** Smallest rows of the two tables, which bound their counts by the file's size. */
+/** The smallest entries of the two tables: with the file's size they bound how many there can be. */
 const minTensorBytes = 24;
 const minKeyBytes = 13;
 
 const stringType = 8;
 const arrayType = 9;
-/** By value type; strings and arrays have no fixed size. */
+/** Bytes of a value by its type; strings and arrays have no fixed size. */
 const valueBytes = new Map([
   [0, 1],
   [1, 1],
@@ -91,8 +91,8 @@ export function readGguf(reader: ByteReader): WeightFile {
 }
 
 /**
- * Each key's type and value as the bytes of the file, for another GGUF file. `reader` stands behind the magic of a
- * file that readGguf has read without an error.
+ * Reads each key's type and value as bytes, to be written to another GGUF file. `reader` stands behind the magic of a file
+ * that readGguf has read without an error.
  */
 export function readRawMetadata(reader: ByteReader): Map<string, Uint8Array> {
   reader.skip(4 + 8);
@@ -131,7 +131,7 @@ function keepArray(reader: ByteReader, metadata: Metadata, key: string): void {
   else metadata.set(key, decode());
 }
 
-/** Walks over an array, checks it and gives its length. */
+/** Checks an array while skipping over it. Returns its length. */
 function skipArray(reader: ByteReader, key: string, depth: number): number {
   if (depth > maxNesting)
     throw invalid(reader.path, `the metadata key ${key} has arrays in more than ${maxNesting} levels`);
@@ -235,15 +235,20 @@ function findAlignment(path: string, metadata: Metadata): number {
   return value;
 }
 
-/** Some converters flatten tensors to fit quantisation blocks and keep the real shape in the metadata. */
+/** Some converters fold tensors so that quantisation blocks fit, and keep the real shape in the metadata. */
 function restoreShape(path: string, tensor: TensorInfo, metadata: Metadata): void {
-  const key = `comfy.gguf.orig_shape.${tensor.name}`;
+  const key = originalShapeKey(tensor.name);
   const original = metadata.get(key);
   if (original === undefined) return;
   const shape = Array.isArray(original) ? original.map(Number) : [];
   if (shape.length === 0 || countElements(shape) !== countElements(tensor.shape))
     throw invalid(path, `${key} is [${shape}], which doesn't fit the stored shape [${tensor.shape}]`);
   tensor.shape = shape;
+  Object.assign(tensor, fitBlocks(tensor.type, shape));
+}
+
+export function originalShapeKey(tensor: string): string {
+  return `comfy.gguf.orig_shape.${tensor}`;
 }
 
 function checkHeaderSize(reader: ByteReader): void {

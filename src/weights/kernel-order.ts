@@ -1,9 +1,9 @@
 // How quantised convolution kernels lie in a GGUF file. Blocks run along the fastest dimension, and a kernel
-// [out, in, k, k] has only k values there: quantised, it is stored as [out, k · k, in], each tap's channels together.
-// The file says so under one key. Readers that don't know it find a shape of three dimensions under the kernel's name
-// where they need four, and refuse it.
+// [out, in, k, k] has only k values there. imageforge therefore stores it as [out, k · k, in], the channels of each tap
+// together, and says so under one key; readers that don't know the key find three dimensions where they need four, and
+// refuse the file. Other tools store such tensors in rows of 256 that run across the real rows: those are flat.
 import { ImageForgeError } from '../shared/errors.js';
-import { blockOf } from './tensor-types.js';
+import { blockOf, handlingOf } from './tensor-types.js';
 import type { MetadataValue, TensorInfo } from './types.js';
 
 export const kernelOrderKey = 'imageforge.kernel_order';
@@ -32,6 +32,24 @@ export function putTapsFirst(values: Float32Array, channels: number, taps: numbe
       for (let channel = 0; channel < channels; channel++)
         ordered[row + tap * channels + channel] = values[row + channel * taps + tap]!;
   return ordered;
+}
+
+/** The reverse: values of whole rows [k · k, in], reordered to [in, k, k]. */
+export function putTapsLast(values: Float32Array, channels: number, taps: number): Float32Array {
+  return putTapsFirst(values, taps, channels);
+}
+
+/**
+ * How a quantised tensor that was stored in another shape is to be read in `shape`: as it is where rows are whole blocks, a
+ * 1 x 1 kernel by its channels, and all others as blocks that run on from row to row.
+ */
+export function fitBlocks(type: string, shape: readonly number[]): { tapsFirst?: true; skip?: number } {
+  const block = blockOf(type);
+  const [, channels = 1, height, width] = shape;
+  if ((shape.at(-1) ?? 1) % block === 0) return {};
+  const isPoint = shape.length === 4 && height === 1 && width === 1;
+  if (isPoint && channels % block === 0 && handlingOf(type) === 'in place') return { tapsFirst: true };
+  return { skip: 0 };
 }
 
 /** Gives a stored kernel its real shape. */

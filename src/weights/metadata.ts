@@ -1,11 +1,11 @@
-// A GGUF file's key-values. Long arrays (a tokenizer's hundred thousand words) stay as the bytes of the file and are
-// decoded when somebody asks for them.
+// The key-values of a GGUF file. Long arrays (the hundred thousand words of a tokenizer) stay bytes and are decoded when
+// somebody asks for them.
 import type { MetadataValue } from './types.js';
 
 export class Metadata extends Map<string, MetadataValue> {
   #pending = new Map<string, () => MetadataValue>();
 
-  /** A value that `decode` makes at its first use. */
+  /** Sets a value that `decode` makes when it is first asked for. */
   defer(key: string, decode: () => MetadataValue): void {
     super.set(key, []);
     this.#pending.set(key, decode);

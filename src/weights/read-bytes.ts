@@ -1,4 +1,4 @@
-// Reads the bytes of tensors that are no weights of a network: scales, marks, a tokenizer.
+// Reads the bytes of tensors that aren't weights of a network: scales, notes, a tokenizer.
 import { type FileHandle, open } from 'node:fs/promises';
 import { ImageForgeError } from '../shared/errors.js';
 import { unreadable } from './byte-reader.js';
@@ -11,7 +11,7 @@ export interface Place {
   bytes: number;
 }
 
-/** In the order of the places, each file opened once; the caller bounds their sizes. */
+/** Reads the places in their order, and opens each file once. The caller bounds their sizes. */
 export async function readBytes(places: readonly Place[]): Promise<Buffer[]> {
   const files = new Map<string, FileHandle>();
   const found: Buffer[] = [];

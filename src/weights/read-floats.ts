@@ -1,4 +1,4 @@
-// Reads the values of small tensors: scales, alphas, a norm's bias. Networks' weights are the native code's to read.
+// Reads the values of small tensors: scales, alphas, the bias of a norm. The native code reads the weights of networks.
 import { ImageForgeError } from '../shared/errors.js';
 import { invalid } from './check-tensors.js';
 import { type Place, readBytes } from './read-bytes.js';
@@ -22,7 +22,7 @@ export async function readFloats(place: Place & { type: string }): Promise<Float
   return decodeValues(place, data!);
 }
 
-/** @throws ImageForgeError UNSUPPORTED for types of other values */
+/** @throws ImageForgeError UNSUPPORTED for other types */
 export function decodeValues(
   { path, type }: Pick<Place, 'path'> & { type: string },
   data: Buffer,

@@ -1,10 +1,10 @@
-// Reads the small JSON files that lie beside weights; bounded, since they come from anywhere.
+// Reads the small JSON files that lie beside weights. Their size is bounded, since they may come from anywhere.
 import { readFileSync, statSync } from 'node:fs';
 import { invalid } from './check-tensors.js';
 
 export const maxJsonBytes = 1 << 26;
 
-/** The object in `path`; undefined when there is no such file. */
+/** Reads the object in a file; undefined when there is no such file. */
 export function readJson(path: string): Record<string, unknown> | undefined {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (!stats?.isFile()) return undefined;
@@ -13,7 +13,7 @@ export function readJson(path: string): Record<string, unknown> | undefined {
   return parseJson(readFileSync(path, 'utf8'), path);
 }
 
-/** The object that `text` spells; `path` names it in the error. */
+/** Parses an object; `path` names it in the error. */
 export function parseJson(text: string, path: string): Record<string, unknown> {
   let value: unknown;
   try {

@@ -1,4 +1,4 @@
-// Sharded safetensors: an index (model.safetensors.index.json) says which file has which tensor.
+// Reads sharded safetensors: an index (model.safetensors.index.json) says which file has which tensor.
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ImageForgeError } from '../shared/errors.js';
@@ -10,7 +10,7 @@ import type { WeightFile } from './types.js';
 
 const maxShards = 1024;
 
-/** All shards that the index at `path` names, each with at least the tensors that the index says. */
+/** Reads all shards that the index at `path` names. A shard may have more tensors than the index lists, never fewer. */
 export async function readShards(path: string): Promise<WeightFile[]> {
   const index = readJson(path);
   if (!index) throw unreadable(path, Object.assign(new Error('missing'), { code: 'ENOENT' }));

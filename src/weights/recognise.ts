@@ -1,4 +1,4 @@
-// Tells from the first bytes what a file is, and says what to do about the many things that get passed as a model.
+// Tells from its first bytes what a file is, and what to do about the many things that people pass as a model.
 import { ImageForgeError } from '../shared/errors.js';
 import type { ByteReader } from './byte-reader.js';
 import { invalid } from './check-tensors.js';
@@ -11,13 +11,17 @@ const convert =
 /** gzip, zstd, 7z, bzip2, xz, rar. */
 const archives = ['\x1f\x8b', '\x28\xb5\x2f\xfd', '7z\xbc\xaf', 'BZh', '\xfd7zXZ', 'Rar!'];
 
-/** 'gguf' or 'safetensors', else an error that names what was found. The reader is left at the start. */
+/** Throws an error that names what was found where the file is neither. Leaves the reader at the start. */
 export function recognise(reader: ByteReader): 'gguf' | 'safetensors' {
   const { path, size } = reader;
   if (size === 0) throw invalid(path, 'the file is empty', 'Download it again.');
   const first = reader.again(0, Math.min(size, 512));
   const text = first.toString('latin1');
   if (text.startsWith('GGUF')) return 'gguf';
+  // Before all others: a safetensors file begins with the length of its header, which can be any number, those that other
+  // formats begin with included. None of them has a JSON object behind a length that small.
+  if (first.length >= 9 && first.readBigUInt64LE() <= BigInt(maxHeaderBytes) && /^\s*\{/.test(text.slice(8)))
+    return 'safetensors';
   if (text.startsWith('FUGG'))
     throw unsupported(path, 'a big-endian GGUF file', 'Get the little-endian file.');
   if (/^(ggml|lmgg|fmgg|tjgg|ggjt|ggmf)/.test(text))
@@ -43,8 +47,6 @@ export function recognise(reader: ByteReader): 'gguf' | 'safetensors' {
   if (text.startsWith('\x89HDF')) throw unsupported(path, 'an HDF5 file', 'Get the model as safetensors.');
   if (archives.some((magic) => text.startsWith(magic)))
     throw unsupported(path, 'a packed archive', 'Unpack it first.');
-  if (first.length >= 9 && first.readBigUInt64LE() <= BigInt(maxHeaderBytes) && /^\s*\{/.test(text.slice(8)))
-    return 'safetensors';
   if (/^\s*[{[]/.test(text)) throw invalid(path, 'this is a JSON file, not a file of weights');
   if (size < 9) throw invalid(path, `the file has ${size} bytes, too few for a model`, 'Download it again.');
   throw invalid(

@@ -1,5 +1,6 @@
-// Parses the JSON header of a safetensors file. JSON.parse would drop duplicate keys silently and build whatever a
-// hostile header says; this parser knows the header's form and refuses everything else.
+// Parses the JSON header of a safetensors file. JSON.parse would silently drop duplicate keys, and build whatever a hostile
+// header says. This parser knows the form of a header and refuses everything else; it reads every header that the
+// reference implementation reads, but for duplicate keys, which the format forbids.
 import { invalid, maxDimensions, maxNameBytes, maxTensors } from './check-tensors.js';
 
 export interface HeaderEntry {
@@ -14,6 +15,8 @@ export interface SafetensorsHeader {
   metadata: Map<string, string>;
 }
 
+/** A byte order mark is a character of a name, like any other. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const maxTextBytes = 1 << 26;
 const maxSkippedDepth = 16;
 const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a];
@@ -37,7 +40,7 @@ class HeaderParser {
     this.#object((name) => {
       if (name === '__metadata__') {
         if (metadata) throw this.#error('__metadata__ is there twice');
-        metadata = this.#metadata();
+        metadata = this.#acceptWord('null') ? new Map() : this.#metadata();
         return;
       }
       if (tensors.has(name)) throw this.#error(`tensor ${name} is there twice`);
@@ -59,14 +62,14 @@ class HeaderParser {
       if (key === 'dtype') dtype = this.#string(64);
       else if (key === 'shape') shape = this.#integers(maxDimensions, `the shape of ${name}`);
       else if (key === 'data_offsets') offsets = this.#integers(2, `data_offsets of ${name}`);
-      else throw this.#error(`tensor ${name} has the unknown field ${key}`);
+      else this.#skipValue(0);
     });
     if (dtype === undefined || shape === undefined || offsets?.length !== 2)
       throw this.#error(`tensor ${name} lacks its dtype, its shape or its two data_offsets`);
     return { dtype, shape, begin: offsets[0]!, end: offsets[1]! };
   }
 
-  /** Texts; other values, which some writers leave here, keep their JSON form. */
+  /** Strings. Some writers leave other values here, which keep their JSON form. */
   #metadata(): Map<string, string> {
     const metadata = new Map<string, string>();
     this.#object((key) => {
@@ -111,7 +114,7 @@ class HeaderParser {
     while (isDigit(this.json[this.#at])) this.#at++;
     const digits = this.json.toString('latin1', from, Math.min(this.#at, from + 20));
     const value = Number(digits);
-    if (digits === '' || !Number.isSafeInteger(value))
+    if (digits === '' || /^0\d/.test(digits) || !Number.isSafeInteger(value))
       throw this.#error(`${what} should hold whole numbers; ${digits || 'none'} was found`);
     return value;
   }
@@ -129,13 +132,21 @@ class HeaderParser {
         this.#at++;
       }
     }
-    const text = this.json.toString('utf8', from, this.#at);
+    const text = this.#decode(this.json.subarray(from, this.#at));
     this.#at++;
     if (!escaped) return text;
     try {
       return JSON.parse(`"${text}"`) as string;
     } catch {
       throw this.#error('a string has an unknown escape');
+    }
+  }
+
+  #decode(bytes: Uint8Array): string {
+    try {
+      return utf8.decode(bytes);
+    } catch {
+      throw this.#error('a string is not valid UTF-8');
     }
   }
 
@@ -168,6 +179,13 @@ class HeaderParser {
   #accept(byte: number): boolean {
     if (this.#peek() !== byte) return false;
     this.#at++;
+    return true;
+  }
+
+  #acceptWord(word: string): boolean {
+    this.#peek();
+    if (this.json.toString('latin1', this.#at, this.#at + word.length) !== word) return false;
+    this.#at += word.length;
     return true;
   }
 

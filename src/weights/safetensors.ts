@@ -1,4 +1,5 @@
-// Reads safetensors headers (https://github.com/huggingface/safetensors#format): eight bytes of length, JSON, data.
+// Reads the header of a safetensors file (https://github.com/huggingface/safetensors#format): the header's length in eight
+// bytes, the header as JSON, then data.
 import { ImageForgeError } from '../shared/errors.js';
 import type { ByteReader } from './byte-reader.js';
 import { checkPlaces, expectedBytes, invalid } from './check-tensors.js';

@@ -1,8 +1,12 @@
-// The element types of weight files: names as ggml has them (lower case), block sizes, and the numbers and words that
-// GGUF and safetensors use for them.
+// The element types of weight files: names as ggml has them (lower case), block sizes, and the numbers and words that GGUF
+// and safetensors use for them.
+//
+// Two types that bytes get from what lies beside them: 'int8' and 'int4' are signed integers that a scale turns into
+// weights ('i8' are integers that stand for themselves). 'f4_e2m1' has the first of two values in the lower half of a byte,
+// 'f4_e2m1_upper' in the upper half.
 
 export interface TensorType {
-  /** Elements of a block; a row is a whole number of blocks. */
+  /** Elements of a block. A row is a whole number of blocks, unless the tensor is flat (TensorInfo.skip). */
   readonly block: number;
   /** Bytes of a block. */
   readonly bytes: number;
@@ -17,6 +21,15 @@ export const tensorTypes: ReadonlyMap<string, TensorType> = new Map(
     f8_e4m3: [1, 1],
     f8_e5m2: [1, 1],
     f8_e8m0: [1, 1],
+    f8_e4m3fnuz: [1, 1],
+    f8_e5m2fnuz: [1, 1],
+    f6_e2m3: [4, 3],
+    f6_e3m2: [4, 3],
+    f4_e2m1: [2, 1],
+    f4_e2m1_upper: [2, 1],
+    int8: [1, 1],
+    int4: [2, 1],
+    c64: [1, 8],
     i64: [1, 8],
     i32: [1, 4],
     i16: [1, 2],
@@ -56,7 +69,7 @@ export const tensorTypes: ReadonlyMap<string, TensorType> = new Map(
   }).map(([name, [block, bytes]]) => [name, { block: block!, bytes: bytes! }]),
 );
 
-/** Elements of a type's block; 1 where it isn't quantised. */
+/** How many elements a block has; 1 where the type isn't quantised. */
 export function blockOf(type: string): number {
   return tensorTypes.get(type)!.block;
 }
@@ -100,7 +113,7 @@ export const ggmlTypeNames: ReadonlyMap<number, string> = new Map([
   [42, 'q2_0'],
 ]);
 
-/** GGUF types that existed and were taken out of ggml again. */
+/** Numbers of GGUF types that ggml once had and dropped. */
 export const removedGgmlTypes: ReadonlySet<number> = new Set([4, 5, 31, 32, 33, 36, 37, 38]);
 
 /** By safetensors' dtype. */
@@ -112,6 +125,12 @@ export const safetensorsTypeNames: ReadonlyMap<string, string> = new Map([
   ['F8_E4M3', 'f8_e4m3'],
   ['F8_E5M2', 'f8_e5m2'],
   ['F8_E8M0', 'f8_e8m0'],
+  ['F8_E4M3FNUZ', 'f8_e4m3fnuz'],
+  ['F8_E5M2FNUZ', 'f8_e5m2fnuz'],
+  ['F6_E2M3', 'f6_e2m3'],
+  ['F6_E3M2', 'f6_e3m2'],
+  ['F4', 'f4_e2m1'],
+  ['C64', 'c64'],
   ['I64', 'i64'],
   ['I32', 'i32'],
   ['I16', 'i16'],
@@ -127,4 +146,24 @@ export const safetensorsTypeNames: ReadonlyMap<string, string> = new Map([
 export function sizeInBytes(type: TensorType, elements: number, row: number): number | undefined {
   if (row % type.block !== 0) return undefined;
   return (elements / type.block) * type.bytes;
+}
+
+/** What becomes of a type when it is loaded: widened once (to F16, but F64 to F32), or used as it lies in the file. */
+export type Handling = 'in place' | 'widened' | 'refused';
+
+const inPlace: ReadonlySet<string> = new Set([
+  ...['f32', 'f16', 'bf16'],
+  ...['q1_0', 'q2_0', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q8_0'],
+  ...['q2_k', 'q3_k', 'q4_k', 'q5_k', 'q6_k'],
+  ...['iq1_s', 'iq1_m', 'iq2_xxs', 'iq2_xs', 'iq2_s', 'iq3_xxs', 'iq3_s', 'iq4_nl', 'iq4_xs'],
+  ...['tq1_0', 'tq2_0', 'mxfp4', 'nvfp4'],
+]);
+const widened: ReadonlySet<string> = new Set([
+  ...['f64', 'f8_e4m3', 'f8_e5m2', 'f4_e2m1', 'f4_e2m1_upper', 'int8', 'int4'],
+]);
+
+/** Of the weights of layers. All others, integers and marks among them, are refused where a layer needs weights. */
+export function handlingOf(type: string): Handling {
+  if (inPlace.has(type)) return 'in place';
+  return widened.has(type) ? 'widened' : 'refused';
 }

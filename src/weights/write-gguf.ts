@@ -6,13 +6,14 @@ import { ImageForgeError } from '../shared/errors.js';
 import { nameTemporary, placeNew } from '../shared/temporary-files.js';
 import { ggmlTypeNames } from './tensor-types.js';
 
-/** Value of a metadata key with the GGUF type it is written as. */
+/** The value of a metadata key, with the GGUF type that it is written as. */
 export type GgufValue =
   | { type: 'u32' | 'f32'; value: number }
   | { type: 'u64'; value: bigint }
   | { type: 'bool'; value: boolean }
   | { type: 'string'; value: string }
-  /** Type and value as they stand in another GGUF file (readRawMetadata). */
+  | { type: 'i32s'; value: readonly number[] }
+  /** Type and value as another GGUF file has them (readRawMetadata). */
   | { type: 'raw'; value: Uint8Array };
 
 export interface GgufTensor {
@@ -25,7 +26,8 @@ export interface GgufTensor {
 }
 
 const alignment = 32;
-const valueTypes = { u32: 4, f32: 6, bool: 7, string: 8, u64: 10 } as const;
+const valueTypes = { u32: 4, f32: 6, bool: 7, string: 8, u64: 10, i32s: 9 } as const;
+const i32Type = 5;
 
 /** By ggml's name. */
 const tensorTypes: ReadonlyMap<string, number> = new Map(
@@ -108,6 +110,12 @@ function encodeTyped(entry: Exclude<GgufValue, { type: 'raw' }>): Uint8Array {
       return Uint8Array.of(entry.value ? 1 : 0);
     case 'string':
       return string(entry.value);
+    case 'i32s':
+      return Buffer.concat([
+        u32(i32Type),
+        u64(entry.value.length),
+        Buffer.from(Int32Array.from(entry.value).buffer),
+      ]);
     case 'f32': {
       const bytes = Buffer.alloc(4);
       bytes.writeFloatLE(entry.value);

@@ -72,19 +72,41 @@ it('multiplies by the scale, each part by its own', async () => {
   expect(await encode({ ...table, files: [file] })).toEqual(expected);
 });
 
+/** One F32 for each of the 64 rows. */
+const table = { file: 0, offset: 0, type: 'f32', rows: 64, columns: 1, blockRows: 1, blockColumns: 32 };
+
 it.each<[string, (row: TensorEntry) => TensorEntry[], RegExp]>([
   ['a gap', (row) => [part(row, 0, 10), part(row, 11, 53)], /doesn't continue/],
   ['rows twice', (row) => [part(row, 0, 10), part(row, 9, 55)], /doesn't continue/],
   ['a missing beginning', (row) => [part(row, 10, 54)], /begins with its row 10/],
   ['too few rows', (row) => [part(row, 0, 10)], /has the shape/],
   [
-    'a part of another type',
-    (row) => [part(row, 0, 10), { ...part(row, 10, 54), type: 'f16' }],
+    'a part of integers',
+    (row) => [part(row, 0, 10), { ...part(row, 10, 54), type: 'i32' }],
     /doesn't continue/,
   ],
   ['a whole tensor and a part', (row) => [row, part(row, 0, 64)], /in the table twice/],
   ['a scale that is no number', (row) => [{ ...row, scale: Number.NaN }], /scale/],
-  ['a scale on blocks', (row) => [{ ...row, type: 'q8_0', scale: 2 }], /scale/],
+  ['integers with a scale', (row) => [{ ...row, type: 'i32', scale: 2 }], /scale/],
+  ['scales in a file that is not there', (row) => [{ ...row, scales: { ...table, file: 3 } }], /file 3 of 1/],
+  [
+    'scales beyond the end',
+    (row) => [{ ...row, scales: { ...table, offset: 2 ** 40 } }],
+    /scales .* outside/,
+  ],
+  [
+    'scales that overflow',
+    (row) => [{ ...row, scales: { ...table, rows: 2 ** 40, columns: 2 ** 40 } }],
+    /outside/,
+  ],
+  ['too few scales', (row) => [{ ...row, scales: { ...table, rows: 7 } }], /7 x 1 scales/],
+  ['too few scales for a part', (row) => [{ ...row, scales: { ...table, firstRow: 1 } }], /64 x 1 scales/],
+  ['blocks of nothing', (row) => [{ ...row, scales: { ...table, blockRows: 0 } }], /scales, each for 0/],
+  ['scales in blocks', (row) => [{ ...row, scales: { ...table, type: 'q8_0' } }], /scales of the type/],
+  ['tiles that are not whole', (row) => [{ ...row, scales: { ...table, tiled: true } }], /scales, each for/],
+  ['a rotation of 8', (row) => [{ ...row, rotation: 8 }], /groups of 8/],
+  ['a rotation that rows do not fill', (row) => [{ ...row, rotation: 64 }], /groups of 64/],
+  ['a skip of a whole block', (row) => [{ ...row, type: 'q8_0', skip: 32 }], /skips 32 values/],
 ])('refuses %s', async (_, change, message) => {
   await expect(encode(replaced(change))).rejects.toMatchObject({ message: expect.stringMatching(message) });
 });

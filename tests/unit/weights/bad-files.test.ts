@@ -81,7 +81,7 @@ describe('safetensors', () => {
     ['a size that differs from the shape', { a: f32(0, 16, [5]) }, /needs 20/],
     ['an overflowing shape', { a: f32(0, 16, [2 ** 40, 2 ** 40]) }, /impossible shape/],
     ['reversed offsets', { a: f32(16, 0, [4]) }, /needs 16/],
-    ['nine dimensions', { a: f32(0, 4, [1, 1, 1, 1, 1, 1, 1, 1, 1]) }, /more than 8/],
+    ['65 dimensions', { a: f32(0, 4, new Array(65).fill(1)) }, /more than 64/],
     [
       'duplicate tensors',
       '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}',
@@ -103,7 +103,7 @@ describe('safetensors', () => {
   });
 
   test('an unknown type', () =>
-    refuse(safetensors({ a: { dtype: 'F4', shape: [8], data_offsets: [0, 4] } }, data), 'UNSUPPORTED', /F4/));
+    refuse(safetensors({ a: { dtype: 'F3', shape: [8], data_offsets: [0, 4] } }, data), 'UNSUPPORTED', /F3/));
 
   test('a header longer than the file, and one of absurd length', async () => {
     const short = safetensors({ a: f32(0, 16) }, data).subarray(0, 20);

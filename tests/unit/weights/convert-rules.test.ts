@@ -67,9 +67,20 @@ it('copies integers, leaves out what GGUF has not, refuses to round twice', () =
   expect(() => choose(matrix, [320, 320], 'q4_0', [], 'q8_0')).toThrow(
     expect.objectContaining({ code: 'UNSUPPORTED' }),
   );
-  expect(() => choose(matrix, [320, 320], 'f16', [], 'q8_0')).toThrow(
+  expect(() => choose(matrix, [320, 320], 'q8_0', [], 'iq2_xs')).toThrow(
     expect.objectContaining({ code: 'UNSUPPORTED' }),
   );
+});
+
+it('widens what is quantised, and quantises what GGUF has no type for', () => {
+  expect(choose(matrix, [320, 320], 'f16', [], 'q8_0')).toBe('f16');
+  expect(choose(matrix, [320, 320], 'q4_0', ['to_q=bf16'], 'q8_0')).toBe('bf16');
+  expect(choose('a.bias', [320], 'q4_0', [], 'q8_0')).toBe('q8_0');
+  expect(choose('a.bias', [320], 'f16', [], 'q8_0')).toBe('f32');
+  for (const type of ['f8_e4m3', 'int8', 'int4', 'f4_e2m1', 'f4_e2m1_upper', 'f64'])
+    expect(choose(matrix, [320, 320], 'q8_0', [], type)).toBe('q8_0');
+  const scaled = { name: matrix, type: 'nvfp4', shape: [320, 320], scale: 0.5 };
+  expect(chooseType(scaled, 'q8_0', [])).toBe('q8_0');
 });
 
 it('reads types and rules, and refuses nonsense', () => {

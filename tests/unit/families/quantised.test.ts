@@ -1,4 +1,5 @@
-// FP8 files: every published way to say what their bytes stand for, and what is refused of them.
+// Quantised safetensors files: every published way to say what their bytes stand for, and what is refused of them. Their
+// values are the business of tests/native/storage-values.test.ts.
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 // @ts-expect-error plain JavaScript
@@ -113,6 +114,49 @@ describe('a damaged file', () => {
     ],
     ['NaN', { ...two, 'blocks.0.a.scale_weight': floats([Number.NaN], []) }, /scale_weight is NaN/],
     ['infinity', { ...two, 'blocks.0.a.weight_scale': floats([Infinity], [1]) }, /weight_scale is Infinity/],
+    [
+      'NVFP4 without its outer scale',
+      {
+        'blocks.0.a.weight': bytes('U8', 4, 8),
+        'blocks.0.a.weight_scale': bytes('F8_E4M3', 128, 4),
+        'blocks.0.a.comfy_quant': note('nvfp4'),
+      },
+      /blocks\.0\.a\.weight has no scale beside it/,
+    ],
+    [
+      'NVFP4 with a table that is too small',
+      {
+        'blocks.0.a.weight': bytes('U8', 4, 8),
+        'blocks.0.a.weight_scale': bytes('F8_E4M3', 4, 1),
+        'blocks.0.a.weight_scale_2': scale,
+        'blocks.0.a.comfy_quant': note('nvfp4'),
+      },
+      /weight_scale has the shape \[4,1\]; \[128, 4\] was expected/,
+    ],
+    [
+      'MXFP8 with scales in floats',
+      {
+        'blocks.0.a.weight': bytes('F8_E4M3', 4, 32),
+        'blocks.0.a.weight_scale': floats([1], []),
+        'blocks.0.a.comfy_quant': note('mxfp8'),
+      },
+      /weight_scale is f32; F8_E8M0 was expected/,
+    ],
+    [
+      'INT8 without a scale',
+      { 'blocks.0.a.weight': bytes('I8', 4, 8), 'blocks.0.a.comfy_quant': note('int8_tensorwise') },
+      /blocks\.0\.a\.weight has no scale/,
+    ],
+    [
+      'a group that is no number',
+      {
+        ...two,
+        'blocks.0.a.comfy_quant': toBytes(
+          '{"format":"int8_tensorwise","convrot":true,"convrot_groupsize":"x"}',
+        ),
+      },
+      /convrot_groupsize: a whole number above 0/,
+    ],
     ['an empty scale', { ...two, 'blocks.0.a.weight_scale': floats([], [0]) }, /f32 of the shape \[0\]/],
     [
       'a scale of three',
@@ -144,34 +188,19 @@ describe('quantised in another way', () => {
   const packed = { 'blocks.0.a.weight': bytes('U8', 4, 4) };
   const ones = (...shape: number[]) => floats(new Array(shape.reduce((a, b) => a * b, 1)).fill(1), shape);
   test.each<[string, Table, RegExp, Record<string, string>?]>([
-    ['rows', { ...plain, 'blocks.0.a.weight_scale': ones(4, 1) }, /every row of a matrix \(blocks\.0\.a/],
-    ['rows in one dimension', { ...plain, 'blocks.0.a.scale_weight': ones(4) }, /every row/],
-    ['blocks', { ...plain, 'blocks.0.a.weight_scale': ones(2, 2) }, /every block of a matrix/],
-    ['blocks of rows', { ...plain, 'blocks.0.a.scale_weight': ones(4, 2, 1) }, /every block/],
-    ['blocks, as language models', { ...plain, 'blocks.0.a.weight_scale_inv': ones(1, 1) }, /every block/],
-    ['MXFP8', { ...plain, 'blocks.0.a.weight_scale': bytes('U8', 4, 2) }, /every block/],
-    [
-      'MXFP8 with a note',
-      { ...plain, 'blocks.0.a.weight_scale': bytes('U8', 4, 2), 'blocks.0.a.comfy_quant': note('mxfp8') },
-      /quantised as mxfp8/,
-    ],
-    [
-      'NVFP4',
-      {
-        ...packed,
-        'blocks.0.a.weight_scale': bytes('F8_E4M3', 4, 1),
-        'blocks.0.a.comfy_quant': note('nvfp4'),
-      },
-      /quantised as nvfp4/,
-    ],
+    ['MXFP8 without a note', { ...plain, 'blocks.0.a.weight_scale': bytes('U8', 4, 2) }, /as MXFP8 that/],
     [
       'NVFP4 without a note',
       { ...packed, 'blocks.0.a.weight_scale': bytes('F8_E4M3', 4, 1), 'blocks.0.a.weight_scale_2': scale },
       /as NVFP4/,
     ],
-    ['INT8 with a note', { ...int8, 'blocks.0.a.comfy_quant': note('int8_tensorwise') }, /int8_tensorwise/],
-    ['INT8 with a note in the header', { ...int8 }, /int8_blockwise/, header('int8_blockwise')],
-    ['INT8', { ...int8, 'blocks.0.a.weight_scale': scale }, /as INT8/],
+    ['another note', { ...int8, 'blocks.0.a.comfy_quant': note('awq_w4a16') }, /quantised as awq_w4a16/],
+    ['another note in the header', { ...int8 }, /quantised as int8_lodewise/, header('int8_lodewise')],
+    ['INT8 without a note', { ...int8, 'blocks.0.a.weight_scale': scale }, /as INT8/],
+    ['a zero point', { ...int8, 'blocks.0.a.weight_zero_point': bytes('I8', 4, 1) }, /zero point/],
+    ['a codebook', { ...int8, 'blocks.0.a.weight_s_rel': bytes('U8', 4, 1) }, /asym_w4a8_int8/],
+    ['torchao', { 'blocks.0.a._weight_qdata': int8['blocks.0.a.weight'] }, /by torchao/],
+    ['SDNQ', { ...int8, 'blocks.0.a.svd_up': ones(4, 4) }, /by SDNQ/],
     ['bytes', { ...packed, 'blocks.0.a.weight_scale': scale }, /4-bit values in bytes/],
     ['bitsandbytes', { ...packed, 'blocks.0.a.weight.absmax': ones(1) }, /bitsandbytes/],
     ['Nunchaku', { 'blocks.0.qweight': bytes('I8', 4, 4), 'blocks.0.wscales': ones(1) }, /Nunchaku/],
@@ -182,7 +211,7 @@ describe('quantised in another way', () => {
     await expect(open(tensors, metadata)).rejects.toMatchObject({
       code: 'UNSUPPORTED',
       message: expect.stringMatching(message),
-      hint: expect.stringContaining('GGUF, F16, BF16, or FP8'),
+      hint: expect.stringContaining('GGUF, F16, BF16, FP8'),
     });
   });
 });
