@@ -6,6 +6,7 @@ import { findSampler, findSchedule } from '../sampling/index.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { DEFAULT_STRENGTH, LIMITS } from '../shared/limits.js';
 import { MEMORY_MODES, type MemoryChoice } from '../shared/memory-modes.js';
+import { PROMPT_SYNTAXES, type PromptSyntax } from '../text/prompt-syntax.js';
 import type { Control, HiresPass, HiresUpscaler, PipelineRequest, Task } from './types.js';
 
 /** What a caller may ask for. Sizes are in pixels; undefined means the default. */
@@ -13,6 +14,10 @@ export interface GenerationOptions {
   prompt: string;
   /** Default: ''. */
   negativePrompt?: string | undefined;
+  /** For each picture of the batch its own prompts, where they differ. Default: prompt and negativePrompt for all. */
+  pictures?: readonly { prompt: string; negativePrompt: string }[] | undefined;
+  /** Whose emphasis, schedules and AND the prompts are written in. Default: 'webui'. */
+  promptSyntax?: PromptSyntax | undefined;
   /** Multiples of 8 (FLUX: 16). Default: the initial picture's size, else the model's. */
   width?: number | undefined;
   height?: number | undefined;
@@ -112,6 +117,11 @@ export function resolveRequest(
   requireInteger('steps', steps, 1, LIMITS.steps);
   requireNumber('guidance', guidance, 0, LIMITS.guidance);
   requireInteger('batch', batch, 1, LIMITS.batch);
+  const { promptSyntax, pictures } = options;
+  if (promptSyntax !== undefined && !PROMPT_SYNTAXES.includes(promptSyntax))
+    refuse('promptSyntax', promptSyntax, PROMPT_SYNTAXES.join(', '));
+  if (pictures && pictures.length !== batch)
+    refuse('pictures', pictures.length, `${batch}, one for each picture`);
   requireSeeds(seed, batch);
   const { prediction } = options;
   if (prediction !== undefined && prediction !== 'eps' && prediction !== 'v')
@@ -162,6 +172,8 @@ export function resolveRequest(
     ...(tae !== undefined && (final || previewEvery > 0) && { tiny: { path: tae, final } }),
     ...(options.upscaler !== undefined && { upscaler: { path: options.upscaler } }),
     ...(prediction && { prediction }),
+    ...(promptSyntax && promptSyntax !== 'webui' && { promptSyntax }),
+    ...(pictures && { pictures }),
   };
 }
 

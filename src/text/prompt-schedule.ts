@@ -89,7 +89,7 @@ export interface PromptPart {
 }
 
 const andWord = /(?<![\p{L}\p{N}_])AND(?![\p{L}\p{N}_])/u;
-const weightAtEnd = /^[+-]?(?:\d+\.?|\d*\.\d+)$/;
+const weightPattern = /^[+-]?(?:\d+\.?|\d*\.\d+)$/;
 
 /**
  * The prompts that AND joins ("a cat :1.2 AND a dog"), each with its weight; AND splits before anything else is read.
@@ -100,10 +100,11 @@ export function splitPrompts(prompt: string): PromptPart[] {
   return texts.length === 1 ? [{ text: prompt, weight: 1 }] : texts.map(readWeight);
 }
 
-function readWeight(part: string): PromptPart {
+/** The text without the weight at its end, if it has one. */
+export function readWeight(part: string): PromptPart {
   const text = part.trimEnd();
   const colon = text.lastIndexOf(':');
   const weight = text.slice(colon + 1).trimStart();
-  if (colon === -1 || !weightAtEnd.test(weight)) return { text, weight: 1 };
+  if (colon === -1 || !weightPattern.test(weight)) return { text, weight: 1 };
   return { text: text.slice(0, colon).trimEnd(), weight: Number(weight) };
 }
