@@ -2,7 +2,7 @@
 // was trained with. Each family in the list of index.ts has one.
 import type { Tensor, TextEncoder } from '../native/addon.js';
 import type { NoiseLevels } from '../sampling/noise-levels.js';
-import type { PromptSyntax } from '../text/prompt-syntax.js';
+import type { PromptSyntax } from '../shared/prompt-syntaxes.js';
 import type { LearnedVectors } from './embeddings.js';
 import type { ModelPlan } from './types.js';
 

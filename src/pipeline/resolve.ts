@@ -6,7 +6,7 @@ import { findSampler, findSchedule } from '../sampling/index.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { DEFAULT_STRENGTH, LIMITS } from '../shared/limits.js';
 import { MEMORY_MODES, type MemoryChoice } from '../shared/memory-modes.js';
-import { PROMPT_SYNTAXES, type PromptSyntax } from '../text/prompt-syntax.js';
+import { PROMPT_SYNTAXES, type PromptSyntax } from '../shared/prompt-syntaxes.js';
 import type { Control, HiresPass, HiresUpscaler, PipelineRequest, Task } from './types.js';
 
 /** What a caller may ask for. Sizes are in pixels; undefined means the default. */

@@ -1,8 +1,9 @@
 // Which texts condition which step of which picture, and how they combine. Prompts may change from step to step and from
 // picture to picture; every distinct text is encoded once.
 import type { FamilyRuntime } from '../families/runtime.js';
+import type { PromptSyntax } from '../shared/prompt-syntaxes.js';
+import { findMarks } from '../text/prompt-marks.js';
 import { readWeight, type ScheduledText, schedulePrompt, splitPrompts } from '../text/prompt-schedule.js';
-import { findMarks, type PromptSyntax } from '../text/prompt-syntax.js';
 import { parseScheduleTree } from '../text/schedule-tree.js';
 import type { PipelineRequest } from './types.js';
 

@@ -2,7 +2,7 @@
 import type { ModelFiles } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
 import type { MemoryChoice } from '../shared/memory-modes.js';
-import type { PromptSyntax } from '../text/prompt-syntax.js';
+import type { PromptSyntax } from '../shared/prompt-syntaxes.js';
 
 export type Task = 'text2img' | 'img2img' | 'inpaint';
 

@@ -1,6 +1,7 @@
 // The table of settings: names (the first is ours, others are honoured too), default, what is allowed. Documentation,
 // .env.example and `imageforge config` are made from it.
 import { MEMORY_MODES, type MemoryChoice } from './memory-modes.js';
+import { PROMPT_SYNTAXES, type PromptSyntax } from './prompt-syntaxes.js';
 
 interface Setting<T> {
   /** Environment variables, first one wins. */
@@ -125,6 +126,21 @@ export const settings = {
         'Where the embeddings (textual inversion) lie that prompts use by name, before embeddings/ in IMAGEFORGE_MODEL_DIR.',
     },
     '',
+  ),
+  promptDir: folder(
+    {
+      names: ['PROMPT_DIR'],
+      about: 'Where wildcards/ and styles.csv lie that prompts use by name; default: IMAGEFORGE_MODEL_DIR.',
+    },
+    '',
+  ),
+  promptSyntax: choice<PromptSyntax>(
+    {
+      names: ['PROMPT_SYNTAX'],
+      about:
+        'How prompts are written, where a request says nothing: as in the WebUI, as in ComfyUI, or in plain words.',
+    },
+    PROMPT_SYNTAXES,
   ),
   portraitLora: folder(
     { names: ['IMAGEFORGE_LORA_PORTRAIT'], about: 'LoRA file of the model sdxl-portrait.' },

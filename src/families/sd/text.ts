@@ -1,10 +1,10 @@
 // SD 1.x and 2.x: prompt -> states of one CLIP text encoder, through its final norm.
 import type { TextEncoder } from '../../native/addon.js';
+import type { PromptSyntax } from '../../shared/prompt-syntaxes.js';
 import { type Chunk, chunkComfyPrompt, chunkPrompt, emptyChunk, padChunks } from '../../text/chunks.js';
 import { type ClipCleaning, encodeClip } from '../../text/clip-tokenizer.js';
 import { parseComfyWeights } from '../../text/comfy-weights.js';
 import type { LearnedWords } from '../../text/learned-words.js';
-import type { PromptSyntax } from '../../text/prompt-syntax.js';
 import { parsePromptWeights } from '../../text/prompt-weights.js';
 import { needsNegative, RowEncoder, skipLayers } from '../clip-rows.js';
 import { type LearnedVectors, noVectors, vocabularyOf } from '../embeddings.js';

@@ -38,7 +38,14 @@ describe('encodeSdxlTexts', () => {
   const plan = {
     textEncoders: [11, 31].map((layer) => ({ layers: [layer], config: { vocab: 49408 } })),
   } as Partial<ModelPlan> as ModelPlan;
-  const request = { prompts: ['a fox'], negativePrompts: [''], guidance: 7, clipSkip: 1, width: 64, height: 32 };
+  const request = {
+    prompts: ['a fox'],
+    negativePrompts: [''],
+    guidance: 7,
+    clipSkip: 1,
+    width: 64,
+    height: 32,
+  };
 
   it('puts the states side by side and bigG’s pooled text before the sizes', async () => {
     calls.length = 0;
@@ -74,5 +81,30 @@ describe('encodeSdxlTexts', () => {
     });
     expect(positives[0]!.context.shape).toEqual([154, 3]);
     expect(negatives[0]!.context.shape).toEqual([154, 3]);
+  });
+
+  it('gives zeros for an empty prompt too: the unconditional picture', async () => {
+    const empty = { ...request, prompts: [' '], negativePrompts: [''] };
+    const { positives, negatives } = await encodeSdxlTexts(encoders, plan, empty);
+    expect(positives[0]!.context.data.every((value) => value === 0)).toBe(true);
+    expect(positives).toEqual(negatives);
+  });
+
+  it('encodes an empty text among others, and always in ComfyUI’s syntax', async () => {
+    const scheduled = await encodeSdxlTexts(encoders, plan, { ...request, negativePrompts: ['', 'blurry'] });
+    expect(scheduled.negatives[0]!.context.data[0]).toBe(49406);
+    const comfy = await encodeSdxlTexts(encoders, plan, { ...request, syntax: 'comfy' });
+    expect(comfy.negatives[0]!.context.data[0]).toBe(49406);
+    expect(Array.from(comfy.negatives[0]!.vector!.data.slice(0, 2))).toEqual([7, 7]);
+  });
+
+  it('gives texts their own length in ComfyUI’s syntax', async () => {
+    const long = Array(100).fill('fox').join(' ');
+    const comfy = { ...request, prompts: [long], syntax: 'comfy' } as const;
+    const { positives, negatives } = await encodeSdxlTexts(encoders, plan, comfy);
+    expect([positives[0]!.context.shape, negatives[0]!.context.shape]).toEqual([
+      [154, 3],
+      [77, 3],
+    ]);
   });
 });

@@ -1,12 +1,6 @@
-// Whose prompt language a request speaks, and what of another one its prompts hold.
+// What of a prompt another program would not take as words.
 
-/**
- * webui: emphasis, schedules, AND and BREAK as in the Stable Diffusion WebUI. comfy: emphasis as in ComfyUI.
- * plain: words, whatever brackets they stand in.
- */
-export const PROMPT_SYNTAXES = ['webui', 'comfy', 'plain'] as const;
-export type PromptSyntax = (typeof PROMPT_SYNTAXES)[number];
-
+/** Schedules, AND and BREAK; then emphasis that nobody would write by chance. */
 const marks: readonly { pattern: RegExp; schedule: boolean }[] = [
   { pattern: /\[[^[\]|]*:\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*\]/, schedule: true },
   { pattern: /\[[^[\]|]*\|[^[\]]*\]/, schedule: true },
