@@ -5,6 +5,7 @@ import { isPickled, readEmbedding, takesEmbeddings } from '../families/embedding
 import type { ModelPlan } from '../families/types.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
+import type { PromptSyntax } from '../shared/prompt-syntaxes.js';
 import { matchWords } from '../text/learned-words.js';
 
 export type EmbeddingFolders = Pick<Config, 'embeddingDir' | 'modelDir'>;
@@ -39,7 +40,7 @@ export function listEmbeddings(folders: EmbeddingFolders): Candidate[] {
 
 /**
  * The embeddings that prompts use: by name as in the WebUI, as "embedding:name" as in ComfyUI, and by the token that a
- * diffusers file has ("<cat-toy>"). `named` are files or names that the request adds. A bare word whose file doesn't
+ * diffusers file has ("<cat-toy>"). In ComfyUI's syntax only the second of these is read, in plain words none. `named` are files or names that the request adds. A bare word whose file doesn't
  * fit the model stays a word, and a note says so; one that was asked for by more than that is refused.
  * @throws ImageForgeError NOT_FOUND that names the folders; those of readEmbedding.
  */
@@ -48,13 +49,14 @@ export async function resolveEmbeddings(
   named: readonly string[],
   plan: ModelPlan,
   config: Config,
+  syntax: PromptSyntax = 'webui',
 ): Promise<{ used: UsedEmbedding[]; notes: string[] }> {
   const given = named.map((name) => findNamed(name, config));
   for (const { file } of given) await readEmbedding(file, plan);
   const used = new Map<string, UsedEmbedding>();
   const use = (word: string, file: string) => used.set(word.toLowerCase(), { word, path: file });
 
-  const text = prompts.join('\n');
+  const text = syntax === 'plain' ? '' : prompts.join('\n');
   const folder = /[<\p{L}\p{N}]/u.test(text) ? listEmbeddings(config) : [];
   const all = [...given, ...folder];
   let rest = text;
@@ -67,7 +69,7 @@ export async function resolveEmbeddings(
   }
 
   const notes: string[] = [];
-  if (takesEmbeddings(plan)) {
+  if (takesEmbeddings(plan) && syntax === 'webui') {
     const tagged = /<[^<>\s]+>/.test(text);
     for (const { name, file } of all) {
       const bare = matchWords([name]).test(rest);

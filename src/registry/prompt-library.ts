@@ -3,6 +3,9 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
+import type { PromptSyntax } from '../shared/prompt-syntaxes.js';
+import { expandPrompts } from '../text/expand-prompts.js';
+import { type NamedLora, takeLoraTags } from '../text/lora-tags.js';
 import { findStyles, readStyles, type Style } from '../text/styles.js';
 import { readWildcardLines, type Wildcards } from '../text/wildcards.js';
 
@@ -39,6 +42,49 @@ export function listStyles(folders: PromptFolders): Style[] {
     for (const style of readStyles(readText(file), file))
       if (!known.has(style.name)) known.set(style.name, style);
   return [...known.values()];
+}
+
+/** Prompts of a request as they were asked for. */
+export interface AskedPrompts {
+  prompt: string;
+  negativePrompt: string;
+  /** Names. */
+  styles: readonly string[];
+  /** Of each picture. */
+  seeds: readonly number[];
+  syntax: PromptSyntax;
+}
+
+export interface ExpandedPrompts {
+  /** One pair for each picture. */
+  pictures: readonly { prompt: string; negativePrompt: string }[];
+  /** Those that tags in the prompts name. */
+  loras: NamedLora[];
+  /** Whether styles or choices changed the prompts. */
+  expanded: boolean;
+}
+
+/**
+ * The prompts of each picture, with styles around them, their choices made, and LoRA tags taken out.
+ * @throws ImageForgeError INVALID_ARGUMENT for what is unknown, and where pictures of a batch would need several LoRAs
+ */
+export function expandFromLibrary(asked: AskedPrompts, folders: PromptFolders): ExpandedPrompts {
+  const { prompt, negativePrompt } = asked;
+  const template = { ...asked, styles: loadStyles(asked.styles, folders) };
+  const texts = expandPrompts(template, openWildcards(folders));
+  const taken = texts.map((text) => takeLoraTags(text.prompt));
+  const [first] = taken;
+  if (taken.some(({ loras }) => JSON.stringify(loras) !== JSON.stringify(first!.loras)))
+    throw new ImageForgeError(
+      'INVALID_ARGUMENT',
+      'prompt: its choices name other LoRAs for each picture of the batch; all pictures of a batch share theirs.',
+      { hint: 'Ask for the pictures one by one.', details: { fields: ['prompt', 'batch'] } },
+    );
+  return {
+    pictures: texts.map((text, i) => ({ ...text, prompt: taken[i]!.prompt })),
+    loras: first?.loras ?? [],
+    expanded: texts.some((text) => text.prompt !== prompt || text.negativePrompt !== negativePrompt),
+  };
 }
 
 function folderOf({ promptDir, modelDir }: PromptFolders): string {

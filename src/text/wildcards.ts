@@ -27,13 +27,17 @@ interface Option {
 const lexeme =
   /\\(?<plain>[{}]|__)|__(?<name>[\p{L}\p{N}*](?:[\p{L}\p{N} ./*-]|_(?!_))*)__|(?<brace>\{)|[^\\_{]+|[\s\S]/gu;
 
+/** Whether a prompt may hold choices; a prompt in JSON has none. */
+export function hasChoices(prompt: string): boolean {
+  return /[{}]|__/.test(prompt) && !isJson(prompt);
+}
+
 /**
  * The prompt with its choices made. Braces without a bar or a count are text, and so is a prompt in JSON.
  * @throws ImageForgeError INVALID_ARGUMENT for a wildcard that is unknown, or choices that cannot be made
  */
 export function expandWildcards(prompt: string, wildcards: Wildcards, random: Random): string {
-  if (isJson(prompt) || !/[{}]|__/.test(prompt)) return prompt;
-  return new Expansion(wildcards, random).expand(prompt, []);
+  return hasChoices(prompt) ? new Expansion(wildcards, random).expand(prompt, []) : prompt;
 }
 
 class Expansion {

@@ -4,15 +4,14 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { generate } from '../../src/pipeline/generate.js';
 import { type GenerationOptions, resolveRequest } from '../../src/pipeline/resolve.js';
-import { assertClose, goldenCase, maxDifference, readTensors, relativeDifference } from '../golden.js';
+import { assertClose, maxDifference, readTensors, relativeDifference } from '../golden.js';
 import { useModel } from './use-model.js';
 
-const golden = goldenCase('e2e-sd1');
 const [width, height] = [64, 64];
 const guidance = 5;
 
-describe.skipIf(!golden.present)(`prompt syntax ${golden.reason}`, () => {
-  const model = useModel(() => golden.path('model.safetensors'));
+describe('prompt syntax', () => {
+  const model = useModel();
 
   async function run(change: Partial<GenerationOptions>) {
     const request = resolveRequest(

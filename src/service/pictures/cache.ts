@@ -8,7 +8,7 @@ import { type Logger, silentLogger } from '../../shared/log.js';
 import { makeFolder, sweepTemporary, writeWhole } from '../../shared/temporary-files.js';
 
 /** Raised when the program draws other pixels for the same request. */
-const PIXELS_VERSION = 1;
+const PIXELS_VERSION = 2;
 
 /** Nobody takes longer to write a picture after its facts. */
 const ORPHAN_MS = 60_000;
