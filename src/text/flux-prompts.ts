@@ -36,7 +36,7 @@ export function encodeQwenPrompt(
   return layOut(tokenizer.encode(text), length, requireToken(tokenizer, '<|endoftext|>'), 'right');
 }
 
-// The line break in the middle is part of it.
+// The line break in the middle belongs to it.
 const mistralSystemText =
   'You are an AI that reasons about image descriptions. You give structured responses focusing on object ' +
   'relationships, object\nattribution and actions without speculation.';
@@ -52,7 +52,7 @@ export function encodeMistralPrompt(
   return layOut(tokenizer.encode(text), length, requireToken(tokenizer, '<pad>'), 'left');
 }
 
-/** Too long a prompt loses its end. */
+/** A prompt that is too long loses its end. */
 function layOut(ids: number[], length: number, padding: number, side: 'left' | 'right'): PromptRow {
   const kept = ids.slice(0, length);
   const at = side === 'left' ? length - kept.length : 0;
