@@ -92,7 +92,7 @@ async function run(
 
   clock.expect([sigmas.length - 1, ...(hires ? [hires.steps] : [])].map((steps) => steps * request.batch));
 
-  // 5. Noise -> latents, one picture after the other with the same conditioning
+  // 5. Noise -> latents, one picture after the other, each step with its own conditioning
   const seen = { previews: tiny ?? colours, controlImage: control?.image };
   const sampling = { model, request, ...seen, clock, signal, ...inspection };
   const starts = Array.from({ length: request.batch }, () => given.latent);
