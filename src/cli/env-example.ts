@@ -11,6 +11,8 @@ const GROUPS: Record<string, readonly SettingName[]> = {
     'hubToken',
     'loraDir',
     'embeddingDir',
+    'promptDir',
+    'promptSyntax',
     'portraitLora',
     'allowFlux',
     'allowKlein',

@@ -1,8 +1,9 @@
-// A prompt's rows through a CLIP text encoder: encoded one by one, weighted, laid behind each other.
+// A prompt's rows through a CLIP text encoder: encoded one by one, weighted, and joined.
 import type { Tensor, TextEncoder } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
 import type { Chunk } from '../text/chunks.js';
-import { applyEmphasis } from '../text/emphasis.js';
+import { applyEmphasis, interpolateFromEmpty } from '../text/emphasis.js';
+import type { EncodeOptions } from './runtime.js';
 import type { TextEncoderPlan } from './types.js';
 
 export interface EncodedRows {
@@ -12,32 +13,67 @@ export interface EncodedRows {
   pooled?: Tensor;
 }
 
-/** States after `layer` blocks, through the final norm or not; `embeddings` are what ids beyond the vocabulary mean. */
-export async function encodeRows(
-  encoder: TextEncoder,
-  chunks: Chunk[],
-  { layer, norm, embeddings }: { layer: number; norm: boolean; embeddings?: Tensor | undefined },
-): Promise<EncodedRows> {
-  const rows: Float32Array[] = [];
-  let width = 0;
-  let first: Tensor | undefined;
-  for (const { ids, weights } of chunks) {
-    const { hidden, pooled } = await encoder.encode(ids, {
-      layers: [layer],
-      norm,
-      ...(embeddings && { embeddings }),
-    });
-    first ??= pooled;
-    width = hidden[0]!.shape[1]!;
-    rows.push(applyEmphasis(hidden[0]!.data, weights));
+export interface RowOptions {
+  /** Count of blocks after which the states are taken. */
+  layer: number;
+  /** Whether the final norm follows. */
+  norm: boolean;
+  /** What the ids beyond the vocabulary mean. */
+  embeddings?: Tensor | undefined;
+  /** The row without words, where weights reach from its states instead of scaling a token's own (ComfyUI). */
+  empty?: Chunk | undefined;
+}
+
+type EncodedRow = Awaited<ReturnType<TextEncoder['encode']>>;
+
+/** Encodes the rows of a request's texts; a row that comes again, such as an empty one, is not encoded again. */
+export class RowEncoder {
+  readonly #encoder: TextEncoder;
+  readonly #options: RowOptions;
+  readonly #known = new Map<string, EncodedRow>();
+
+  constructor(encoder: TextEncoder, options: RowOptions) {
+    this.#encoder = encoder;
+    this.#options = options;
   }
-  const data = new Float32Array(rows.reduce((length, row) => length + row.length, 0));
-  let at = 0;
-  for (const row of rows) {
-    data.set(row, at);
-    at += row.length;
+
+  async encode(chunks: readonly Chunk[]): Promise<EncodedRows> {
+    const { empty } = this.#options;
+    const reference = empty && chunks.some(isWeighted) ? await this.#row(empty) : undefined;
+    const rows: Float32Array[] = [];
+    let width = 0;
+    let first: Tensor | undefined;
+    for (const [i, chunk] of chunks.entries()) {
+      const { hidden, pooled } = await this.#row(chunk);
+      const states = hidden[0]!.data;
+      if (i === 0) first = pooled;
+      width = hidden[0]!.shape[1]!;
+      if (!empty) rows.push(applyEmphasis(states, chunk.weights));
+      else if (reference) rows.push(interpolateFromEmpty(states, reference.hidden[0]!.data, chunk.weights));
+      else rows.push(states);
+    }
+    const data = new Float32Array(rows.reduce((length, row) => length + row.length, 0));
+    let at = 0;
+    for (const row of rows) {
+      data.set(row, at);
+      at += row.length;
+    }
+    return { states: { data, shape: [data.length / width, width] }, ...(first && { pooled: first }) };
   }
-  return { states: { data, shape: [data.length / width, width] }, ...(first && { pooled: first }) };
+
+  async #row({ ids }: Chunk): Promise<EncodedRow> {
+    const key = ids.join();
+    const { layer, norm, embeddings } = this.#options;
+    const encoded =
+      this.#known.get(key) ??
+      (await this.#encoder.encode(ids, { layers: [layer], norm, ...(embeddings && { embeddings }) }));
+    this.#known.set(key, encoded);
+    return encoded;
+  }
+}
+
+function isWeighted({ weights }: Chunk): boolean {
+  return weights.some((weight) => weight !== 1);
 }
 
 /** Blocks that run: the plan's, less one for each layer that is skipped beyond the family's own. */
@@ -53,7 +89,10 @@ export function skipLayers(plan: TextEncoderPlan, clipSkip: number): number {
   return layer;
 }
 
-/** Guidance 1 is the plain conditional prediction; turbo models write it as 0. */
-export function needsNegative(guidance: number): boolean {
-  return guidance !== 1 && guidance !== 0;
+/** Guidance 1 is the plain conditional prediction; turbo models write it as 0. Combined prompts start from a negative. */
+export function needsNegative({
+  guidance,
+  combined = false,
+}: Pick<EncodeOptions, 'guidance' | 'combined'>): boolean {
+  return combined || (guidance !== 1 && guidance !== 0);
 }

@@ -1,5 +1,5 @@
-// Textual inversion (Gal et al. 2022, "An Image is Worth One Word"): files of vectors that stand where a prompt's tokens
-// would. Read against a model's plan: one set of rows for each of its text encoders.
+// Textual inversion (Gal et al. 2022, "An Image is Worth One Word"): files of vectors that take the place of a prompt's
+// tokens. A file has one set of vectors for each text encoder of the model.
 import type { Tensor } from '../native/addon.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { rowCapacity } from '../text/chunks.js';
@@ -13,7 +13,7 @@ import type { ModelPlan, TextEncoderPlan } from './types.js';
 
 export interface LearnedVectors {
   words: LearnedWords;
-  /** By text encoder: [vectors of all words, width]; empty without words. */
+  /** For each text encoder the vectors of all words, [count, width]; empty if there are no words. */
   rows: Tensor[];
 }
 
@@ -21,20 +21,20 @@ export const noVectors: LearnedVectors = { words: new LearnedWords([]), rows: []
 
 export interface Embedding {
   path: string;
-  /** Vectors, each in the place of one token. */
+  /** How many vectors it has; each takes the place of one token. */
   count: number;
-  /** What diffusers' files call it themselves: "<cat-toy>". */
+  /** The name inside a diffusers file: "<cat-toy>". */
   token?: string;
   /** In the order of plan.textEncoders, [count, width] or [width]. */
   views: { name: string; view: TensorView }[];
 }
 
-/** The first id that is no token's. */
+/** The first id beyond the vocabulary. */
 export function vocabularyOf({ config }: TextEncoderPlan): number {
   return (config as ClipConfig).vocab;
 }
 
-/** Whether prompts of this model may hold learned words: T5 and language models have none. */
+/** Whether prompts of this model may use embeddings; T5 and language models have none. */
 export function takesEmbeddings({ textEncoders }: Pick<ModelPlan, 'textEncoders'>): boolean {
   return textEncoders.every(({ kind }) => ofKind(encoders, kind).takesVectors);
 }
@@ -42,7 +42,7 @@ export function takesEmbeddings({ textEncoders }: Pick<ModelPlan, 'textEncoders'
 /**
  * Reads a file's header against a model.
  * @throws ImageForgeError of readWeightFile; UNSUPPORTED for pickled files and for models without CLIP encoders;
- *   WEIGHTS_INVALID where it is no embedding or one for another family.
+ *   WEIGHTS_INVALID if it isn't an embedding, or is one for another family.
  */
 export async function readEmbedding(path: string, plan: ModelPlan): Promise<Embedding> {
   if (!takesEmbeddings(plan)) {
@@ -91,7 +91,7 @@ export async function readEmbedding(path: string, plan: ModelPlan): Promise<Embe
   return { path, count, views: found, ...(token !== undefined && { token }) };
 }
 
-/** The vectors of words, in their order. */
+/** Reads the vectors of these words, in their order. */
 export async function readVectors(
   wanted: readonly { word: string; path: string }[],
   plan: ModelPlan,
@@ -123,13 +123,13 @@ export function isPickled(path: string): boolean {
   return /\.(pt|pth|bin|ckpt)$/i.test(path);
 }
 
-/** SDXL's two sets by the names that trainers give them, else the WebUI's, else the one tensor of a diffusers file. */
+/** The names that trainers give SDXL's two sets. The WebUI's name comes next, then the one tensor of a diffusers file. */
 const pairs = [
   ['clip_l', 'clip_g'],
   ['text_encoders_0', 'text_encoders_1'],
 ];
 
-/** The sets of vectors in a file that is an embedding. */
+/** The sets of vectors in an embedding's file; undefined if it isn't one. */
 export function findVectors(tensors: Tensors): { found: Embedding['views']; token?: string } | undefined {
   const pick = (names: readonly string[]) =>
     names.flatMap((name) => {

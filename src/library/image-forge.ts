@@ -15,12 +15,13 @@ import { chooseTinyAutoencoder } from '../registry/tiny-autoencoders.js';
 import { upscalers } from '../registry/upscalers.js';
 import { decodePicture, resizePicture } from '../service/pictures/codec.js';
 import { addControl, openControl } from '../service/request/control.js';
+import { expandRequest } from '../service/request/expand.js';
 import { parseFields } from '../service/request/fields.js';
 import { upscaleSchema } from '../service/request/upscale.js';
 import { readConfig } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
+import { LIMITS } from '../shared/limits.js';
 import type { MemoryChoice } from '../shared/memory-modes.js';
-import { takeLoraTags } from '../text/lora-tags.js';
 import type {
   EditOptions,
   GenerateOptions,
@@ -153,7 +154,7 @@ export class ImageForge implements AsyncDisposable {
   }
 
   #start(
-    { signal, control: asked, ...options }: GenerateOptions,
+    { signal, control: askedControl, ...options }: GenerateOptions,
     readPictures: (
       model: Model,
     ) => Promise<{ init?: Pixels; mask?: Uint8Array; strength?: number | undefined }>,
@@ -167,27 +168,35 @@ export class ImageForge implements AsyncDisposable {
           ? await readReferences(options.references, model.plan)
           : undefined;
       const memoryMode = this.#memoryMode;
-      const { prompt, loras: tagged } = takeLoraTags(options.prompt);
-      const wanted = [...model.loras, ...(options.loras ?? []), ...tagged];
+      const asked = expandOptions(options);
+      const texts = asked.pictures ?? [asked];
+      const wanted = [...model.loras, ...asked.loras];
       const loras = wanted.length > 0 ? resolveLoras(wanted, readConfig()) : [];
       const upscaler = options.upscaler && resolveNamed(upscalers, options.upscaler, readConfig());
       if (upscaler) await planUpscaler(upscaler);
-      const control = asked && (await openAsked(asked, model.plan));
-      const prompts = [prompt, options.negativePrompt ?? ''];
-      const embeddings = await resolveEmbeddings(prompts, options.embeddings ?? [], model.plan, readConfig());
+      const control = askedControl && (await openControlOption(askedControl, model.plan));
+      const prompts = texts.flatMap(({ prompt, negativePrompt }) => [prompt, negativePrompt]);
+      const embeddings = await resolveEmbeddings(
+        prompts,
+        options.embeddings ?? [],
+        model.plan,
+        readConfig(),
+        asked.promptSyntax,
+      );
       const { fastDecode = false, previewEvery = 0 } = options;
       const tinyOptions = { tae: options.tae, fastDecode, previewEvery };
       const tiny = await chooseTinyAutoencoder(tinyOptions, model.plan, readConfig());
       const made = {
         references,
-        prompt,
+        ...asked,
         loras,
         upscaler,
         tae: tiny?.path,
         embeddings: embeddings.used,
         memoryMode,
       };
-      const given = { ...options, ...sizes, ...pictures, ...made };
+      const { pictures: ownPrompts } = asked;
+      const given = { ...options, ...sizes, ...pictures, ...made, pictures: ownPrompts };
       const resolved = resolveRequest(given, model.files, model.plan);
       const request = control ? await addControl(resolved, control) : resolved;
       const result = await this.#engine.run(request, { onProgress, ...(signal && { signal }) });
@@ -214,7 +223,18 @@ export class ImageForge implements AsyncDisposable {
   }
 }
 
-function openAsked({ image, ...settings }: NonNullable<GenerateOptions['control']>, plan: ModelPlan) {
+/** Styles and choices of the prompts; what is no request at all is left for the request's check to refuse. */
+function expandOptions({ prompt, negativePrompt = '', batch = 1, loras = [], ...options }: GenerateOptions) {
+  const valid = typeof prompt === 'string' && typeof negativePrompt === 'string';
+  const count = Number.isInteger(batch) && batch > 0 && batch <= LIMITS.batch ? batch : 1;
+  const { seed, styles, promptSyntax } = options;
+  const { batch: _, ...asked } = valid
+    ? expandRequest({ prompt, negativePrompt, loras, seed, styles, promptSyntax, batch: count }, readConfig())
+    : { prompt, negativePrompt, loras, batch, pictures: undefined, promptSyntax };
+  return asked;
+}
+
+function openControlOption({ image, ...settings }: NonNullable<GenerateOptions['control']>, plan: ModelPlan) {
   const label = typeof image === 'string' ? `control.image ${image}` : 'control.image';
   return openControl(settings, { read: () => readBytes(image, 'control.image'), label }, plan, readConfig());
 }

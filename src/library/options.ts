@@ -32,8 +32,18 @@ export interface ControlOptions {
 
 /** What all three ways to make an image have in common. */
 export interface GenerateOptions {
-  /** What to draw. `(word:1.3)` weights a word, `BREAK` starts a new chunk of 75 tokens, `<lora:name:0.8>` adds a LoRA. */
+  /**
+   * What to draw. `(word:1.3)` weights a word, `[a:b:0.5]` changes it half-way, `{a|b}` and `__name__` choose one, `BREAK`
+   * starts a new chunk of 75 tokens, `<lora:name:0.8>` adds a LoRA. An empty text makes the unconditional image.
+   */
   prompt: string;
+  /**
+   * How prompts are written: as in the WebUI, as in ComfyUI, or in plain words. Default: PROMPT_SYNTAX, which is 'webui'
+   * where it is not set.
+   */
+  promptSyntax?: 'webui' | 'comfy' | 'plain';
+  /** Names of styles in PROMPT_DIR that the prompts take on. Default: none. */
+  styles?: string[];
   /** What to avoid; without effect at guidance 0 and 1. Default: nothing. */
   negativePrompt?: string;
   /** Pixels, a multiple of 8 (FLUX: 16). Default: the model's. */

@@ -1,17 +1,18 @@
 // The denoiser that samplers call: the network, guidance and the parametrization in one function. It checks for an abort
 // before each forward pass.
 
-import type { Conditioning, Denoiser } from '../native/addon.js';
+import type { Denoiser } from '../native/addon.js';
 import { type Denoise, type NoiseLevels, type Prediction, toDenoise } from '../sampling/index.js';
 import { throwIfAborted } from './abort.js';
 import { requireFinite } from './check.js';
-import { type Steering, withResiduals } from './control.js';
-import { guide, rescaleGuided } from './guidance.js';
+import type { ActiveConditionings } from './conditionings.js';
+import { withResiduals } from './control.js';
+import { combinePositives, guide, rescaleGuided } from './guidance.js';
 
 export interface DenoiseOptions {
   denoiser: Denoiser;
-  /** The positive one, then the negative one if guidance needs it. */
-  conditionings: Conditioning[];
+  /** What conditions the evaluation that comes. */
+  active: () => ActiveConditionings;
   guidance: number;
   /** φ of guidance rescale; 0 is none. */
   guidanceRescale?: number | undefined;
@@ -19,22 +20,24 @@ export interface DenoiseOptions {
   shape: number[];
   prediction: Prediction;
   levels: NoiseLevels;
-  steering?: Steering | undefined;
   signal: AbortSignal | undefined;
 }
 
 export function createDenoise(options: DenoiseOptions): Denoise {
-  const { denoiser, conditionings, guidance, shape, prediction, levels, steering, signal } = options;
-  const { guidanceRescale = 0 } = options;
+  const { denoiser, active, guidance, guidanceRescale = 0, shape, prediction, levels, signal } = options;
   const denoise = toDenoise(
     async (data, timestep, sigma) => {
       throwIfAborted(signal);
       const latent = { data, shape };
-      const [positive, negative] = await withResiduals(steering, latent, timestep, sigma, (residuals) =>
+      const { conditionings, weights, steering } = active();
+      const predictions = await withResiduals(steering, latent, timestep, sigma, (residuals) =>
         denoiser.predict(latent, timestep, conditionings, residuals),
       );
-      const guided = guide(positive!.data, negative?.data, guidance);
-      return negative ? rescaleGuided(guided, positive!.data, guidanceRescale) : guided;
+      const positives = predictions.slice(0, weights.length).map(({ data }) => data);
+      const negative = predictions[weights.length]?.data;
+      const positive = combinePositives(positives, weights, negative);
+      const guided = guide(positive, negative, guidance);
+      return negative ? rescaleGuided(guided, positive, guidanceRescale) : guided;
     },
     prediction,
     levels,

@@ -1,6 +1,7 @@
 // Turns a request into pictures, in numbered steps. Runs inside the engine's host, so that latents never leave it.
-import type { EncodedPrompts } from '../families/runtime.js';
-import type { Conditioning, ConditioningInputs, Pixels, Tensor } from '../native/addon.js';
+import { findFamily } from '../families/index.js';
+import type { EncodedTexts } from '../families/runtime.js';
+import type { ConditioningInputs, Pixels, Tensor } from '../native/addon.js';
 import {
   addNoise,
   createNoise,
@@ -11,6 +12,7 @@ import {
 } from '../sampling/index.js';
 import { throwIfAborted, withAbort } from './abort.js';
 import { requirePicture } from './check.js';
+import { ConditioningSet } from './conditionings.js';
 import { findActiveLevels, type Steering } from './control.js';
 import { createDenoise } from './denoise.js';
 import { countScheduleSteps, enlargeLatent, takeSecondPass } from './hires.js';
@@ -20,6 +22,7 @@ import type { LoadedModel } from './loaded-model.js';
 import { PhaseClock } from './phase-clock.js';
 import type { LatentColours } from './preview.js';
 import { describeSampling } from './sampling-notes.js';
+import { type TextSchedule, takeApart } from './text-schedule.js';
 import { decodeLatent } from './tiling.js';
 import type { TinyDecoder } from './tiny-decoder.js';
 import type { PipelineRequest, PipelineResult, RunOptions } from './types.js';
@@ -57,7 +60,7 @@ async function run(
   { signal, onProgress, ...inspection }: RunOptions & Inspection,
 ): Promise<PipelineResult> {
   const { plan, runtime } = model;
-  const { prompt, negativePrompt, guidance, clipSkip, width, height, init, mask, hires, upscaler } = request;
+  const { width, height, init, mask, hires, upscaler } = request;
   const clock = new PhaseClock(onProgress);
 
   // 1. Load the networks that stay in memory, and apply the LoRAs to them
@@ -70,12 +73,12 @@ async function run(
 
   // 2. Prompts -> conditioning; an earlier request's is used again where the prompts are the same
   clock.enter('encode');
-  const { embeddings } = request;
-  const words = { prompt, negativePrompt, guidance, clipSkip, ...(embeddings && { embeddings }) };
-  const encode = (size: Size) => model.encodePrompts({ ...words, ...size }, signal);
-  const prompts = await encode({ width, height });
-  const largePrompts =
-    hires && runtime.readsSize ? await encode({ width: hires.width, height: hires.height }) : prompts;
+  const prompts = takeApart(request, runtime);
+  const texts = await model.encodeTexts({ ...prompts.texts, width, height }, signal);
+  const largeTexts =
+    hires && runtime.readsSize
+      ? await model.encodeTexts({ ...prompts.texts, width: hires.width, height: hires.height }, signal)
+      : texts;
   await model.finish('textEncoders');
 
   // 3. Initial picture, mask and references -> latents
@@ -90,11 +93,12 @@ async function run(
 
   clock.expect([sigmas.length - 1, ...(hires ? [hires.steps] : [])].map((steps) => steps * request.batch));
 
-  // 5. Noise -> latents, one picture after the other with the same conditioning
+  // 5. Noise -> latents, one picture after the other, each step with its own conditioning
   const seen = { previews: tiny ?? colours, controlImage: control?.image };
   const sampling = { model, request, ...seen, clock, signal, ...inspection };
   const starts = Array.from({ length: request.batch }, () => given.latent);
-  let latents = await sampleBatch({ ...sampling, prompts, given, levels, sigmas, width, height, starts });
+  const first = { texts, schedules: prompts.first };
+  let latents = await sampleBatch({ ...sampling, ...first, given, levels, sigmas, width, height, starts });
   if (hires?.upscaler !== 'latent') await model.finish('denoiser');
 
   // 6. The second pass over the enlarged latents, if one was asked for
@@ -118,7 +122,8 @@ async function run(
       levels,
       sigmas,
       controlImage,
-      prompts: largePrompts,
+      texts: largeTexts,
+      schedules: prompts.second,
       given: largeGiven,
       starts: enlarged,
     });
@@ -149,7 +154,13 @@ async function run(
     });
     for (const [i, pixels] of larger.entries()) images[i]!.pixels = pixels;
   }
-  const notes = [...model.notes, ...describeSampling(plan, request, prompts.negative !== undefined)];
+  const { title } = findFamily(plan.family);
+  const notes = [
+    ...model.notes,
+    ...describeSampling(plan, request, texts.negatives.length > 0),
+    ...prompts.describe(title),
+    ...new Set(texts.notes),
+  ];
   return { images, seconds: clock.finish(), family: plan.family, notes };
 }
 
@@ -190,7 +201,9 @@ interface Size {
 interface Sampling extends Inspection, Size {
   model: LoadedModel;
   request: PipelineRequest;
-  prompts: EncodedPrompts;
+  texts: EncodedTexts;
+  /** For each picture of the batch which of the texts condition which step. */
+  schedules: readonly TextSchedule[];
   given: GivenLatents;
   /** What the ControlNet looks at, at the size of this pass. */
   controlImage: Pixels | undefined;
@@ -204,31 +217,34 @@ interface Sampling extends Inspection, Size {
 }
 
 async function sampleBatch(sampling: Sampling): Promise<Tensor[]> {
-  const { model, request, prompts, given, levels, signal } = sampling;
+  const { model, request, texts, schedules, given, levels, signal } = sampling;
   const { channels, factor } = model.plan.latent;
   const shape = [channels, sampling.height / factor, sampling.width / factor];
   const denoiser = await model.loadDenoiser(signal);
-  const conditionings: Conditioning[] = [];
-  const inputsOf = [prompts.positive, ...(prompts.negative ? [prompts.negative] : [])];
-  let steering: Steering | undefined;
+  const conditionings = new ConditioningSet(texts, schedules);
   try {
-    for (const inputs of inputsOf) {
+    for (const inputs of conditionings.inputs) {
       throwIfAborted(signal);
       const { concat, references } = given;
       const pictures = { ...(concat && { concat }), ...(references && { references }) };
-      conditionings.push(await denoiser.condition({ ...inputs, ...pictures }));
+      conditionings.add(await denoiser.condition({ ...inputs, ...pictures }));
     }
-    steering = await startSteering(sampling, inputsOf);
-    const { guidance, guidanceRescale, batch } = request;
+    conditionings.steering = await startSteering(sampling, [...conditionings.inputs]);
+    const { batch, guidanceRescale } = request;
+    const guidance = request.guidance || 1; // where prompts are combined, 0 is no guidance as well
     const { prediction = model.plan.prediction } = request;
-    const network = { denoiser, conditionings, steering, shape, prediction, levels };
+    const position = { image: 0, step: 0 };
+    const active = () => conditionings.at(position.image, position.step);
+    const network = { denoiser, active, shape, prediction, levels };
     const denoise = createDenoise({ ...network, guidance, guidanceRescale, signal });
     const latents: Tensor[] = [];
-    for (let image = 0; image < batch; image++)
-      latents.push({ data: await sample(denoise, image, shape, sampling), shape });
+    for (let image = 0; image < batch; image++) {
+      Object.assign(position, { image, step: 0 });
+      latents.push({ data: await sample(denoise, position, shape, sampling), shape });
+    }
     return latents;
   } finally {
-    for (const conditioning of [...conditionings, ...(steering?.conditionings ?? [])]) conditioning.close();
+    conditionings.close();
   }
 }
 
@@ -247,10 +263,11 @@ async function startSteering(
 
 async function sample(
   denoise: Denoise,
-  image: number,
+  position: { readonly image: number; step: number },
   [channels, rows, columns]: number[],
   { request, given, starts, levels, sigmas, previews, clock, onStep, onLatent }: Sampling,
 ): Promise<Float32Array> {
+  const { image } = position;
   clock.enter('denoise', image, sigmas.length - 1);
   const draw = createNoise(request.noise, request.seed + image);
   const length = channels! * rows! * columns!;
@@ -264,6 +281,7 @@ async function sample(
     noise: () => draw(length),
     kind: levels.kind,
     onStep: async (step, x, denoised) => {
+      position.step = step + 1;
       onStep?.(image, x, denoised);
       const due = previews && (step + 1) % request.previewEvery === 0;
       clock.step(due ? await previews.render(denoised, rows!, columns!) : undefined);

@@ -27,3 +27,21 @@ function deviationOf(values: Float32Array): number {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
 }
+
+/**
+ * Several prompts as one (Liu et al. 2022, "Compositional Visual Generation with Composable Diffusion Models"): the
+ * prediction that `guide` takes as the positive one, negative + sum of weight * (positive - negative).
+ */
+export function combinePositives(
+  positives: readonly Float32Array[],
+  weights: readonly number[],
+  negative: Float32Array | undefined,
+): Float32Array {
+  const [first] = positives;
+  if (!negative || (positives.length === 1 && weights[0] === 1)) return first!;
+  return negative.map((value, i) => {
+    let sum = value;
+    for (const [n, positive] of positives.entries()) sum += weights[n]! * (positive[i]! - value);
+    return sum;
+  });
+}

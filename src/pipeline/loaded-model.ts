@@ -3,7 +3,13 @@
 import { type ControlNetPlan, planControlNet } from '../families/control-net.js';
 import { readVectors } from '../families/embeddings.js';
 import { findRuntime } from '../families/index.js';
-import type { EncodedPrompts, FamilyRuntime, PromptRequest } from '../families/runtime.js';
+import type {
+  EncodedPrompts,
+  EncodedTexts,
+  FamilyRuntime,
+  PromptRequest,
+  TextsRequest,
+} from '../families/runtime.js';
 import { loadTokenizers } from '../families/text-encoder-tokenizer.js';
 import { isTiny, planTinyAutoencoder } from '../families/tiny-autoencoder.js';
 import type { ModelFiles, ModelPlan, NetworkPlan } from '../families/types.js';
@@ -36,7 +42,7 @@ export class LoadedModel {
   #denoiser: Denoiser | undefined;
   #control: { path: string; plan: ControlNetPlan; net?: ControlNet } | undefined;
   #autoencoder: Autoencoder | undefined;
-  #prompts = new Map<string, EncodedPrompts>();
+  #texts = new Map<string, EncodedTexts>();
   #colours: LatentColours | undefined;
   #loras = LoraSet.none;
   /** The mode of the last run; undefined before the first. */
@@ -135,21 +141,31 @@ export class LoadedModel {
     return [...(this.plan.notes ?? []), ...this.#loras.notes];
   }
 
-  /** Encodes prompts; the text encoders are loaded only if the result isn't remembered. */
-  async encodePrompts(request: PromptRequest, signal: AbortSignal | undefined): Promise<EncodedPrompts> {
+  /** One prompt and what to avoid, whose schedules and AND are taken as words. */
+  async encodePrompts(
+    { prompt, negativePrompt, ...options }: PromptRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<EncodedPrompts> {
+    const texts = { ...options, prompts: [prompt], negativePrompts: [negativePrompt] };
+    const { positives, negatives } = await this.encodeTexts(texts, signal);
+    return { positive: positives[0]!, ...(negatives[0] && { negative: negatives[0] }) };
+  }
+
+  /** Encodes texts; the text encoders are loaded only if the result isn't remembered. */
+  async encodeTexts(request: TextsRequest, signal: AbortSignal | undefined): Promise<EncodedTexts> {
     const key = JSON.stringify([request, this.#loras.key]);
-    const known = this.#prompts.get(key);
+    const known = this.#texts.get(key);
     const encoded = known ?? (await this.#encode(request, signal));
-    this.#prompts.delete(key);
-    this.#prompts.set(key, encoded);
-    if (this.#prompts.size > REMEMBERED_PROMPTS) this.#prompts.delete(this.#prompts.keys().next().value!);
+    this.#texts.delete(key);
+    this.#texts.set(key, encoded);
+    if (this.#texts.size > REMEMBERED_PROMPTS) this.#texts.delete(this.#texts.keys().next().value!);
     return encoded;
   }
 
-  async #encode(request: PromptRequest, signal: AbortSignal | undefined): Promise<EncodedPrompts> {
+  async #encode(request: TextsRequest, signal: AbortSignal | undefined): Promise<EncodedTexts> {
     const learned = await readVectors(request.embeddings ?? [], this.plan);
     await loadTokenizers(this.plan); // fails early, before gigabytes of weights are loaded
-    return this.runtime.encodePrompts(await this.#loadTextEncoders(signal), this.plan, request, learned);
+    return this.runtime.encodeTexts(await this.#loadTextEncoders(signal), this.plan, request, learned);
   }
 
   async loadDenoiser(signal?: AbortSignal): Promise<Denoiser> {

@@ -6,6 +6,7 @@ import { diffusionLevels, findSampler, findSchedule } from '../sampling/index.js
 import { ImageForgeError } from '../shared/errors.js';
 import { DEFAULT_STRENGTH, LIMITS } from '../shared/limits.js';
 import { MEMORY_MODES, type MemoryChoice } from '../shared/memory-modes.js';
+import { PROMPT_SYNTAXES, type PromptSyntax } from '../shared/prompt-syntaxes.js';
 import type { Control, HiresPass, HiresUpscaler, PipelineRequest, Task } from './types.js';
 
 /** What a caller may ask for. Sizes are in pixels; undefined means the default. */
@@ -13,6 +14,10 @@ export interface GenerationOptions {
   prompt: string;
   /** Default: ''. */
   negativePrompt?: string | undefined;
+  /** For each picture of the batch its own prompts, where they differ. Default: prompt and negativePrompt for all. */
+  pictures?: readonly { prompt: string; negativePrompt: string }[] | undefined;
+  /** Whose emphasis, schedules and AND the prompts are written in. Default: 'webui'. */
+  promptSyntax?: PromptSyntax | undefined;
   /** Multiples of 8 (FLUX: 16). Default: the initial picture's size, else the model's. */
   width?: number | undefined;
   height?: number | undefined;
@@ -116,6 +121,11 @@ export function resolveRequest(
   requireNumber('guidance', guidance, 0, LIMITS.guidance);
   requireNumber('guidanceRescale', guidanceRescale, 0, 1);
   requireInteger('batch', batch, 1, LIMITS.batch);
+  const { promptSyntax, pictures } = options;
+  if (promptSyntax !== undefined && !PROMPT_SYNTAXES.includes(promptSyntax))
+    refuse('promptSyntax', promptSyntax, PROMPT_SYNTAXES.join(', '));
+  if (pictures && pictures.length !== batch)
+    refuse('pictures', pictures.length, `${batch}, one for each picture`);
   requireSeeds(seed, batch);
   const { prediction } = options;
   if (prediction !== undefined && prediction !== 'eps' && prediction !== 'v')
@@ -169,6 +179,8 @@ export function resolveRequest(
     ...(options.upscaler !== undefined && { upscaler: { path: options.upscaler } }),
     ...(prediction && { prediction }),
     ...(guidanceRescale > 0 && { guidanceRescale }),
+    ...(promptSyntax && promptSyntax !== 'webui' && { promptSyntax }),
+    ...(pictures && { pictures }),
   };
 }
 

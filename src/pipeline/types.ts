@@ -2,6 +2,7 @@
 import type { ModelFiles } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
 import type { MemoryChoice } from '../shared/memory-modes.js';
+import type { PromptSyntax } from '../shared/prompt-syntaxes.js';
 
 export type Task = 'text2img' | 'img2img' | 'inpaint';
 
@@ -10,6 +11,10 @@ export interface PipelineRequest {
   model: ModelFiles;
   prompt: string;
   negativePrompt: string;
+  /** For each picture of the batch its own prompts, where they differ. */
+  pictures?: readonly { prompt: string; negativePrompt: string }[];
+  /** Whose emphasis, schedules and AND the prompts are written in. Default: 'webui'. */
+  promptSyntax?: PromptSyntax;
   width: number;
   height: number;
   steps: number;

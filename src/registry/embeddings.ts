@@ -5,6 +5,7 @@ import { isPickled, readEmbedding, takesEmbeddings } from '../families/embedding
 import type { ModelPlan } from '../families/types.js';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
+import type { PromptSyntax } from '../shared/prompt-syntaxes.js';
 import { matchWords } from '../text/learned-words.js';
 
 export type EmbeddingFolders = Pick<Config, 'embeddingDir' | 'modelDir'>;
@@ -39,8 +40,9 @@ export function listEmbeddings(folders: EmbeddingFolders): Candidate[] {
 
 /**
  * Finds the embeddings that prompts use: by name as in the WebUI, as "embedding:name" as in ComfyUI, and by the token in
- * a diffusers file ("<cat-toy>"). `named` are files or names from the request. If a bare word is the name of a file that
- * doesn't fit the model, it stays a word and a note says so; an embedding that was asked for in any other way is refused.
+ * a diffusers file ("<cat-toy>"). In ComfyUI's syntax only the second of these is read, in plain words none. `named` are
+ * files or names from the request. If a bare word is the name of a file that doesn't fit the model, it stays a word and
+ * a note says so; an embedding that was asked for in any other way is refused.
  * @throws ImageForgeError NOT_FOUND that names the folders, and the codes of readEmbedding.
  */
 export async function resolveEmbeddings(
@@ -48,13 +50,14 @@ export async function resolveEmbeddings(
   named: readonly string[],
   plan: ModelPlan,
   config: Config,
+  syntax: PromptSyntax = 'webui',
 ): Promise<{ used: UsedEmbedding[]; notes: string[] }> {
   const given = named.map((name) => findNamed(name, config));
   for (const { file } of given) await readEmbedding(file, plan);
   const used = new Map<string, UsedEmbedding>();
   const use = (word: string, file: string) => used.set(word.toLowerCase(), { word, path: file });
 
-  const text = prompts.join('\n');
+  const text = syntax === 'plain' ? '' : prompts.join('\n');
   const folder = /[<\p{L}\p{N}]/u.test(text) ? listEmbeddings(config) : [];
   const all = [...given, ...folder];
   let rest = text;
@@ -67,7 +70,7 @@ export async function resolveEmbeddings(
   }
 
   const notes: string[] = [];
-  if (takesEmbeddings(plan)) {
+  if (takesEmbeddings(plan) && syntax === 'webui') {
     const tagged = /<[^<>\s]+>/.test(text);
     for (const { name, file } of all) {
       const bare = matchWords([name]).test(rest);

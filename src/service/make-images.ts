@@ -1,5 +1,6 @@
 // One request for pictures, from the prompt to the saved files: prepare, look into the cache, draw, write.
 import type { PipelineResult } from '../pipeline/types.js';
+import { hasChoices } from '../text/wildcards.js';
 import type { ImageResult, ResultImage } from './answers/results.js';
 import type { RunControls } from './jobs/run-controls.js';
 import { type CachedPicture, cacheKey } from './pictures/cache.js';
@@ -9,6 +10,7 @@ import { chooseFolder, type OutputTarget, prepareFolder, savePicture } from './p
 import { formatParameters } from './pictures/parameters.js';
 import { insertPngText } from './pictures/png-text.js';
 import { formatFileTime } from './pictures/times.js';
+import { invalid } from './request/fields.js';
 import type { ImageRequest } from './request/parse.js';
 import { type PreparedRequest, prepareRequest } from './request/prepare.js';
 import type { Workshop } from './workshop.js';
@@ -44,10 +46,13 @@ export async function makeImages(
   if (!known && useCache)
     for (const [i, picture] of made.pictures.entries()) await workshop.cache.put(keys[i]!, picture);
 
+  const changed = wanted.prompt !== asked.prompt || prepared.expanded;
   const facts = {
     elapsedSeconds: round((performance.now() - begun) / 1000),
     cached: known !== undefined,
-    originalPrompt: wanted.prompt === asked.prompt ? null : asked.prompt,
+    assisted: wanted.prompt !== asked.prompt,
+    originalPrompt: changed ? asked.prompt : null,
+    originalNegativePrompt: prepared.expanded ? asked.negativePrompt : null,
     notes: [
       ...(reason === undefined ? [] : [`The prompt was not expanded: ${reason}.`]),
       ...(made.pictures[0]?.facts.notes ?? []),
@@ -56,7 +61,8 @@ export async function makeImages(
   };
   const images: ResultImage[] = [];
   for (const [i, { png }] of made.pictures.entries()) {
-    const metadata = describePicture(prepared, facts, seeds[i]!);
+    const drawn = { ...prepared, request: { ...request, ...request.pictures?.[i] } };
+    const metadata = describePicture(drawn, facts, seeds[i]!);
     images.push(await finish(png, metadata, { ...save, folder }));
   }
   return {
@@ -69,7 +75,7 @@ export async function makeImages(
     elapsedSeconds: facts.elapsedSeconds,
     prompt: request.prompt,
     negativePrompt: request.negativePrompt,
-    assisted: facts.originalPrompt !== null,
+    assisted: facts.assisted,
     cached: facts.cached,
     sampler: request.sampler,
     schedule: request.schedule,
@@ -81,10 +87,15 @@ export async function makeImages(
 
 async function expandPrompt(
   asked: ImageRequest,
-  { assistant }: Workshop,
+  { assistant, config }: Workshop,
   signal: AbortSignal | undefined,
 ): Promise<{ request: ImageRequest; reason?: string }> {
   if (!asked.assistPrompt) return { request: asked };
+  const { promptSyntax = config.promptSyntax } = asked;
+  if (promptSyntax !== 'plain' && hasChoices(asked.prompt))
+    throw invalid('assist_prompt: expected a prompt without wildcards and variants, which it would rewrite', {
+      fields: ['assist_prompt', 'prompt'],
+    });
   const { prompt, reason } = await assistant.expand(asked.prompt, { signal });
   return { request: { ...asked, prompt }, ...(reason !== undefined && { reason }) };
 }

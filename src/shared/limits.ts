@@ -21,6 +21,7 @@ export const LIMITS = {
   /** A LoRA's strength goes from minus this to this. */
   loraStrength: 10,
   embeddings: 16,
+  styles: 16,
   references: 10,
   controlStrength: 2,
   hiresScale: 8,

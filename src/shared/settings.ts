@@ -2,6 +2,7 @@
 // made from it.
 import { LIMITS } from './limits.js';
 import { MEMORY_MODES, type MemoryChoice } from './memory-modes.js';
+import { PROMPT_SYNTAXES, type PromptSyntax } from './prompt-syntaxes.js';
 
 interface Setting<T> {
   /** Environment variables. If several are set, the first one counts. */
@@ -139,6 +140,21 @@ export const settings = {
         'Folder that is searched for embeddings (textual inversion) by name, before embeddings/ in IMAGEFORGE_MODEL_DIR.',
     },
     '',
+  ),
+  promptDir: folder(
+    {
+      names: ['PROMPT_DIR'],
+      about: 'Where wildcards/ and styles.csv lie that prompts use by name; default: IMAGEFORGE_MODEL_DIR.',
+    },
+    '',
+  ),
+  promptSyntax: choice<PromptSyntax>(
+    {
+      names: ['PROMPT_SYNTAX'],
+      about:
+        'How prompts are written, where a request says nothing: as in the WebUI, as in ComfyUI, or in plain words.',
+    },
+    PROMPT_SYNTAXES,
   ),
   portraitLora: folder(
     { names: ['IMAGEFORGE_LORA_PORTRAIT'], about: 'LoRA file of the model sdxl-portrait.' },

@@ -1,11 +1,11 @@
 // Byte pair encoding over integer symbols: the merge loop that CLIP's, Qwen's and Mistral's tokenizers share.
 // A word of n symbols costs O(n log n), so one huge word cannot stall a server.
 
-// Pairs of symbols, and a rank with a position, are each one double: both stay below 2^53.
+// A pair of symbols, or a rank and a position, are packed into one double; both stay below 2^53.
 const symbolLimit = 2 ** 21;
 const positionLimit = 2 ** 32;
 
-/** Which neighbours merge into what; the pair that was added first goes first. */
+/** Which neighbours merge, and into what. Pairs that were added earlier merge earlier. */
 export class MergeTable {
   readonly #ranks = new Map<number, number>();
   readonly #merged: number[] = [];
@@ -16,7 +16,7 @@ export class MergeTable {
     this.#merged.push(merged);
   }
 
-  /** Merges the symbols of one word until no neighbours are in the table. */
+  /** Merges the symbols of one word until no two neighbours are in the table. */
   merge(word: readonly number[]): number[] {
     const symbols = [...word];
     const following = symbols.map((_, i) => i + 1);

@@ -1,4 +1,5 @@
-// Byte-level BPE as Qwen and Mistral (tekken) use it: special tokens, then words by a pattern, then merges of bytes.
+// Byte-level BPE as Qwen and Mistral (tekken) use it. It takes out special tokens, splits the rest into words by a
+// pattern, and merges their bytes.
 import { MergeTable } from './bpe.js';
 import { byteSymbols } from './byte-symbols.js';
 import type { ByteBpeData, Tokenizer } from './tokenizer.js';
@@ -14,7 +15,7 @@ export class ByteBpeTokenizer implements Tokenizer {
   readonly #specials: RegExp | undefined;
   readonly #words: RegExp;
 
-  /** @throws RangeError naming what the data lack */
+  /** @throws RangeError that names what is missing */
   constructor(data: ByteBpeData) {
     if (data.tokens.length > maxTokens || data.merges.length > maxTokens)
       throw new RangeError(

@@ -1,11 +1,11 @@
-// SentencePiece's compiled normalization ("nmt_nfkc"): a double-array trie (Darts, Yata) from UTF-8 prefixes to their
-// replacements, the longest match winning.
+// SentencePiece's compiled normalization ("nmt_nfkc"): a double-array trie (Darts, Yata) that maps UTF-8 prefixes to
+// their replacements. The longest match wins.
 
 export class Charsmap {
   readonly #units: Uint32Array;
   readonly #replacements: Buffer;
 
-  /** @throws RangeError where the bytes are no such map */
+  /** @throws RangeError if the bytes are not such a map */
   constructor(bytes: Uint8Array) {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const trieBytes = buffer.readUInt32LE(0);
@@ -54,7 +54,7 @@ function offsetOf(unit: number): number {
   return (unit >>> 10) << ((unit & 0x200) >>> 6);
 }
 
-/** Bytes of the UTF-8 character that begins with this byte. */
+/** How many bytes the UTF-8 character has that begins with this byte. */
 function characterLength(first: number): number {
   if (first < 0x80) return 1;
   return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;

@@ -1,5 +1,5 @@
-// Long prompts: rows of 77 ids with their weights, as the Stable Diffusion WebUI lays them out. Each row holds 75
-// tokens between its own begin and end; the text encoder runs once per row and the states are concatenated.
+// Long prompts become rows of 77 ids with their weights. Each row holds 75 tokens between its own begin and end; the
+// text encoder runs once per row, and the states are concatenated.
 import { clipBegin, clipEnd, clipRowLength } from './clip-tokenizer.js';
 import { isBreak, type WeightedText } from './prompt-weights.js';
 
@@ -27,8 +27,10 @@ export const rowCapacity = clipRowLength - 2;
 const comma = 267;
 /** A row that overflows within this many tokens of its last comma ends there instead (the WebUI's default). */
 const commaReach = 20;
+/** ComfyUI moves a group of fewer tokens to the next row rather than cut it. */
+const cutFrom = 8;
 
-/** At least one row; BREAK ends a row wherever it stands. */
+/** Rows as the WebUI lays them out: at least one; BREAK ends a row wherever it stands. */
 export function chunkPrompt(pieces: readonly WeightedText[], options: ChunkOptions): Chunk[] {
   const rows: WeightedToken[][] = [[]];
   for (const piece of pieces) {
@@ -53,6 +55,39 @@ export function chunkPrompt(pieces: readonly WeightedText[], options: ChunkOptio
   return rows.map((row) => layOut(row, options.padding));
 }
 
+/** Rows as ComfyUI lays them out: at least one; a short group of tokens that does not fit begins the next row. */
+export function chunkComfyPrompt(
+  pieces: readonly WeightedText[],
+  { encode, padding }: ChunkOptions,
+): Chunk[] {
+  const rows: WeightedToken[][] = [[]];
+  for (const { text, weight } of pieces) {
+    for (const group of joinTokens(encode(text))) {
+      const rest = group.map((id) => ({ id, weight }));
+      while (rest.length > rowCapacity - rows.at(-1)!.length) {
+        const row = rows.at(-1)!;
+        if (group.length >= cutFrom) row.push(...rest.splice(0, rowCapacity - row.length));
+        rows.push([]);
+      }
+      rows.at(-1)!.push(...rest);
+    }
+  }
+  return rows.map((row) => layOut(row, padding));
+}
+
+/** Groups: learned words by themselves, the tokens between them together. */
+function joinTokens(ids: readonly (number | number[])[]): number[][] {
+  const groups: number[][] = [];
+  let open = false;
+  for (const id of ids) {
+    if (typeof id !== 'number') groups.push(id);
+    else if (open) groups.at(-1)!.push(id);
+    else groups.push([id]);
+    open = typeof id === 'number';
+  }
+  return groups;
+}
+
 /** Takes what follows the row's last comma out of it, where that is little enough. */
 function takeAfterComma(row: WeightedToken[]): WeightedToken[] {
   const last = row.findLastIndex(({ id }) => id === comma);
@@ -71,8 +106,13 @@ function layOut(row: readonly WeightedToken[], padding: number): Chunk {
   return { ids, weights };
 }
 
-/** Rows for two prompts that must be equally long (guidance concatenates states): the shorter gets empty rows. */
+/** The row without words. */
+export function emptyChunk(padding: number): Chunk {
+  return layOut([], padding);
+}
+
+/** Adds empty rows up to `count`. */
 export function padChunks(chunks: readonly Chunk[], count: number, padding: number): Chunk[] {
   const missing = Math.max(0, count - chunks.length);
-  return [...chunks, ...Array.from({ length: missing }, () => layOut([], padding))];
+  return [...chunks, ...Array.from({ length: missing }, () => emptyChunk(padding))];
 }

@@ -1,10 +1,11 @@
-// What happens to a prompt before CLIP splits it into words. Two programs, two habits: Hugging Face's tokenizer
-// (SD 1.x, SDXL, FLUX.1 in ComfyUI and diffusers) and OpenCLIP's own (SD 2.x in the WebUI), which runs ftfy first.
+// Cleans a prompt before CLIP's tokenizer splits it into words. There are two published ways: that of Hugging Face's
+// tokenizer (SD 1.x, SDXL, FLUX.1; all models in ComfyUI and diffusers), and that of OpenCLIP (SD 2.x in the WebUI),
+// which runs ftfy first.
 
-// Unicode's white space, which is not quite JavaScript's \s.
+// Unicode's white space; JavaScript's \s differs a little.
 const whiteSpace = /\p{White_Space}+/gu;
 
-/** NFC, single spaces, lower case letter by letter. */
+/** NFC, single spaces, lower case letter by letter: a letter's place in the word changes nothing. */
 export function cleanAsHuggingFace(text: string): string {
   return text
     .normalize('NFC')
@@ -13,8 +14,8 @@ export function cleanAsHuggingFace(text: string): string {
 }
 
 /**
- * As OpenCLIP: ftfy's repairs, HTML entities, single spaces, lower case. ftfy's guess at wrongly decoded text
- * ("cafÃ©") is left out.
+ * OpenCLIP's way: ftfy's repairs, HTML entities, single spaces, lower case. ftfy's guesses at wrongly decoded text
+ * ("cafÃ©") are left out.
  */
 export function cleanAsOpenClip(text: string): string {
   const repaired = repair(text.includes('<') ? text : unescapeHtml(text));
@@ -25,7 +26,7 @@ export function cleanAsOpenClip(text: string): string {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these separators count as white space there
 const openClipSpace = /[\p{White_Space}\x1c-\x1f]+/gu;
 
-/** The repairs of ftfy 6 in its order; each one is a small fact about text on the web. */
+/** The repairs of ftfy 6, in its order. */
 function repair(text: string): string {
   return (
     text
@@ -61,7 +62,7 @@ const entitiesWithSemicolon = new Map<string, string>([
   ...Object.entries({ larr: '←', uarr: '↑', rarr: '→', darr: '↓', infin: '∞', ne: '≠', le: '≤', ge: '≥' }),
 ]);
 
-/** Numeric references and the names that people use; an unknown name stays as it is. */
+/** Decodes numeric references and common names; an unknown name stays as it is. */
 function unescapeHtml(text: string): string {
   return text.replace(/&(?:#(\d+|[xX][0-9a-fA-F]+);?|([a-zA-Z][a-zA-Z0-9]{0,31})(;?))/g, decodeEntity);
 }

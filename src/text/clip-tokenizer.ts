@@ -1,5 +1,5 @@
 // CLIP's tokenizer: byte-level BPE over 49408 entries (OpenAI's published vocabulary, MIT licence), for the text
-// encoders of SD 1.x, SD 2.x, SDXL and FLUX.1. The merges lie in assets/clip-merges.bin and load on first use.
+// encoders of SD 1.x, SD 2.x, SDXL and FLUX.1. The merges are in assets/clip-merges.bin and are loaded on first use.
 import { readFileSync } from 'node:fs';
 import { MergeTable } from './bpe.js';
 import { byteOrder } from './byte-symbols.js';
@@ -10,7 +10,7 @@ export const clipEnd = 49407;
 /** Ids in one row of the text encoder, begin and end included. */
 export const clipRowLength = 77;
 
-/** Whose habits: Hugging Face's tokenizer, or OpenCLIP's own, which repairs and unescapes the text first. */
+/** Whose cleaning of the text: Hugging Face's, or OpenCLIP's, which repairs and unescapes it first. */
 export type ClipCleaning = 'huggingface' | 'openclip';
 
 /** Ids of the text, without begin, end and padding. */
@@ -23,7 +23,7 @@ export function encodeClip(text: string, cleaning: ClipCleaning = 'huggingface')
   return encodeParts(parts, '<start_of_text>', encodeWords);
 }
 
-/** Every second part is a special token. */
+/** Encodes text and special tokens, which alternate. */
 function encodeParts(parts: string[], begin: string, encode: (text: string) => number[]): number[] {
   return parts.flatMap((part, i) => {
     if (i % 2 === 0) return encode(part);

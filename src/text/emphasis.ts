@@ -1,7 +1,8 @@
-// Emphasis on encoded text, as the Stable Diffusion WebUI's default: each token's state is multiplied by its weight,
-// then the whole row is scaled so that its mean is what it was.
+// Emphasis on encoded text: what a token's weight does to its state.
 
 /**
+ * As the Stable Diffusion WebUI's default: each token's state is multiplied by its weight, then the whole row is scaled
+ * so that its mean is what it was.
  * @param states hidden states [tokens, width] of one row of the text encoder; they stay as they are
  * @param weights one weight per token
  */
@@ -15,6 +16,23 @@ export function applyEmphasis(states: Float32Array, weights: ArrayLike<number>):
   const after = mean(weighted);
   if (before === after || after === 0) return weighted;
   return weighted.map((value) => value * (before / after));
+}
+
+/**
+ * As ComfyUI: a token's state goes from that of the empty prompt at the same place (weight 0) through its own (1) and
+ * beyond. Nothing is scaled afterwards.
+ * @param empty states of the row without words, as long as `states`
+ */
+export function interpolateFromEmpty(
+  states: Float32Array,
+  empty: Float32Array,
+  weights: ArrayLike<number>,
+): Float32Array {
+  const width = states.length / weights.length;
+  return states.map((value, i) => {
+    const weight = weights[Math.floor(i / width)]!;
+    return weight === 1 ? value : empty[i]! + (value - empty[i]!) * weight;
+  });
 }
 
 function mean(values: Float32Array): number {

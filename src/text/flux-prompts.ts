@@ -1,4 +1,4 @@
-// Prompt -> the row of ids that each FLUX text encoder takes, with the templates and padding of the references.
+// Prompt -> the row of ids that each FLUX text encoder takes, with the templates and padding of the reference programs.
 import { ImageForgeError } from '../shared/errors.js';
 import type { Tokenizer } from './tokenizer.js';
 
@@ -6,6 +6,8 @@ export interface PromptRow {
   ids: Int32Array;
   /** 1 for the prompt and its template, 0 for padding. */
   mask: Uint8Array;
+  /** Tokens at the end that found no room. */
+  dropped: number;
 }
 
 /** Ids in a row: FLUX.1-dev and FLUX.2; FLUX.1-schnell takes 256. */
@@ -18,8 +20,10 @@ export function encodeT5Prompt(
   length: number = fluxRowLength,
 ): PromptRow {
   const end = requireToken(tokenizer, '</s>');
-  const ids = [...tokenizer.encode(prompt).slice(0, length - 1), end];
-  return layOut(ids, length, requireToken(tokenizer, '<pad>'), 'right');
+  const ids = tokenizer.encode(prompt);
+  const row = [...ids.slice(0, length - 1), end];
+  const dropped = Math.max(0, ids.length - (length - 1));
+  return { ...layOut(row, length, requireToken(tokenizer, '<pad>'), 'right'), dropped };
 }
 
 /** Qwen3 of FLUX.2 klein: one user turn and the opening of an answer without thoughts, padding on the right. */
@@ -32,7 +36,7 @@ export function encodeQwenPrompt(
   return layOut(tokenizer.encode(text), length, requireToken(tokenizer, '<|endoftext|>'), 'right');
 }
 
-// The line break in the middle is part of it.
+// The line break in the middle belongs to it.
 const mistralSystemText =
   'You are an AI that reasons about image descriptions. You give structured responses focusing on object ' +
   'relationships, object\nattribution and actions without speculation.';
@@ -48,14 +52,22 @@ export function encodeMistralPrompt(
   return layOut(tokenizer.encode(text), length, requireToken(tokenizer, '<pad>'), 'left');
 }
 
-/** Too long a prompt loses its end. */
+/** A prompt that is too long loses its end. */
 function layOut(ids: number[], length: number, padding: number, side: 'left' | 'right'): PromptRow {
   const kept = ids.slice(0, length);
   const at = side === 'left' ? length - kept.length : 0;
   const row = { ids: new Int32Array(length).fill(padding), mask: new Uint8Array(length) };
   row.ids.set(kept, at);
   row.mask.fill(1, at, at + kept.length);
-  return row;
+  return { ...row, dropped: ids.length - kept.length };
+}
+
+/** For people: that the end of a prompt was not read; nothing where all of it was. */
+export function describeDropped(reader: string, tokens: number): string[] {
+  if (tokens <= 0) return [];
+  return [
+    `The prompt is too long for ${reader}: the last ${tokens === 1 ? 'token was' : `${tokens} tokens were`} not read.`,
+  ];
 }
 
 function requireToken(tokenizer: Tokenizer, token: string): number {

@@ -1,5 +1,5 @@
-// Words that stand for vectors somebody learned (textual inversion, Gal et al. 2022): where they are in a text, and the
-// token ids that they get, counted up from the end of the vocabulary.
+// Words that stand for trained vectors (textual inversion, Gal et al. 2022). Finds them in a text and gives them token
+// ids, which start where the vocabulary ends.
 
 export interface LearnedWord {
   /** As it stands in the prompt; case doesn't matter. */
@@ -17,10 +17,10 @@ export class LearnedWords {
     this.#pattern = words.length > 0 ? matchWords(words.map(({ word }) => word)) : undefined;
   }
 
-  /** Ids of a text, those of one word in a list of their own: they don't part. `encode` gives those of plain text. */
+  /** Ids of a text. Those of one word are a list, since they stay in one row; `encode` gives the ids of plain text. */
   encode(text: string, encode: (text: string) => number[], vocabulary: number): (number | number[])[] {
     if (!this.#pattern) return encode(text);
-    // every second part is one of the words
+    // text and words alternate
     return text.split(this.#pattern).flatMap((part, i): (number | number[])[] => {
       if (i % 2 === 1) return [this.#idsOf(part, vocabulary)];
       return part.trim() === '' ? [] : encode(part);
@@ -38,7 +38,7 @@ export class LearnedWords {
   }
 }
 
-/** Finds whole words, the longest first, as one group. */
+/** A pattern whose one group matches any of the words as a whole; longer words are tried first. */
 export function matchWords(words: readonly string[], flags = 'iu'): RegExp {
   const alternatives = [...words].sort((a, b) => b.length - a.length).map(escapePattern);
   return new RegExp(`(?<![\\p{L}\\p{N}_])(${alternatives.join('|')})(?![\\p{L}\\p{N}_])`, flags);

@@ -1,5 +1,5 @@
-// Finds the tokenizer of a text encoder: in the file that brings the weights (GGUF's metadata, or the tensor that
-// ComfyUI's file of Mistral has), else in a tokenizer.json or tekken.json beside it.
+// Finds the tokenizer of a text encoder: in the file with the weights (GGUF metadata, or a tensor in ComfyUI's file of
+// Mistral), else in a tokenizer.json or tekken.json beside it.
 import { statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { ImageForgeError } from '../shared/errors.js';
@@ -14,7 +14,7 @@ import { readTekken } from './read-tekken.js';
 import type { ByteBpeData, Tokenizer, UnigramData } from './tokenizer.js';
 import { UnigramTokenizer } from './unigram-tokenizer.js';
 
-/** For people: whose tokenizer is looked for, and where its author published it. */
+/** For messages: which tokenizer is looked for, and where its author published it. */
 export interface WantedTokenizer {
   /** "T5". */
   what: string;
@@ -34,8 +34,8 @@ export async function loadTokenizer(weights: TextEncoderFile, wanted: WantedToke
 }
 
 /**
- * The path of the file that has the tokenizer, without reading it.
- * @throws MODEL_INCOMPLETE where there is none
+ * Finds the file with the tokenizer without reading it.
+ * @throws MODEL_INCOMPLETE if there is none
  */
 export function findTokenizer(
   { path, metadata, tensors }: TextEncoderFile,
@@ -57,10 +57,10 @@ export function findTokenizer(
   );
 }
 
-/** ComfyUI's file of Mistral has its tekken.json as a tensor of bytes. */
+/** ComfyUI's file of Mistral holds its tekken.json in this tensor, as bytes. */
 export const tekkenTensor = 'tekken_model';
 
-/** Undefined where the file has none. @throws UNSUPPORTED, WEIGHTS_INVALID */
+/** Undefined if the file has none. @throws UNSUPPORTED, WEIGHTS_INVALID */
 export async function readTekkenTensor({
   path,
   tensors,
@@ -77,7 +77,7 @@ export async function readTekkenTensor({
   return readTekken(parseJson(text!.toString('utf8').replace(/\0+$/, ''), `${path}: tekken_model`), path);
 }
 
-/** Beside the file under its own or the plain name, and where diffusers' folders have it. */
+/** The places to look: beside the file, under its own name or the plain one, and where a diffusers folder keeps it. */
 function placesBeside(path: string, own: string): string[] {
   const folder = dirname(path);
   const twin = join(dirname(folder), basename(folder).replace('text_encoder', 'tokenizer'));

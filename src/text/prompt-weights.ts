@@ -1,12 +1,13 @@
-// Prompt weights as in the Stable Diffusion WebUI: (x) pays 1.1 times the attention, [x] 1/1.1, (x:1.3) 1.3 times;
-// a backslash makes the next bracket plain; BREAK starts a new chunk. Brackets nest; unmatched ones act to the end.
+// Emphasis as in the Stable Diffusion WebUI: (x) weighs 1.1, [x] 1/1.1, (x:1.3) 1.3. Brackets nest, and their weights
+// multiply; an open one without its partner lasts to the end. A backslash makes the next bracket text. BREAK starts a
+// new row.
 
 export interface WeightedText {
   text: string;
   weight: number;
 }
 
-/** The mark between two chunks: its text is BREAK, and its weight is below zero, which no other BREAK can have. */
+/** Whether a piece is the mark between two rows: only there BREAK has a weight below zero. */
 export function isBreak({ text, weight }: WeightedText): boolean {
   return text === 'BREAK' && weight < 0;
 }
@@ -26,7 +27,7 @@ const lexeme = new RegExp(
   'gu',
 );
 
-/** Pieces of the prompt in order, neighbours of equal weight joined; at least one. */
+/** Pieces of the prompt in their order, at least one. Neighbours of the same weight are joined. */
 export function parsePromptWeights(prompt: string): WeightedText[] {
   const pieces: WeightedText[] = [];
   const openRound: number[] = [];

@@ -1,6 +1,6 @@
-// Mistral's own form of its tokenizer (tekken.json): the bytes of every token by rank, and no merges. Two tokens merge
-// where the bytes of both are a token too, the lowest rank first, which the conversion to Hugging Face's form spells out
-// in the same order.
+// Mistral's own format of its tokenizer (tekken.json), which lists the bytes of every token by rank and has no merges.
+// Two tokens merge if their bytes together are a token, the lowest rank first. Hugging Face's format lists the same
+// merges in the same order.
 import { z } from 'zod';
 import { ImageForgeError } from '../shared/errors.js';
 import { byteSymbols } from './byte-symbols.js';
@@ -18,7 +18,7 @@ const tekkenJson = z.object({
   special_tokens: z.array(z.object({ rank: count, token_str: z.string() })).min(1),
 });
 
-/** The published ones have 128 at most; of longer ones a hostile file could make work for minutes. */
+/** Published tokens have at most 128 bytes; with longer ones a hostile file could keep us busy for minutes. */
 const longestToken = 256;
 
 /** @throws UNSUPPORTED, WEIGHTS_INVALID */
@@ -57,7 +57,7 @@ export function readTekken(value: unknown, file: string): ByteBpeData {
   };
 }
 
-/** Those that the file names, and the names that the room for more has. */
+/** The special tokens that the file names, and placeholder names for the slots it reserves. */
 function nameSpecials(named: { rank: number; token_str: string }[], room: number): Map<string, number> {
   const taken = new Set(named.map(({ rank }) => rank));
   const special = new Map(named.map(({ rank, token_str }) => [token_str, rank]));

@@ -1,7 +1,7 @@
-// What a tokenizer is to those who use one, and what a file has to say to make one.
+// The interface of a tokenizer, and the data that a file has to supply for one.
 
 export interface Tokenizer {
-  /** Ids of a text; nothing is added at its ends. */
+  /** Ids of a text, without begin and end. */
   encode(text: string): number[];
   /** The id of a token by its exact text, e.g. '<|endoftext|>'. */
   idOf(token: string): number | undefined;
@@ -28,11 +28,11 @@ export interface ByteBpeData {
   tokens: readonly (string | undefined)[];
   /** Pairs by rank. */
   merges: readonly (readonly [left: string, right: string])[];
-  /** Tokens that are found in the text before anything else. */
+  /** Tokens that are looked for in the text before it is split into words. */
   special: ReadonlyMap<string, number>;
   split: 'qwen2' | 'tekken';
   /** The text is brought to NFC first. */
   nfc: boolean;
-  /** A whole word that is a token needs no merges. */
+  /** A word that is a token as a whole becomes that token, without merges. */
   wholeWords: boolean;
 }

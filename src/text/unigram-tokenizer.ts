@@ -1,4 +1,4 @@
-// SentencePiece's unigram tokenizer (Kudo 2018): of all ways to cut a text into pieces the most probable, by Viterbi.
+// SentencePiece's unigram tokenizer (Kudo 2018): finds the most probable way to cut a text into pieces, by Viterbi.
 import { Charsmap } from './charsmap.js';
 import type { Tokenizer, UnigramData } from './tokenizer.js';
 
@@ -8,7 +8,7 @@ const space = '\u2581';
 
 interface Path {
   score: number;
-  /** Where its last piece starts, and that piece. */
+  /** Where the last piece of the path starts, and which piece it is. */
   from: number;
   id: number;
 }

@@ -1,5 +1,5 @@
-// How byte-level BPE cuts text into words before it merges bytes: the published patterns, which are part of a
-// tokenizer like its vocabulary. Patterns that a file brings are only compared with these, never run.
+// The published patterns by which byte-level BPE splits text into words before it merges bytes. They belong to a
+// tokenizer as its vocabulary does. A pattern in a file is only compared with these and never run.
 
 interface WordPattern {
   /** As tokenizer.json spells it. */
@@ -16,7 +16,7 @@ export const wordPatterns = {
   ),
 };
 
-/** Into JavaScript's dialect: no inline flags, and \s as in Unicode. */
+/** Translates a pattern for JavaScript, which has no inline flags and another \s. */
 function wordPattern(source: string): WordPattern {
   const translated = source
     .replace(/\(\?i:([^)]*)\)/g, (_, inner: string) =>

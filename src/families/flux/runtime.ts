@@ -3,13 +3,13 @@
 import { flowLevels, flux1Mu, timeShift } from '../../sampling/index.js';
 import type { FluxConfig } from '../networks/flux.js';
 import type { FamilyRuntime } from '../runtime.js';
-import { encodeFluxPrompts } from './text.js';
+import { encodeFluxTexts } from './text.js';
 
 /** An image token covers a square of this many pixels on a side. */
 const TOKEN = 16;
 
 export const fluxRuntime: FamilyRuntime = {
-  encodePrompts: encodeFluxPrompts,
+  encodeTexts: encodeFluxTexts,
   noiseLevels: ({ denoiser }, { width, height }) => {
     const schnell = !(denoiser.config as FluxConfig).guidance;
     return schnell ? flowLevels() : flowLevels(timeShift(flux1Mu((width / TOKEN) * (height / TOKEN))));

@@ -1,42 +1,57 @@
-// FLUX.2: prompt -> states of three layers of a language model side by side, padding included.
+// FLUX.2: prompt -> states of three layers of a language model side by side, padding included. Brackets are words here.
 import type { Tensor, TextEncoder } from '../../native/addon.js';
-import { encodeMistralPrompt, encodeQwenPrompt } from '../../text/flux-prompts.js';
+import { describeDropped, encodeMistralPrompt, encodeQwenPrompt } from '../../text/flux-prompts.js';
 import { needsNegative } from '../clip-rows.js';
 import type { CausalLmConfig } from '../networks/causal-lm.js';
 import type { FluxConfig } from '../networks/flux.js';
-import type { EncodedPrompts, PromptRequest } from '../runtime.js';
+import type { EncodedTexts, PromptConditioning, TextsRequest } from '../runtime.js';
 import { tokenizerOf } from '../text-encoder-tokenizer.js';
 import type { ModelPlan } from '../types.js';
 
 /** Dev has distilled guidance, klein none; only klein's base model is guided by a negative prompt. */
-export async function encodeFlux2Prompts(
+export async function encodeFlux2Texts(
   [encoder]: TextEncoder[],
   plan: ModelPlan,
-  { prompt, negativePrompt, guidance }: PromptRequest,
-): Promise<EncodedPrompts> {
-  const encode = async (text: string) => ({ context: await encodeStates(encoder!, plan, text) });
-  const positive = await encode(prompt);
-  if ((plan.denoiser.config as FluxConfig).guidance) return { positive: { ...positive, guidance } };
-  if (isDistilled(plan) || !needsNegative(guidance)) return { positive };
-  return { positive, negative: await encode(negativePrompt) };
+  request: TextsRequest,
+): Promise<EncodedTexts> {
+  const notes: string[] = [];
+  const encode = async (texts: readonly string[]): Promise<PromptConditioning[]> => {
+    const encoded = [];
+    for (const text of texts) {
+      const { context, dropped } = await encodeStates(encoder!, plan, text);
+      notes.push(...describeDropped('the language model', dropped));
+      encoded.push({ context });
+    }
+    return encoded;
+  };
+  const positives = await encode(request.prompts);
+  const { guidance } = request;
+  if ((plan.denoiser.config as FluxConfig).guidance)
+    return { positives: positives.map((one) => ({ ...one, guidance })), negatives: [], notes };
+  if (isDistilled(plan) || !needsNegative(request)) return { positives, negatives: [], notes };
+  return { positives, negatives: await encode(request.negativePrompts), notes };
 }
 
 /** Klein and its base have the same tensors; what was read of the file's own words shows in the defaults. */
 function isDistilled({ defaults }: ModelPlan): boolean {
-  return !needsNegative(defaults.guidance);
+  return !needsNegative(defaults);
 }
 
-async function encodeStates(encoder: TextEncoder, plan: ModelPlan, prompt: string): Promise<Tensor> {
+async function encodeStates(
+  encoder: TextEncoder,
+  plan: ModelPlan,
+  prompt: string,
+): Promise<{ context: Tensor; dropped: number }> {
   const languageModel = plan.textEncoders[0]!;
   const tokenizer = await tokenizerOf(languageModel);
   const qwen = (languageModel.config as CausalLmConfig).qkNorm;
-  const { ids, mask } = (qwen ? encodeQwenPrompt : encodeMistralPrompt)(
+  const { ids, mask, dropped } = (qwen ? encodeQwenPrompt : encodeMistralPrompt)(
     tokenizer,
     prompt,
     languageModel.rowLength,
   );
   const { hidden } = await encoder.encode(ids, { layers: languageModel.layers, norm: false, mask });
-  return joinChannels(hidden);
+  return { context: joinChannels(hidden), dropped };
 }
 
 /** States [tokens, width] each -> [tokens, width * states]. */

@@ -4,15 +4,16 @@
 import { diffusionLevels } from '../../sampling/noise-levels.js';
 import { clipEnd } from '../../text/clip-tokenizer.js';
 import type { FamilyRuntime } from '../runtime.js';
-import { encodeSdPrompts, type SdTokenizer } from './text.js';
+import { encodeSdTexts, type SdTokenizer } from './text.js';
 
 export const sd1Runtime = createRuntime({ padding: clipEnd, cleaning: 'huggingface' });
 export const sd2Runtime = createRuntime({ padding: 0, cleaning: 'openclip' });
 
 function createRuntime(tokenizer: SdTokenizer): FamilyRuntime {
   return {
-    encodePrompts: (encoders, plan, request, learned) =>
-      encodeSdPrompts(tokenizer, encoders, plan, request, learned),
+    readsSyntax: true,
+    encodeTexts: (encoders, plan, request, learned) =>
+      encodeSdTexts(tokenizer, encoders, plan, request, learned),
     noiseLevels: ({ noise }) => diffusionLevels('sd1', noise),
   };
 }

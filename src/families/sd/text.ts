@@ -1,12 +1,14 @@
 // SD 1.x and 2.x: prompt -> states of one CLIP text encoder, through its final norm.
 import type { TextEncoder } from '../../native/addon.js';
-import { type Chunk, chunkPrompt, padChunks } from '../../text/chunks.js';
+import type { PromptSyntax } from '../../shared/prompt-syntaxes.js';
+import { type Chunk, chunkComfyPrompt, chunkPrompt, emptyChunk, padChunks } from '../../text/chunks.js';
 import { type ClipCleaning, encodeClip } from '../../text/clip-tokenizer.js';
+import { parseComfyWeights } from '../../text/comfy-weights.js';
 import type { LearnedWords } from '../../text/learned-words.js';
 import { parsePromptWeights } from '../../text/prompt-weights.js';
-import { encodeRows, needsNegative, skipLayers } from '../clip-rows.js';
+import { needsNegative, RowEncoder, skipLayers } from '../clip-rows.js';
 import { type LearnedVectors, noVectors, vocabularyOf } from '../embeddings.js';
-import type { EncodedPrompts, PromptRequest } from '../runtime.js';
+import type { EncodedTexts, TextsRequest } from '../runtime.js';
 import type { ModelPlan } from '../types.js';
 
 /** CLIP-L pads with its end token, OpenCLIP with 0. */
@@ -15,39 +17,60 @@ export interface SdTokenizer {
   cleaning: ClipCleaning;
 }
 
-export async function encodeSdPrompts(
+export async function encodeSdTexts(
   tokenizer: SdTokenizer,
   [encoder]: TextEncoder[],
   plan: ModelPlan,
-  request: PromptRequest,
+  request: TextsRequest,
   learned: LearnedVectors = noVectors,
-): Promise<EncodedPrompts> {
-  const embeddings = learned.rows[0];
-  const chunk = (text: string) =>
-    chunkSdPrompt(text, tokenizer, learned.words, vocabularyOf(plan.textEncoders[0]!));
-  const layer = skipLayers(plan.textEncoders[0]!, request.clipSkip);
-  const encode = async (chunks: Chunk[]) => ({
-    context: (await encodeRows(encoder!, chunks, { layer, norm: true, embeddings })).states,
+): Promise<EncodedTexts> {
+  const { syntax = 'webui', prompts, negativePrompts } = request;
+  const { padding } = tokenizer;
+  const encoderPlan = plan.textEncoders[0]!;
+  const rows = new RowEncoder(encoder!, {
+    layer: skipLayers(encoderPlan, request.clipSkip),
+    norm: true,
+    embeddings: learned.rows[0],
+    empty: syntax === 'comfy' ? emptyChunk(padding) : undefined,
   });
-
-  const positive = chunk(request.prompt);
-  if (!needsNegative(request.guidance)) return { positive: await encode(positive) };
-  const negative = chunk(request.negativePrompt);
-  const rows = Math.max(positive.length, negative.length);
-  return {
-    positive: await encode(padChunks(positive, rows, tokenizer.padding)),
-    negative: await encode(padChunks(negative, rows, tokenizer.padding)),
+  const words = { words: learned.words, vocabulary: vocabularyOf(encoderPlan) };
+  const chunk = (texts: readonly string[]) =>
+    texts.map((text) => chunkSdPrompt(text, tokenizer, { syntax, ...words }));
+  const positives = chunk(prompts);
+  const negatives = needsNegative(request) ? chunk(negativePrompts) : [];
+  const count = countRows([...positives, ...negatives], syntax);
+  const encode = async (texts: Chunk[][]) => {
+    const encoded = [];
+    for (const chunks of texts)
+      encoded.push({ context: (await rows.encode(padChunks(chunks, count, padding))).states });
+    return encoded;
   };
+  return { positives: await encode(positives), negatives: await encode(negatives), notes: [] };
 }
 
-/** Ids from `vocabulary` on are those of `words`. */
+/** Rows that every text gets: as many as the longest in the WebUI; in ComfyUI each keeps its own. */
+export function countRows(texts: readonly Chunk[][], syntax: PromptSyntax): number {
+  return syntax === 'comfy' ? 0 : Math.max(...texts.map(({ length }) => length));
+}
+
+export interface ChunkWords {
+  syntax?: PromptSyntax;
+  words?: LearnedWords;
+  /** Ids from here on are those of `words`. */
+  vocabulary?: number;
+}
+
 export function chunkSdPrompt(
   prompt: string,
   { padding, cleaning }: SdTokenizer,
-  words: LearnedWords = noVectors.words,
-  vocabulary = 0,
+  { syntax = 'webui', words = noVectors.words, vocabulary = 0 }: ChunkWords = {},
 ): Chunk[] {
-  const plain = (text: string) => encodeClip(text, cleaning);
-  const encode = (text: string) => words.encode(text, plain, vocabulary);
-  return chunkPrompt(parsePromptWeights(prompt), { encode, padding });
+  // ComfyUI tokenizes for OpenCLIP as for CLIP
+  const plain = (text: string) => encodeClip(text, syntax === 'comfy' ? 'huggingface' : cleaning);
+  const options = { encode: (text: string) => words.encode(text, plain, vocabulary), padding };
+  if (syntax === 'comfy') return chunkComfyPrompt(parseComfyWeights(prompt), options);
+  return chunkPrompt(
+    syntax === 'plain' ? [{ text: prompt, weight: 1 }] : parsePromptWeights(prompt),
+    options,
+  );
 }

@@ -1,12 +1,12 @@
-// SDXL: prompt and size -> the last but one states of two CLIP text encoders side by side, and a vector of bigG's
+// SDXL: prompt and size -> the second-to-last states of two CLIP text encoders side by side, and a vector of bigG's
 // pooled text with the sizes (Podell et al. 2023, section 2.2).
 import type { Tensor, TextEncoder } from '../../native/addon.js';
-import { padChunks } from '../../text/chunks.js';
+import { type Chunk, emptyChunk, padChunks } from '../../text/chunks.js';
 import { clipEnd } from '../../text/clip-tokenizer.js';
-import { encodeRows, needsNegative, skipLayers } from '../clip-rows.js';
+import { needsNegative, RowEncoder, skipLayers } from '../clip-rows.js';
 import { type LearnedVectors, noVectors, vocabularyOf } from '../embeddings.js';
-import type { EncodedPrompts, PromptConditioning, PromptRequest } from '../runtime.js';
-import { chunkSdPrompt, type SdTokenizer } from '../sd/text.js';
+import type { EncodedTexts, PromptConditioning, TextsRequest } from '../runtime.js';
+import { chunkSdPrompt, countRows, type SdTokenizer } from '../sd/text.js';
 import type { ModelPlan } from '../types.js';
 
 /** In the order of the plan: CLIP-L, OpenCLIP bigG. */
@@ -17,45 +17,62 @@ const tokenizers: SdTokenizer[] = [
 /** Values that stand for one of the six sizes. */
 const SIZE_WIDTH = 256;
 
-export async function encodeSdxlPrompts(
+export async function encodeSdxlTexts(
   encoders: TextEncoder[],
   plan: ModelPlan,
-  request: PromptRequest,
+  request: TextsRequest,
   learned: LearnedVectors = noVectors,
-): Promise<EncodedPrompts> {
-  const { prompt, negativePrompt, guidance, width, height } = request;
-  const guided = needsNegative(guidance);
-  const chunk = (text: string, i: number) =>
-    chunkSdPrompt(text, tokenizers[i]!, learned.words, vocabularyOf(plan.textEncoders[i]!));
-  const count = (text: string) => chunk(text, 0).length;
-  const rows = Math.max(count(prompt), guided ? count(negativePrompt) : 0);
+): Promise<EncodedTexts> {
+  const { syntax = 'webui', width, height, clipSkip } = request;
+  const readers = encoders.map((encoder, i) => {
+    const tokenizer = tokenizers[i]!;
+    const encoderPlan = plan.textEncoders[i]!;
+    const words = { syntax, words: learned.words, vocabulary: vocabularyOf(encoderPlan) };
+    const rows = new RowEncoder(encoder, {
+      layer: skipLayers(encoderPlan, clipSkip),
+      norm: false,
+      embeddings: learned.rows[i],
+      empty: syntax === 'comfy' ? emptyChunk(tokenizer.padding) : undefined,
+    });
+    return {
+      chunk: (text: string) => chunkSdPrompt(text, tokenizer, words),
+      encode: (chunks: Chunk[], count: number) => rows.encode(padChunks(chunks, count, tokenizer.padding)),
+    };
+  });
+  const { prompts } = request;
+  const negativePrompts = needsNegative(request) ? request.negativePrompts : [];
+  const count = countRows([...prompts, ...negativePrompts].map(readers[0]!.chunk), syntax);
   // the whole picture, not cropped, at its own size
   const sizes = [height, width, 0, 0, height, width];
 
-  const encode = async (text: string): Promise<Required<Pick<PromptConditioning, 'context' | 'vector'>>> => {
+  const encode = async (text: string): Promise<Encoded> => {
     const encoded = [];
-    for (const [i, encoder] of encoders.entries()) {
-      const { padding } = tokenizers[i]!;
-      const chunks = padChunks(chunk(text, i), rows, padding);
-      const layer = skipLayers(plan.textEncoders[i]!, request.clipSkip);
-      encoded.push(await encodeRows(encoder, chunks, { layer, norm: false, embeddings: learned.rows[i] }));
-    }
+    for (const { chunk, encode } of readers) encoded.push(await encode(chunk(text), count));
     const [l, g] = encoded;
     return { context: joinWidths(l!.states, g!.states), vector: appendSizes(g!.pooled!, sizes) };
   };
+  const encodeSide = async (texts: readonly string[]): Promise<Encoded[]> => {
+    // ComfyUI encodes an empty text as any other
+    const nothing = syntax !== 'comfy' && texts.every((text) => text.trim() === '');
+    const encoded = [];
+    for (const text of texts) {
+      const one = await encode(text);
+      encoded.push(nothing ? clearText(one, sizes.length * SIZE_WIDTH) : one);
+    }
+    return encoded;
+  };
+  return { positives: await encodeSide(prompts), negatives: await encodeSide(negativePrompts), notes: [] };
+}
 
-  const positive = await encode(prompt);
-  if (!guided) return { positive };
-  if (negativePrompt.trim() !== '') return { positive, negative: await encode(negativePrompt) };
-  // the model was trained with zeros where there was no text
-  const { shape, data } = positive.context;
-  const pooled = positive.vector.data.length - sizes.length * SIZE_WIDTH;
+type Encoded = Required<Pick<PromptConditioning, 'context' | 'vector'>>;
+
+/** Without text, as in training: zeros, with the sizes at the vector's end kept. */
+function clearText({ context, vector }: Encoded, sizes: number): Encoded {
+  const cleared = vector.data.slice();
+  cleared.fill(0, 0, cleared.length - sizes);
   return {
-    positive,
-    negative: {
-      context: { shape, data: new Float32Array(data.length) },
-      vector: appendSizes({ data: new Float32Array(pooled), shape: [pooled] }, sizes),
-    },
+    context: { data: new Float32Array(context.data.length), shape: context.shape },
+    vector: { data: cleared, shape: vector.shape },
   };
 }
 

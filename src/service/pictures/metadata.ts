@@ -17,6 +17,8 @@ interface FieldMetadata {
   /** What the network predicts, where the request forced it. */
   prediction: string | null;
   clip_skip: number;
+  prompt_syntax: string | null;
+  styles: string[] | null;
 }
 
 /** One picture's sidecar. Fields that both programs have under different names appear under both. */
@@ -45,9 +47,11 @@ export interface ImageMetadata extends FieldMetadata {
   upscale: number | null;
   /** Name of the tiny autoencoder that drew the picture in the large one's place. */
   tae: string | null;
-  /** The prompt was expanded; `original_prompt` is what was asked. */
+  /** Ollama expanded the prompt. */
   assisted: boolean;
+  /** What was asked, where Ollama, styles or choices made another prompt of it. */
   original_prompt: string | null;
+  original_negative_prompt: string | null;
   /** For people: what of the request had no effect, and why. */
   notes: string[];
   cached: boolean;
@@ -111,15 +115,18 @@ export interface DrawnRequest {
 export interface RunFacts {
   elapsedSeconds: number;
   cached: boolean;
+  /** Ollama expanded the prompt. */
+  assisted: boolean;
   /** What was asked, where it is not what the model saw. */
   originalPrompt: string | null;
+  originalNegativePrompt: string | null;
   notes: string[];
 }
 
 /** The sidecar of one picture of a batch; its file's name comes when it has one. */
 export function describePicture(
   { request, model, plan, size, upscale, fields }: DrawnRequest,
-  { elapsedSeconds, cached, originalPrompt, notes }: RunFacts,
+  { elapsedSeconds, cached, assisted, originalPrompt, originalNegativePrompt, notes }: RunFacts,
   seed: number,
 ): ImageMetadata {
   const now = new Date();
@@ -144,8 +151,9 @@ export function describePicture(
     upscaler: request.upscaler ? path.parse(request.upscaler.path).name : null,
     upscale: request.upscaler ? upscale : null,
     tae: request.tiny?.final ? path.parse(request.tiny.path).name : null,
-    assisted: originalPrompt !== null,
+    assisted,
     original_prompt: originalPrompt,
+    original_negative_prompt: originalNegativePrompt,
     notes,
     cached,
     generation_time_seconds: elapsedSeconds,

@@ -36,6 +36,9 @@ export function formatParameters(meta: ParameterSource): string {
     ['VAE Decoder', meta.tae === null ? null : 'TAESD'],
     ['ControlNet 0', meta.control && describeControl(meta.control)],
     ['Upscaler', meta.upscaler],
+    // under the dynamic prompts extension's names
+    ['Template', meta.original_prompt],
+    ['Negative Template', meta.original_negative_prompt || null],
     ['Version', meta.software],
   ];
   const last = settings

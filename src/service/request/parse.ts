@@ -4,6 +4,7 @@ import type { Part } from '../../families/types.js';
 import type { HiresOptions } from '../../pipeline/resolve.js';
 import { DEFAULT_STRENGTH } from '../../shared/limits.js';
 import { takeLoraTags } from '../../text/lora-tags.js';
+import { hasChoices } from '../../text/wildcards.js';
 import { decodeBase64, type PictureSource } from '../pictures/source.js';
 import type { ControlWish } from './control.js';
 import { spellingsOf } from './field.js';
@@ -78,7 +79,10 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
   const schema = schemas[operation];
   const fields = parseFields(schema, input) as Fields;
   const source = (inline: string) => readSourceField(fields, inline, spellingsOf(`${inline}_path`, schema));
-  const { prompt, loras } = takeLoraTags(fields.prompt);
+  // tags among choices are read when those are made
+  const { prompt, loras } = hasChoices(fields.prompt)
+    ? { prompt: fields.prompt, loras: [] }
+    : takeLoraTags(fields.prompt);
   const seed = fields.seed ?? -1;
   return {
     ...DEFAULTS,

@@ -20,6 +20,7 @@ import { type PictureSource, readSource } from '../pictures/source.js';
 import { confineRequest } from './confine.js';
 import { addControl, openControl } from './control.js';
 import { requireMemory } from './estimate.js';
+import { expandRequest } from './expand.js';
 import type { ImageRequest } from './parse.js';
 import { SIDECAR_FIELDS, toCamelCase } from './schema.js';
 import { fitSize, type SizeBounds } from './sizes.js';
@@ -37,6 +38,8 @@ export interface PreparedRequest {
   identities: ReadonlyMap<string, string>;
   /** Values of the fields that the sidecar tells under their own names. */
   fields: Record<string, unknown>;
+  /** Styles or choices made other prompts of those that were asked for. */
+  expanded: boolean;
   notes: string[];
 }
 
@@ -50,7 +53,8 @@ export interface PrepareContext {
 /** @throws ImageForgeError INVALID_ARGUMENT, NOT_FOUND, FORBIDDEN, and those of models and weights. */
 export async function prepareRequest(asked: ImageRequest, context: PrepareContext): Promise<PreparedRequest> {
   const { config } = context;
-  const safe = context.confine ? confineRequest(asked, config) : asked;
+  const expanded = expandRequest(asked, config);
+  const safe = { ...expanded, ...(context.confine && confineRequest(expanded, config)) };
   const model = resolveModel(safe, config);
   const plan = await context.models.plan(model.files);
   const defaults = { ...plan.defaults, ...model.defaults, ...generalDefaults(model, config) };
@@ -64,8 +68,10 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   const tiny = await chooseTinyAutoencoder(safe, plan, config);
   const control = await openRequestControl(safe, { ...plan, name: model.key }, config);
   const loras = resolveLoras([...model.loras, ...safe.loras], config);
-  const prompts = [safe.prompt, safe.negativePrompt];
-  const embeddings = await resolveEmbeddings(prompts, safe.embeddings, plan, config);
+  const texts = expanded.pictures ?? [expanded];
+  const prompts = texts.flatMap(({ prompt, negativePrompt }) => [prompt, negativePrompt]);
+  const { promptSyntax: syntax } = expanded;
+  const embeddings = await resolveEmbeddings(prompts, safe.embeddings, plan, config, syntax);
   const memoryMode = safe.memoryMode ?? config.memoryMode;
   const resolved = resolveRequest(
     {
@@ -106,6 +112,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
     upscale,
     identities,
     fields: readSidecarFields(request, safe),
+    expanded: expanded.expanded,
     notes: [
       ...(request.tiny && tiny ? tiny.notes : []),
       ...embeddings.notes,

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { DEFAULT_STRENGTH, LIMITS } from '../../shared/limits.js';
 import { MEMORY_MODES } from '../../shared/memory-modes.js';
+import { PROMPT_SYNTAXES } from '../../shared/prompt-syntaxes.js';
 import { alias, factsOf, field, required } from './field.js';
 
 /** Where the schema's bounds come from; Config has these fields. */
@@ -91,9 +92,20 @@ function plainFields(limits: RequestLimits) {
     clip_skip: field(
       z.int().min(1).max(LIMITS.clipSkip),
       'CLIP layer counted from the last; default: the model’s, usually 1',
+      { agents, sidecar },
+    ),
+    prompt_syntax: field(
+      z.enum(PROMPT_SYNTAXES),
+      'How prompts are written: as in the WebUI (default), as in ComfyUI, or in plain words',
+      { agents, sidecar },
+    ),
+    styles: field(
+      z.array(name).max(LIMITS.styles),
+      'Names of styles in PROMPT_DIR that the prompts take on',
       {
         agents,
         sidecar,
+        flag: '--style <name>',
       },
     ),
     upscaler: field(
@@ -145,10 +157,14 @@ export const partFields = {
 
 /** Fields that `parse.ts` reads together, or gives another form. */
 const commonFields = {
-  prompt: required(text, 'Image description; (word:1.3) weights a word, <lora:name:0.8> adds a LoRA', {
-    agents,
-    flag: null,
-  }),
+  prompt: required(
+    text,
+    'Image description; (word:1.3) weights a word, [a:b:0.5] changes it half-way, {a|b} and __name__ choose one, <lora:name:0.8> adds a LoRA',
+    {
+      agents,
+      flag: null,
+    },
+  ),
   negative_prompt: field(text, 'What to avoid', { agents, flag: '-n, --negative <text>' }),
   seed: field(z.int().min(-1).max(LIMITS.seed), 'Seed, for the same image again; none or -1: random', {
     agents,

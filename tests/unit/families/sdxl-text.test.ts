@@ -1,6 +1,6 @@
 // SDXL's conditioning: sizes embedded as the reference does, two encoders' states side by side, zeros for an empty prompt.
 import { describe, expect, it } from 'vitest';
-import { appendSizes, encodeSdxlPrompts } from '../../../src/families/sdxl/text.js';
+import { appendSizes, encodeSdxlTexts } from '../../../src/families/sdxl/text.js';
 import type { ModelPlan } from '../../../src/families/types.js';
 import type { TextEncoder } from '../../../src/native/addon.js';
 import { element, goldenCase, groupsOf, maxDifference } from '../../golden.js';
@@ -19,7 +19,7 @@ it.each(groupsOf(golden.inputs, 'text_embeds'))('embeds the six sizes of %s as t
   }
 });
 
-describe('encodeSdxlPrompts', () => {
+describe('encodeSdxlTexts', () => {
   const calls: { ids: number[]; layers: number[] | undefined; norm: boolean | undefined }[] = [];
   /** Its states are the token ids themselves, so that a row can be recognised. */
   const createEncoder = (width: number, value: number) =>
@@ -38,12 +38,20 @@ describe('encodeSdxlPrompts', () => {
   const plan = {
     textEncoders: [11, 31].map((layer) => ({ layers: [layer], config: { vocab: 49408 } })),
   } as Partial<ModelPlan> as ModelPlan;
-  const request = { prompt: 'a fox', negativePrompt: '', guidance: 7, clipSkip: 1, width: 64, height: 32 };
+  const request = {
+    prompts: ['a fox'],
+    negativePrompts: [''],
+    guidance: 7,
+    clipSkip: 1,
+    width: 64,
+    height: 32,
+  };
 
   it('puts the states side by side and bigG’s pooled text before the sizes', async () => {
     calls.length = 0;
-    const { positive, negative } = await encodeSdxlPrompts(encoders, plan, { ...request, guidance: 0 });
-    expect(negative).toBeUndefined();
+    const { positives, negatives } = await encodeSdxlTexts(encoders, plan, { ...request, guidance: 0 });
+    const positive = positives[0]!;
+    expect(negatives).toEqual([]);
     expect(calls.map(({ layers, norm }) => [layers, norm])).toEqual([
       [[11], false],
       [[31], false],
@@ -57,20 +65,46 @@ describe('encodeSdxlPrompts', () => {
   });
 
   it('gives zeros for an empty negative prompt, with the sizes kept', async () => {
-    const { positive, negative } = await encodeSdxlPrompts(encoders, plan, request);
-    expect(negative!.context.shape).toEqual(positive.context.shape);
-    expect(negative!.context.data.every((value) => value === 0)).toBe(true);
-    expect(Array.from(negative!.vector!.data.slice(0, 2))).toEqual([0, 0]);
-    expect(negative!.vector!.data.slice(2)).toEqual(positive.vector!.data.slice(2));
+    const { positives, negatives } = await encodeSdxlTexts(encoders, plan, request);
+    const [positive, negative] = [positives[0]!, negatives[0]!];
+    expect(negative.context.shape).toEqual(positive.context.shape);
+    expect(negative.context.data.every((value) => value === 0)).toBe(true);
+    expect(Array.from(negative.vector!.data.slice(0, 2))).toEqual([0, 0]);
+    expect(negative.vector!.data.slice(2)).toEqual(positive.vector!.data.slice(2));
   });
 
   it('gives both prompts as many rows as the longer one has', async () => {
     const long = Array(100).fill('fox').join(' ');
-    const { positive, negative } = await encodeSdxlPrompts(encoders, plan, {
+    const { positives, negatives } = await encodeSdxlTexts(encoders, plan, {
       ...request,
-      negativePrompt: long,
+      negativePrompts: [long],
     });
-    expect(positive.context.shape).toEqual([154, 3]);
-    expect(negative!.context.shape).toEqual([154, 3]);
+    expect(positives[0]!.context.shape).toEqual([154, 3]);
+    expect(negatives[0]!.context.shape).toEqual([154, 3]);
+  });
+
+  it('gives zeros for an empty prompt too: the unconditional picture', async () => {
+    const empty = { ...request, prompts: [' '], negativePrompts: [''] };
+    const { positives, negatives } = await encodeSdxlTexts(encoders, plan, empty);
+    expect(positives[0]!.context.data.every((value) => value === 0)).toBe(true);
+    expect(positives).toEqual(negatives);
+  });
+
+  it('encodes an empty text among others, and always in ComfyUI’s syntax', async () => {
+    const scheduled = await encodeSdxlTexts(encoders, plan, { ...request, negativePrompts: ['', 'blurry'] });
+    expect(scheduled.negatives[0]!.context.data[0]).toBe(49406);
+    const comfy = await encodeSdxlTexts(encoders, plan, { ...request, syntax: 'comfy' });
+    expect(comfy.negatives[0]!.context.data[0]).toBe(49406);
+    expect(Array.from(comfy.negatives[0]!.vector!.data.slice(0, 2))).toEqual([7, 7]);
+  });
+
+  it('gives texts their own length in ComfyUI’s syntax', async () => {
+    const long = Array(100).fill('fox').join(' ');
+    const comfy = { ...request, prompts: [long], syntax: 'comfy' } as const;
+    const { positives, negatives } = await encodeSdxlTexts(encoders, plan, comfy);
+    expect([positives[0]!.context.shape, negatives[0]!.context.shape]).toEqual([
+      [154, 3],
+      [77, 3],
+    ]);
   });
 });

@@ -51,6 +51,7 @@ describe('T5 against the reference ids', async () => {
       for (const { prompt, ids } of prompts.filter(({ ids }) => ids.length > 8)) {
         const row = encodeT5Prompt(tokenizer, prompt, 8);
         expect([...row.ids]).toEqual([...ids.slice(0, 7), end]);
+        expect(row.dropped).toBe(ids.length - 8);
       }
     });
   });

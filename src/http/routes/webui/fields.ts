@@ -11,6 +11,7 @@ export function toRequestFields(body: Fields, checkpoint: string | undefined): F
   return {
     prompt: body.prompt,
     negative_prompt: body.negative_prompt,
+    styles: body.styles,
     seed: body.seed,
     steps: body.steps,
     guidance: body.cfg_scale,

@@ -20,6 +20,7 @@ const PREVIEW_EVERY = 2;
 const common = {
   prompt: z.string().describe('<lora:name:0.8> names a LoRA'),
   negative_prompt: z.string().nullish(),
+  styles: z.array(z.string()).nullish().describe('Names of styles in PROMPT_DIR'),
   seed: z.int().nullish().describe('-1: random'),
   sampler_name: z.string().nullish().describe('Automatic: the model’s'),
   scheduler: z.string().nullish().describe('Automatic: the model’s'),
@@ -148,9 +149,9 @@ function describe({ images, ...result }: ImageResult): Fields {
   const sampler = samplerEntries.find(({ name }) => name === result.sampler)?.label ?? result.sampler;
   return {
     prompt: result.prompt,
-    all_prompts: images.map(() => result.prompt),
+    all_prompts: images.map(({ metadata }) => metadata.prompt),
     negative_prompt: result.negativePrompt,
-    all_negative_prompts: images.map(() => result.negativePrompt),
+    all_negative_prompts: images.map(({ metadata }) => metadata.negative_prompt),
     seed: result.seed,
     all_seeds: images.map(({ seed }) => seed),
     width: result.width,
