@@ -1,5 +1,6 @@
 // One request for pictures, from the prompt to the saved files: prepare, look into the cache, draw, write.
 import type { PipelineResult } from '../pipeline/types.js';
+import type { Config } from '../shared/config.js';
 import { hasChoices } from '../text/wildcards.js';
 import type { ImageResult, ResultImage } from './answers/results.js';
 import type { RunControls } from './jobs/run-controls.js';
@@ -60,10 +61,11 @@ export async function makeImages(
     ],
   };
   const images: ResultImage[] = [];
+  const prefix = choosePrefix(prepared.plan.family, workshop.config);
   for (const [i, { png }] of made.pictures.entries()) {
     const drawn = { ...prepared, request: { ...request, ...request.pictures?.[i] } };
     const metadata = describePicture(drawn, facts, seeds[i]!);
-    images.push(await finish(png, metadata, { ...save, folder }));
+    images.push(await finish(png, metadata, prefix, { ...save, folder }));
   }
   return {
     task: request.task,
@@ -139,9 +141,20 @@ async function draw(
   return { pictures, seconds };
 }
 
-async function finish(png: Buffer, metadata: ImageMetadata, save: OutputTarget): Promise<ResultImage> {
+/** FLUX's pictures, and all of those who use the settings of the program that made only these, keep its names. */
+function choosePrefix(family: string, { set }: Config): string {
+  const isFlux = family.startsWith('flux') || [...set].some((name) => name.startsWith('FLUX_'));
+  return isFlux ? 'flux' : 'image';
+}
+
+async function finish(
+  png: Buffer,
+  metadata: ImageMetadata,
+  prefix: string,
+  save: OutputTarget,
+): Promise<ResultImage> {
   const image = insertPngText(png, { parameters: formatParameters(metadata) });
-  const name = `flux_${formatFileTime(new Date())}_${metadata.seed}`;
+  const name = `${prefix}_${formatFileTime(new Date())}_${metadata.seed}`;
   return { seed: metadata.seed, ...(await savePicture(image, metadata, save, name)) };
 }
 

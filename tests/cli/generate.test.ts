@@ -18,7 +18,7 @@ describe('imageforge generate', () => {
     });
     expect({ code, stderr }).toMatchObject({ code: 0 });
     const file = stdout.trim();
-    expect(path.relative(folder, file)).toMatch(/^outputs\/flux_\d{8}_\d{6}_42\.png$/);
+    expect(path.relative(folder, file)).toMatch(/^outputs\/image_\d{8}_\d{6}_42\.png$/);
     expect(await sharp(file).metadata()).toMatchObject({ width: 64, height: 64 });
     const sidecar = JSON.parse(readFileSync(file.replace(/png$/, 'json'), 'utf8'));
     expect(sidecar).toMatchObject({ prompt: 'a red star', seed: 42, steps: 2 });

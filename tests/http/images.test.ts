@@ -37,7 +37,7 @@ describe('POST /generate', () => {
       prompt: 'a red fox',
       assisted: false,
       cached: false,
-      output_path: expect.stringMatching(/outputs\/flux_\d{8}_\d{6}_42\.png$/),
+      output_path: expect.stringMatching(/outputs\/image_\d{8}_\d{6}_42\.png$/),
       image_base64: expect.any(String),
       mime: 'image/png',
     });

@@ -72,10 +72,16 @@ function run(
 const outputs = () => readdirSync(path.join(folder, 'outputs')).sort();
 
 describe('ImageService.run', () => {
+  it("keeps the replaced program's file names for those who use its settings", async () => {
+    const service = open({ env: { FLUX_DEFAULT_STEPS: '3' } });
+    const result = await run(service, { steps: undefined });
+    expect(path.basename(result.images[0].path!)).toMatch(/^flux_\d{8}_\d{6}_42\.png$/);
+  });
+
   it('writes a picture with parameters and a sidecar with the fields of both programs', async () => {
     const result = await run(open(), { negative_prompt: 'blurry', guidance: 5 });
     const { path: file, sidecarPath } = result.images[0];
-    expect(path.basename(file!)).toMatch(/^flux_\d{8}_\d{6}_42\.png$/);
+    expect(path.basename(file!)).toMatch(/^image_\d{8}_\d{6}_42\.png$/);
     const png = readFileSync(file!);
     expect(await sharp(png).metadata()).toMatchObject({ format: 'png', width: 64, height: 64, channels: 3 });
     expect(parseParameters(readPngText(png).parameters!)).toMatchObject({
