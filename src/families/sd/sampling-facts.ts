@@ -3,7 +3,12 @@
 // caller, ImageForge's own metadata, marker tensors, other metadata, the diffusers scheduler, the name of the
 // architecture, and last SD 2.x's own sign.
 import { dirname, join } from 'node:path';
-import { type EdmNoise, stableDiffusionNoise, type TrainedNoise } from '../../sampling/trained-noise.js';
+import {
+  type EdmNoise,
+  sigmasOf,
+  stableDiffusionNoise,
+  type TrainedNoise,
+} from '../../sampling/trained-noise.js';
 import type { Prediction } from '../../sampling/types.js';
 import { ImageForgeError } from '../../shared/errors.js';
 import { readFloats } from '../../weights/read-floats.js';
@@ -178,7 +183,7 @@ async function chooseNoise(
   scheduler: SchedulerFacts | undefined,
   notes: string[],
 ): Promise<{ noise: TrainedNoise; from: string }> {
-  const zero = await findZeroTerminal(source);
+  const zero = await findZeroTerminal(source, notes);
   const told = edm?.noise ?? (scheduler?.noise?.kind === 'edm' ? scheduler.noise : undefined);
   const noise = told ?? (prediction === 'edm' ? edmNoise : undefined);
   if (noise) {
@@ -197,14 +202,28 @@ async function chooseNoise(
   return { noise: { ...base, zeroTerminalSnr }, from: from.join(' and ') };
 }
 
-/** Who says zero terminal SNR, beside a scheduler. */
-async function findZeroTerminal(source: WeightSource): Promise<string | undefined> {
+/** Who says zero terminal SNR, besides a scheduler. */
+async function findZeroTerminal(source: WeightSource, notes: string[]): Promise<string | undefined> {
   const marker = await readMarker(source, 'ztsnr');
   if (marker) return marker.from;
   for (const key of ['zero_terminal_snr', 'rescale_betas_zero_snr', 'ss_zero_terminal_snr']) {
     const value = source.metadata.get(key);
     if (value !== undefined && !isNo(value)) return `the metadata ${key}`;
   }
+  return readTrainersTable(source, notes);
+}
+
+/** Checkpoints may carry the trainer's own table of ᾱ, often rounded to F16. */
+async function readTrainersTable({ tensors }: WeightSource, notes: string[]): Promise<string | undefined> {
+  const view = tensors.get('alphas_cumprod');
+  const last = view && (await readFloats(view)).at(-1);
+  if (last === undefined || !Number.isFinite(last)) return undefined;
+  if (last < 1e-5) return 'the tensor alphas_cumprod';
+  const published = 1 / (sigmasOf(stableDiffusionNoise).at(-1)! ** 2 + 1);
+  if (Math.abs(last - published) > 0.02 * published)
+    notes.push(
+      `The tensor alphas_cumprod ends at ${last}, and published models at ${published.toFixed(6)}; it is set aside.`,
+    );
   return undefined;
 }
 
