@@ -94,19 +94,21 @@ void look_up_halves(const float * table, bool upper_first, const uint8_t * data,
     if (i < count) into[i] = table[data[(first + i) / 2] >> even & 15];
 }
 
-/// Nearest half, ties to even: what ggml's rounding gives, but without branches, so that the compiler can
-/// take several values at a time. ggml's own is compiled for the oldest processors and takes one.
-ggml_fp16_t to_half(float value) {
-    uint32_t bits, small;
-    std::memcpy(&bits, &value, 4);
-    const uint32_t sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
-    const uint32_t normal = (size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13;
-    // 0.5 has the last place of the smallest halves: adding it rounds to them
-    const float sum = std::fabs(value) + 0.5f;
-    std::memcpy(&small, &sum, 4);
-    const uint32_t large = size > 0x7f800000 ? 0x7e00 : 0x7c00;  // NaN, infinity
-    const uint32_t half = size >= 0x47800000 ? large : size >= 0x38800000 ? normal : small - 0x3f000000;
-    return static_cast<ggml_fp16_t>(sign | half);
+/// Nearest halves, ties to even: what ggml's rounding gives, but without branches, so that the compiler takes
+/// several values at a time. ggml's own is compiled for the oldest processors and takes one.
+void to_halves(const float * __restrict values, uint64_t count, ggml_fp16_t * __restrict into) {
+    for (uint64_t i = 0; i < count; ++i) {
+        int32_t bits, small;
+        std::memcpy(&bits, &values[i], 4);
+        const int32_t sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
+        const int32_t normal = (size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13;
+        // 0.5 has the last place of the smallest halves: adding it rounds to them
+        const float sum = std::fabs(values[i]) + 0.5f;
+        std::memcpy(&small, &sum, 4);
+        const int32_t large = size > 0x7f800000 ? 0x7e00 : 0x7c00;  // NaN, infinity
+        const int32_t finite = size >= 0x38800000 ? normal : small - 0x3f000000;
+        into[i] = static_cast<ggml_fp16_t>(sign | (size >= 0x47800000 ? large : finite));
+    }
 }
 
 /// ggml's functions read whole blocks that are aligned.
@@ -189,7 +191,7 @@ void encode(ggml_type type, const float * values, uint64_t count, void * into) {
             std::memcpy(into, values, count * sizeof(float));
             break;
         case GGML_TYPE_F16:
-            for (uint64_t i = 0; i < count; ++i) static_cast<ggml_fp16_t *>(into)[i] = to_half(values[i]);
+            to_halves(values, count, static_cast<ggml_fp16_t *>(into));
             break;
         case GGML_TYPE_BF16:
             ggml_fp32_to_bf16_row(values, static_cast<ggml_bf16_t *>(into), static_cast<int64_t>(count));

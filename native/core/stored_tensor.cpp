@@ -113,11 +113,20 @@ ggml_type memory_type(const Piece & piece) {
 /// An infinite weight makes a black picture, and nothing says why.
 void check_range(const float * values, uint64_t count, ggml_type type, const char * name) {
     if (type != GGML_TYPE_F16) return;
-    float most = 0;
-    for (uint64_t i = 0; i < count; ++i) most = std::max(most, std::fabs(values[i]));
-    if (most > largest_half)
-        fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has the value %g; at most %g is possible.", name,
-             static_cast<double>(most), static_cast<double>(largest_half));
+    // Sizes compare as the integers that they are stored as, of which a compiler takes several at a time.
+    int32_t most = 0, limit;
+    for (uint64_t i = 0; i < count; ++i) {
+        int32_t bits;
+        std::memcpy(&bits, &values[i], 4);
+        bits &= 0x7fffffff;
+        most = bits > most ? bits : most;
+    }
+    std::memcpy(&limit, &largest_half, 4);
+    if (most <= limit) return;
+    for (uint64_t i = 0; i < count; ++i)
+        if (std::fabs(values[i]) > largest_half)
+            fail(ErrorCode::WeightsInvalid, "Tensor \"%.200s\" has the value %g; at most %g is possible.",
+                 name, static_cast<double>(values[i]), static_cast<double>(largest_half));
 }
 
 }  // namespace

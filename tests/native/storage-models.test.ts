@@ -97,7 +97,7 @@ describe.each(unets)('%s in GGUF with blocks across rows', (name, golden, file) 
     expect((await predict(at('gguf'), { stream: true })).data).toEqual(found.data);
     // in the copy the blocks lie as they lay, and the small matrices are rounded; as F32 nothing is
     const copy = await predict(await converted(at('gguf'), 'q8_0'));
-    expect(relativeDifference(copy.data, expected)).toBeLessThan(0.03);
+    expect(relativeDifference(copy.data, expected)).toBeLessThan(0.05);
     const wide = await predict(await converted(at('gguf'), 'f32'));
     expect(relativeDifference(wide.data, expected)).toBeLessThan(1e-5);
   });

@@ -28,7 +28,7 @@ const valuesOf = (view: TensorView, first = 0, count = view.shape.length > 1 ? v
 /** Through the converter too, which must give the same values. */
 async function convertedValues(view: TensorView): Promise<Float32Array> {
   const output = newPath('gguf');
-  await convertWeights({ tensors: [{ name: 'x', ...view }], output, type: 'f32', metadata: new Map() });
+  await convertWeights({ tensors: [{ ...view, name: 'x' }], output, type: 'f32', metadata: new Map() });
   const { tensors } = await readWeightFile(output);
   return valuesOf({ path: output, ...tensors.get('x')! });
 }
@@ -121,7 +121,7 @@ describe('GGUF', () => {
     it('stay as they are where the same type is asked for', async () => {
       const view = await open([8, 64]);
       const output = newPath('gguf');
-      await convertWeights({ tensors: [{ name: 'x', ...view }], output, type: 'q4_k', metadata: new Map() });
+      await convertWeights({ tensors: [{ ...view, name: 'x' }], output, type: 'q4_k', metadata: new Map() });
       const { tensors } = await readWeightFile(output);
       expect(tensors.get('x')).toMatchObject({ type: 'q4_k', shape: [8, 64], skip: 0 });
       expect(valuesOf({ path: output, ...tensors.get('x')! })).toEqual(expected);
