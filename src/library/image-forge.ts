@@ -248,5 +248,8 @@ function describe(
   if (!image) throw new ImageForgeError('INTERNAL', 'The engine gave no picture.');
   const { steps, guidance, sampler, schedule } = request;
   const settings = { ...finalSize(request), steps, guidance, sampler, schedule };
-  return { image, images: [image, ...others], seconds, family, settings, notes: [...before, ...notes] };
+  const { prompt, negativePrompt } = request;
+  const prompts = request.pictures ?? images.map(() => ({ prompt, negativePrompt }));
+  const all = [...before, ...notes];
+  return { image, images: [image, ...others], prompts, seconds, family, settings, notes: all };
 }

@@ -59,6 +59,8 @@ export interface GenerationResult {
   image: GeneratedImage;
   /** All images of the batch. */
   images: GeneratedImage[];
+  /** For each image its prompts as the model read them, with styles and choices made and LoRA tags taken out. */
+  prompts: readonly { prompt: string; negativePrompt: string }[];
   /** Seconds that each phase took; 0 for a phase that didn't run. */
   seconds: Record<Phase, number>;
   /** Family of the model: 'sd1', 'sdxl', … */

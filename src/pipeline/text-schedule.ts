@@ -158,6 +158,11 @@ function describeUnread(prompt: string, negativePrompt: string): string[] {
     notes.push(
       `:${weight} at the end of the prompt is taken as words: only prompts that AND joins have weights.`,
     );
+  for (const part of parts.length > 1 ? parts : []) {
+    const [, lost] = /\s(:\s*[+-]?(?:\d+\.?\d*|\.\d+))\s/.exec(part.text) ?? [];
+    if (lost !== undefined)
+      notes.push(`${lost} is taken as words: the weight of a prompt that AND joins is the last thing in it.`);
+  }
   for (const one of [prompt, negativePrompt])
     if (!parseScheduleTree(one) && findMarks(one, 'schedules').length > 0)
       notes.push(

@@ -36,7 +36,7 @@ export function findStyles(names: readonly string[], known: readonly Style[], fo
     if (style) return style;
     const list = known.map((one) => one.name).join(', ');
     throw new ImageForgeError('INVALID_ARGUMENT', `styles: there is no style ${name} in ${folder}.`, {
-      hint: list === '' ? 'There are none: they lie in styles.csv or styles.json.' : `There are ${list}.`,
+      hint: list === '' ? 'There are none: they lie in styles.csv or styles.json.' : `Available: ${list}.`,
       details: { fields: ['styles'], style: name, known: known.map((one) => one.name) },
     });
   });

@@ -195,7 +195,7 @@ const named = 20;
 function listNames(names: readonly string[]): string {
   if (names.length === 0) return 'There are none: a wildcard is a .txt file there.';
   const more = names.length > named ? ` and ${names.length - named} more` : '';
-  return `There are ${names.slice(0, named).join(', ')}${more}.`;
+  return `Available: ${names.slice(0, named).join(', ')}${more}.`;
 }
 
 function refuse(problem: string, { hint }: { hint?: string } = {}): ImageForgeError {

@@ -1,5 +1,5 @@
 // The WebUI's API with requests as its clients send them.
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
@@ -258,6 +258,26 @@ describe('lists and settings', () => {
     );
     expect(Array.isArray(await get('sd-models'))).toBe(true);
     expect(await get('loras')).toEqual([]);
+  });
+
+  it('lists styles, draws in them, and tells each image’s own prompt', async () => {
+    const prompts = await openServer();
+    const folder = join(prompts.folder, 'models');
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'styles.csv'), 'name,prompt,negative_prompt\nOil,"{prompt}, oil",photo');
+    expect(await (await prompts.get('/sdapi/v1/prompt-styles')).json()).toEqual([
+      { name: 'Oil', prompt: '{prompt}, oil', negative_prompt: 'photo' },
+    ]);
+    const body = { prompt: 'a {red|blue|green|grey} fox', styles: ['Oil'], seed: 1, batch_size: 4, steps: 1 };
+    const size = { width: 64, height: 64 };
+    const answer = await (await prompts.post('/sdapi/v1/txt2img', { ...body, ...size })).json();
+    const info = JSON.parse(answer.info);
+    expect(new Set(info.all_prompts).size).toBeGreaterThan(1);
+    for (const [i, prompt] of info.all_prompts.entries()) {
+      expect(prompt).toMatch(/^a (red|blue|green|grey) fox, oil$/);
+      expect(info.infotexts[i].split('\n')[0]).toBe(prompt);
+    }
+    expect(info.all_negative_prompts).toEqual(Array(4).fill('photo'));
   });
 
   it('chooses the model through options', async () => {

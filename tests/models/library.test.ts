@@ -51,6 +51,25 @@ describe('generate', () => {
     await expect(image.save('/nowhere/tree.png')).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
   });
 
+  it('makes each picture of its own prompt, and tells which', async () => {
+    const prompt = 'a {red|green|blue|yellow} {circle|square|star}';
+    const { prompts, images } = await forge.generate({ ...small, prompt, steps: 1, batch: 3 });
+    expect(prompts).toHaveLength(3);
+    for (const one of prompts) expect(one.prompt).toMatch(/^a (red|green|blue|yellow) (circle|square|star)$/);
+    expect(new Set(prompts.map((one) => one.prompt)).size).toBeGreaterThan(1);
+    const third = await forge.generate({ ...small, ...prompts[2]!, steps: 1, seed: 7 });
+    expect(third.image.rgb).toEqual(images[2]!.rgb);
+    const plain = await forge.generate({ ...small, prompt, steps: 1, promptSyntax: 'plain' });
+    expect(plain.prompts).toEqual([{ prompt, negativePrompt: '' }]);
+    await expect(forge.generate({ ...small, styles: ['Chalk'] })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringContaining('there is no style Chalk'),
+    });
+    await expect(forge.generate({ ...small, prompt: 3 as never })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+  });
+
   it('follows the picture of a ControlNet', async () => {
     const model = await writeControlNet(join(makeFolder(), 'edges.safetensors'), testModel);
     const image = { rgb: picture, width: 128, height: 64 };

@@ -49,6 +49,12 @@ describe('describeWords', () => {
   const describeFor = (prompt: string, syntax: PromptSyntax, readsSyntax: boolean) =>
     describeWords([{ prompt, negativePrompt: '' }], { syntax, readsSyntax, title: 'FLUX.1' });
 
+  it('says that a weight in the middle of a prompt is lost', () => {
+    expect(describeFor('a cat :0.5 here AND a dog :2', 'webui', true)).toEqual([
+      ':0.5 is taken as words: the weight of a prompt that AND joins is the last thing in it.',
+    ]);
+  });
+
   it.each([
     ['a [cat|dog]', '[cat|dog]'],
     ['a [cat:dog:0.5] in', '[cat:dog:0.5]'],

@@ -87,7 +87,7 @@ describe('expandFromLibrary', () => {
     expect(listStyles(folders()).map(({ name }) => name)).toEqual(['Oil', 'Ink']);
     expect(listStyles(folders())[0]!.prompt).toBe('{prompt}, oil, __colour__');
     expect(() => expand({ styles: ['Chalk'] })).toThrow(
-      expect.objectContaining({ code: 'INVALID_ARGUMENT', hint: 'There are Oil, Ink.' }),
+      expect.objectContaining({ code: 'INVALID_ARGUMENT', hint: 'Available: Oil, Ink.' }),
     );
   });
 });

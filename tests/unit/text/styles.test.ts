@@ -60,7 +60,7 @@ it('finds styles by name, and says what there is', () => {
   expect(findStyles(['ink', 'Oil'], known, '/p').map(({ name }) => name)).toEqual(['Ink', 'Oil']);
   expect(() => findStyles(['Chalk'], known, '/p')).toThrow(/there is no style Chalk in \/p/);
   expect(() => findStyles(['Chalk'], known, '/p')).toThrow(
-    expect.objectContaining({ code: 'INVALID_ARGUMENT', hint: 'There are Oil, Ink.' }),
+    expect.objectContaining({ code: 'INVALID_ARGUMENT', hint: 'Available: Oil, Ink.' }),
   );
 });
 

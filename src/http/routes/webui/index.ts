@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { listControlNets } from '../../../registry/control-nets.js';
 import { listEmbeddings } from '../../../registry/embeddings.js';
 import { listLoras } from '../../../registry/loras.js';
+import { listStyles } from '../../../registry/prompt-library.js';
 import { samplerEntries, scheduleEntries } from '../../../sampling/index.js';
 import type { Job } from '../../../service/jobs/job.js';
 import { parseParameters } from '../../../service/pictures/parameters.js';
@@ -81,6 +82,13 @@ export function addWebUiRoutes(routes: Routes, doors: Doors): void {
     ),
     skipped: {},
   }));
+  get('prompt-styles', 'Styles of PROMPT_DIR', () =>
+    listStyles(config).map(({ name, prompt, negativePrompt }) => ({
+      name,
+      prompt,
+      negative_prompt: negativePrompt,
+    })),
+  );
   routes.add(
     {
       method: 'get',
