@@ -177,7 +177,7 @@ describe('what is refused', () => {
     [5, 'corrupt.gguf', ['generate', 'x', '--model', 'corrupt.gguf']],
     [5, 'empty.safetensors', ['generate', 'x', '--model', 'empty.safetensors']],
     [5, 'old.ckpt', ['generate', 'x', '--model', 'old.ckpt']],
-    [7, 'ENOTDIR', ['generate', 'x', '--output-dir', 'file/below']],
+    [7, 'there is no such folder', ['generate', 'x', '--output-dir', 'file/below']],
     [7, 'Cannot write to /proc', ['generate', 'x', '--output-dir', '/proc/pictures']],
     [12, 'PORT=x: expected a whole number', ['generate', 'x'], { PORT: 'x' }],
     [12, 'IMAGEFORGE_MODEL=none: expected one of pocket', ['generate', 'x'], { IMAGEFORGE_MODEL: 'none' }],
