@@ -1,5 +1,5 @@
 // Every name by which LoRA files call the weights of a model's networks.
-import type { ClipConfig } from '../../native/configs.js';
+import type { ClipConfig } from '../networks/clip.js';
 import { denoisers, ofKind } from '../networks/index.js';
 import type { ModelPlan, NetworkPlan } from '../types.js';
 import { denoiserPrefixes, kohyaDenoiserPrefixes, textPrefixes, underscored } from './prefixes.js';

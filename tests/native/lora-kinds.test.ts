@@ -1,0 +1,66 @@
+// Every kind of update: the model with the file predicts what the model with the merged weights predicts, in memory and
+// streamed, and is itself again when the file is taken away.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+// @ts-expect-error plain JavaScript
+import * as fixtures from '../../scripts/fixtures/tensors.mjs';
+import { assertClose, relativeDifference } from '../golden.js';
+import { kernelKinds, kinds } from '../lora/kinds.js';
+import {
+  golden,
+  kernels,
+  makeUpdates,
+  matrices,
+  modelFile,
+  predict,
+  type Stored,
+  weightOf,
+  withWeights,
+  writeModel,
+} from '../lora/unet.js';
+
+const { convertFloats, readSafetensors } = fixtures;
+
+describe.skipIf(!golden.present)(`LoRA and its kin ${golden.reason}`, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'imageforge-lora-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  let stored: Stored;
+  let model: string;
+  let plain: Float32Array;
+
+  beforeAll(async () => {
+    stored = convertFloats(readSafetensors(modelFile), 'F32');
+    model = writeModel(folder, 'model.safetensors', stored);
+    plain = await predict(model);
+  });
+
+  it.each([...Object.entries(kinds), ...Object.entries(kernelKinds)])('%s', async (name, make) => {
+    const modules = name in kernelKinds ? kernels : [...matrices, ...kernels];
+    const weights = new Map(modules.map((module) => [module, weightOf(stored, module)]));
+    const { update, merged } = makeUpdates(make, weights, 0.7);
+    const loras = [{ path: writeModel(folder, 'update.safetensors', update), strength: 0.7 }];
+    const expected = await predict(
+      writeModel(folder, 'merged.safetensors', withWeights(stored, merged, 'F32')),
+    );
+    expect(relativeDifference(plain, expected)).toBeGreaterThan(1e-3);
+    assertClose(await predict(model, { loras, plain }), expected, { rel_l2: 1e-5 });
+    assertClose(await predict(model, { loras, memoryMode: 'stream', plain }), expected, { rel_l2: 1e-5 });
+  });
+
+  it('several files change a weight one after the other', async () => {
+    const first = new Map(matrices.map((module) => [module, weightOf(stored, module)]));
+    const one = makeUpdates(kinds['DoRA along columns']!, first, 0.5);
+    const second = new Map(
+      matrices.map((module) => [module, weightOf(stored, module, one.merged.get(module)!)]),
+    );
+    const two = makeUpdates(kinds.LoRA!, second, 1.5);
+    const loras = [
+      { path: writeModel(folder, 'one.safetensors', one.update), strength: 0.5 },
+      { path: writeModel(folder, 'two.safetensors', two.update), strength: 1.5 },
+    ];
+    const merged = writeModel(folder, 'merged.safetensors', withWeights(stored, two.merged, 'F32'));
+    assertClose(await predict(model, { loras, plain }), await predict(merged), { rel_l2: 1e-5 });
+  });
+});
