@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 // @ts-expect-error plain JavaScript
 import * as fixtures from '../../scripts/fixtures/tensors.mjs';
-import { planModel } from '../../src/families/index.js';
 import { LoadedModel } from '../../src/pipeline/loaded-model.js';
-import { element, goldenCase, relativeDifference } from '../golden.js';
+import { element, goldenCase, groupsOf, relativeDifference } from '../golden.js';
+import { planSd1 } from '../golden-plans.js';
 import { type Operations, operations, withEngine } from '../native/networks.js';
 import { add, type Matrix, matrix } from './algebra.js';
 import type { FileTensor, MakeUpdate, Weight } from './kinds.js';
@@ -13,7 +13,7 @@ import type { FileTensor, MakeUpdate, Weight } from './kinds.js';
 const { decode, encode, writeSafetensors } = fixtures;
 
 export const golden = goldenCase('unet-sd1');
-export const modelFile = golden.path('../e2e-sd1/model.safetensors');
+export const modelFile = golden.weights();
 export const prefix = 'model.diffusion_model.';
 
 /** Projections, a feed-forward, cross attention, a time embedding's. */
@@ -95,15 +95,17 @@ export async function predict(
   let found!: Float32Array;
   await withEngine(chosen, async (engine) => {
     const files = { model };
-    const loaded = new LoadedModel(engine, files, await planModel(files, { textHeads: 2 }));
+    const loaded = new LoadedModel(engine, files, await planSd1(model));
     await loaded.useLoras(loras);
     expect(loaded.notes).toEqual([]);
     await loaded.load({ memoryMode, width: 64, height: 64 });
-    const inputs = golden.tensors('inputs.safetensors');
+    const { inputs } = golden;
+    const [group] = groupsOf(inputs, 'x');
+    const of = (name: string) => element(inputs.get(group + name)!, 0);
     const denoiser = await loaded.loadDenoiser();
     const run = async () => {
-      const conditioning = await denoiser.condition({ context: element(inputs.get('b1.context')!, 0) });
-      const [prediction] = await denoiser.predict(element(inputs.get('b1.x')!, 0), 500, [conditioning]);
+      const conditioning = await denoiser.condition({ context: of('context') });
+      const [prediction] = await denoiser.predict(of('x'), 500, [conditioning]);
       conditioning.close();
       return prediction!.data;
     };

@@ -1,15 +1,12 @@
 // Every kind of update: the model with the file predicts what the model with the merged weights predicts, in memory and
 // streamed, and is itself again when the file is taken away.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 // @ts-expect-error plain JavaScript
 import * as fixtures from '../../scripts/fixtures/tensors.mjs';
+import { makeFolder } from '../folder.js';
 import { assertClose, relativeDifference } from '../golden.js';
 import { kernelKinds, kinds } from '../lora/kinds.js';
 import {
-  golden,
   kernels,
   makeUpdates,
   matrices,
@@ -23,9 +20,8 @@ import {
 
 const { convertFloats, readSafetensors } = fixtures;
 
-describe.skipIf(!golden.present)(`LoRA and its kin ${golden.reason}`, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'imageforge-lora-'));
-  afterAll(() => rmSync(folder, { recursive: true }));
+describe('LoRA and its kin', () => {
+  const folder = makeFolder('lora-kinds');
   let stored: Stored;
   let model: string;
   let plain: Float32Array;

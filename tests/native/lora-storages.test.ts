@@ -1,9 +1,8 @@
 // Updates on weights of every storage: what they give is what they make of the stored values. Merged weights are F16
 // where the stored ones have no more precision.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 // @ts-expect-error plain JavaScript
 import * as fp8 from '../../scripts/fixtures/fp8.mjs';
 // @ts-expect-error plain JavaScript
@@ -12,10 +11,10 @@ import { convertModel } from '../../src/families/convert-model.js';
 import { readTensorRule } from '../../src/weights/convert-rules.js';
 import { halfToNumber } from '../../src/weights/read-floats.js';
 import { readWeightFile } from '../../src/weights/read-weight-file.js';
+import { makeFolder } from '../folder.js';
 import { assertClose, relativeDifference } from '../golden.js';
 import { kinds, type Weight } from '../lora/kinds.js';
 import {
-  golden,
   kernels,
   makeUpdates,
   matrices,
@@ -45,9 +44,8 @@ interface Storage {
   merge(merged: ReadonlyMap<string, Float64Array>): Promise<string>;
 }
 
-describe.skipIf(!golden.present)(`LoRA on stored weights ${golden.reason}`, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'imageforge-lora-storage-'));
-  afterAll(() => rmSync(folder, { recursive: true }));
+describe('LoRA on stored weights', () => {
+  const folder = makeFolder('lora-storages');
   const read = (): Stored => readSafetensors(modelFile);
 
   async function floats(dtype: string): Promise<Storage> {
@@ -127,7 +125,6 @@ describe.skipIf(!golden.present)(`LoRA on stored weights ${golden.reason}`, () =
       const loras = [{ path: writeModel(folder, 'update.safetensors', update), strength }];
       const expected = await predict(await merge(merged), { chosen });
       expect(relativeDifference(plain, expected), kind).toBeGreaterThan(4 * allowed);
-      console.log(kind, relativeDifference(await predict(model, { loras, chosen }), expected), relativeDifference(plain, expected));
       const rounded = chosen.precision === 'f32' || allowed > 1e-3 ? allowed : 2e-3;
       assertClose(await predict(model, { loras, chosen, plain }), expected, { rel_l2: rounded });
       const streamed = await predict(model, { loras, chosen, memoryMode: 'stream', plain });

@@ -67,7 +67,9 @@ test("FLUX: fused rows in diffusers' names, whole matrices in kohya's", async ()
 });
 
 test('a LoRA of another family or of another width is refused', async () => {
-  await expect(resolveLora(flux.path('peft.safetensors'), await planSd1(), { denoiser: 1 })).rejects.toMatchObject({
+  await expect(
+    resolveLora(flux.path('peft.safetensors'), await planSd1(), { denoiser: 1 }),
+  ).rejects.toMatchObject({
     code: 'WEIGHTS_INVALID',
     message: expect.stringContaining('another family (FLUX)'),
     hint: expect.stringContaining('models inspect'),
@@ -101,7 +103,9 @@ test('keys without a place are named, halves in the other order are exchanged', 
   add('transformer.norm_out.linear.lora_B.weight', 2 * width, 1);
   add('transformer.nowhere.lora_A.weight', 1, 1);
   add('lora_unet_x.reshape_weight', 1);
-  const lora = await resolveLora(writeTemporary(safetensors(header, Buffer.alloc(end))), plan, { denoiser: 1 });
+  const lora = await resolveLora(writeTemporary(safetensors(header, Buffer.alloc(end))), plan, {
+    denoiser: 1,
+  });
   expect(lora.unknown).toEqual(['lora_unet_x.reshape_weight', 'transformer.nowhere.lora_A.weight']);
   expect(lora.unsupported).toEqual(['Control LoRA']);
   expect(lora.matched).toBe(1);
