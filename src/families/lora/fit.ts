@@ -33,7 +33,7 @@ export function moduleShape({ rows: own, transposed }: LoraTarget, shape: number
 export function checkFit(
   path: string,
   module: string,
-  { kind, factors }: ModuleChange,
+  { kind, name, factors }: ModuleChange,
   weight: { name: string; shape: ModuleShape },
 ): void {
   const { rows, inputs, taps } = weight.shape;
@@ -42,9 +42,9 @@ export function checkFit(
   const expected = taps > 1 ? [rows, inputs, taps] : inputs > 1 ? [rows, inputs] : [rows];
   throw new ImageForgeError(
     'WEIGHTS_INVALID',
-    `${path}: ${module} has the factors ${found.join(' and ')}, but ${weight.name} is [${expected}]: the LoRA was made for another family or size of model`,
+    `${path}: ${module} has the factors ${found.join(' and ')} (${name}), which don't fit ${weight.name} [${expected}]: the file was made for another model, or is damaged`,
     {
-      hint: 'Use a LoRA that was trained on this kind of model.',
+      hint: 'Use a LoRA that was trained on this kind of model; `imageforge models inspect FILE` tells what one is for.',
       details: { file: path, tensor: module, factors: found, expected },
     },
   );
