@@ -18,7 +18,7 @@ import {
   writeModel,
 } from '../lora/unet.js';
 
-const { convertFloats, readSafetensors } = fixtures;
+const { convertFloats, decode, encode, readSafetensors } = fixtures;
 
 describe('LoRA and its kin', () => {
   const folder = makeFolder('lora-kinds');
@@ -58,5 +58,19 @@ describe('LoRA and its kin', () => {
     ];
     const merged = writeModel(folder, 'merged.safetensors', withWeights(stored, two.merged, 'F32'));
     assertClose(await predict(model, { loras, plain }), await predict(merged), { rel_l2: 1e-5 });
+  });
+
+  it.each(['LoRA', 'LoHa', 'DoRA along columns'])('%s with a value that is no number', async (kind) => {
+    const weights = new Map(matrices.map((module) => [module, weightOf(stored, module)]));
+    const { update } = makeUpdates(kinds[kind]!, weights, 1);
+    const [key, tensor] = [...update].find(([name]) => /lora_down|hada_w1_b/.test(name))!;
+    const values: Float32Array = decode(tensor);
+    values[3] = Number.NaN;
+    update.set(key, encode(values, tensor.shape, 'F32'));
+    const loras = [{ path: writeModel(folder, 'nan.safetensors', update), strength: 1 }];
+    await expect(predict(model, { loras })).rejects.toMatchObject({
+      code: 'WEIGHTS_INVALID',
+      message: expect.stringMatching(new RegExp(`nan\\.safetensors.*"${key}".*not a number`)),
+    });
   });
 });

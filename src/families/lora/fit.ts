@@ -3,7 +3,7 @@ import { ImageForgeError } from '../../shared/errors.js';
 import type { ModelPlan } from '../types.js';
 import type { ModuleChange, ModuleShape } from './changes.js';
 import type { LoraTensor } from './keys.js';
-import type { LoraTarget } from './targets.js';
+import type { LoraTarget } from './target.js';
 
 type Shapes = Map<LoraTarget['network'], Map<string, number[]>>;
 

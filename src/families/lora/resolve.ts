@@ -10,7 +10,8 @@ import { guessBase } from './describe.js';
 import { checkFit, listShapes, moduleShape } from './fit.js';
 import { type LoraModule, nameUnsupported, readKeys } from './keys.js';
 import { type LoraSettings, readNumber, readScale, readSettings } from './settings.js';
-import { type LoraTarget, listLoraTargets } from './targets.js';
+import type { LoraTarget } from './target.js';
+import { listLoraTargets } from './targets.js';
 
 export interface LoraStrengths {
   /** Of what it changes in the denoiser; text encoders have the same unless `text` says otherwise. */

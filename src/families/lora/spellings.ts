@@ -2,7 +2,7 @@
 // newer ones.
 import type { DiffusersModule } from '../networks/network.js';
 import type { NetworkPlan } from '../types.js';
-import type { Alias } from './targets.js';
+import type { Alias } from './target.js';
 
 /** What lies in a module has the same name below it in both conventions. */
 export function diffusersAliases(own: Alias[], modules: readonly DiffusersModule[]): Alias[] {

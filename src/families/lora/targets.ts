@@ -4,29 +4,7 @@ import { denoisers, ofKind } from '../networks/index.js';
 import type { ModelPlan, NetworkPlan } from '../types.js';
 import { denoiserPrefixes, kohyaDenoiserPrefixes, textPrefixes, underscored } from './prefixes.js';
 import { diffusersAliases, textAliases } from './spellings.js';
-
-/** What a name stands for. */
-export interface LoraTarget {
-  /** 'denoiser', or the index of a text encoder in the plan. */
-  network: 'denoiser' | number;
-  /** The network's tensor. */
-  tensor: string;
-  /** Its bias, where it has one. */
-  bias?: string;
-  /** First row of a fused matrix, and how many are the module's own. */
-  row?: number;
-  rows?: number;
-  /** The module's two halves stand in the other order. */
-  swapped?: boolean;
-  /** The tensor is the module's matrix transposed. */
-  transposed?: true;
-}
-
-/** Module paths of a network in one convention, without prefix. */
-export interface Alias {
-  path: string;
-  target: Omit<LoraTarget, 'network'>;
-}
+import type { Alias, LoraTarget } from './target.js';
 
 /** All names of all targets. Where two conventions clash, the first stays. */
 export function listLoraTargets(plan: ModelPlan): Map<string, LoraTarget> {
