@@ -29,6 +29,13 @@ void ModuleState::profile_as(const std::string & name) {
     runner->start_profile();
 }
 
+void ModuleState::use_loras(LoraSet set) {
+    runner->set_loras(set.updates);
+    store->restore();
+    for (const ChangedWeight & changed : set.changed) store->replace(changed.replaced(), changed.tensor());
+    loras = std::move(set);
+}
+
 void ModuleState::release() {
     if (runner && !profiled_as_.empty()) report_profile(profiled_as_, runner->stop_profile());
     runner.reset();

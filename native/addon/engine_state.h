@@ -26,6 +26,8 @@ struct ModuleState {
     /// IMAGEFORGE_PROFILE: times every operation. When the network is closed, a table goes to stderr (value
     /// 1), or a line of JSON is appended to the file that the value names.
     void profile_as(const std::string & name);
+    /// These in the place of those before.
+    void use_loras(LoraSet set);
     /// Frees everything that was loaded.
     virtual void release();
     uint64_t bytes() const;

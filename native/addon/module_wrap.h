@@ -110,6 +110,8 @@ public:
         return reject_to_js(info.Env(), [&] {
             check_open();
             auto loras = std::make_shared<std::vector<Lora>>(read_loras(info[0]));
+            // Those before go first: the network's own weights are changed, and there is more memory.
+            if (!engine_->busy) state_->use_loras({});
             return Job<std::shared_ptr<LoraSet>>::start(
                 info.Env(), engine_,
                 [engine = engine_, state = state_, loras] {
@@ -118,8 +120,7 @@ public:
                         load_loras(engine->device, *state->store, std::move(*loras)));
                 },
                 [state = state_](Napi::Env env, std::shared_ptr<LoraSet> & set) {
-                    state->runner->set_loras(set->updates);
-                    state->loras = std::move(*set);
+                    state->use_loras(std::move(*set));
                     return env.Undefined();
                 });
         });

@@ -256,6 +256,17 @@ void StoredTensor::widen(const Piece & piece, uint64_t done, int threads) const 
     });
 }
 
+std::vector<float> StoredTensor::read_all(int threads) const {
+    std::vector<float> values = read_rows(0, rows(), threads);
+    if (!taps_first) return values;
+    const auto inputs = static_cast<size_t>(shape[0]), taps = static_cast<size_t>(shape[1]);
+    std::vector<float> ordered(values.size());
+    for (size_t row = 0; row < values.size(); row += inputs * taps)
+        for (size_t t = 0; t < taps; ++t)
+            for (size_t i = 0; i < inputs; ++i) ordered[row + i * taps + t] = values[row + t * inputs + i];
+    return ordered;
+}
+
 std::vector<float> StoredTensor::read_row(uint64_t row) const { return read_rows(row, 1, 1); }
 
 std::vector<float> StoredTensor::read_rows(uint64_t first, uint64_t count, int threads) const {

@@ -40,6 +40,7 @@ enum class Residence {
     Own,       // in a buffer of the store
     Mapped,    // in the file, where they are used
     Streamed,  // in the file, from where they are brought when they are needed
+    Replaced,  // elsewhere: other values are used in their place
 };
 
 struct StoredTensor {
@@ -52,6 +53,7 @@ struct StoredTensor {
     bool taps_first;
     Tensor declared = nullptr;  // what the network sees of it
     Residence residence = Residence::Own;
+    bool updatable = false;  // its layer adds low-rank updates
 
     /// Throws WEIGHTS_INVALID where the entry contradicts itself or the file. `scales`: the file of its scale
     /// table, where it has one.
@@ -64,6 +66,8 @@ struct StoredTensor {
     bool usable_in_place() const;
     /// Copies all of it to where the declared tensor lies, on up to so many threads.
     void upload(int threads) const;
+    /// All values, in PyTorch's order, whatever the type; on up to so many threads.
+    std::vector<float> read_all(int threads) const;
     /// One row, whatever its type.
     std::vector<float> read_row(uint64_t row) const;
     /// Rows [first, first + count) on up to so many threads; `count` times the columns of a row.

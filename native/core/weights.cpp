@@ -38,6 +38,21 @@ void send_to_file(const StoredTensor & row) {
     row.declared->data = const_cast<uint8_t *>(row.pieces.front().data());
 }
 
+/// A tensor as it was before other values took its place.
+struct Original {
+    ggml_tensor tensor;
+    Residence residence;
+};
+
+/// What makes up a tensor's values; its name and its place in the list of tensors stay.
+void take_values(ggml_tensor & tensor, const ggml_tensor & from) {
+    tensor.type = from.type;
+    std::copy(std::begin(from.ne), std::end(from.ne), std::begin(tensor.ne));
+    std::copy(std::begin(from.nb), std::end(from.nb), std::begin(tensor.nb));
+    tensor.buffer = from.buffer;
+    tensor.data = from.data;
+}
+
 struct FreeContext {
     void operator()(ggml_context * context) const { ggml_free(context); }
 };
@@ -60,6 +75,7 @@ struct WeightStore::Impl {
     std::vector<std::unique_ptr<ggml_backend_buffer, FreeBuffer>> buffers;
     uint64_t mapped = 0, allocated = 0;
     bool loaded = false;
+    std::unordered_map<Tensor, Original> originals;  // of the tensors that are replaced
 
     Tensor declare(const std::string & name, const Shape & shape);
     void place_mapped();
@@ -209,7 +225,10 @@ void WeightStore::bring(Tensor tensor, ggml_tallocr & place) const {
     impl_->declared.at(tensor)->upload(std::max(1, impl_->device.threads() / 2));
 }
 
-void WeightStore::send_back(Tensor tensor) const { send_to_file(*impl_->declared.at(tensor)); }
+void WeightStore::send_back(Tensor tensor) const {
+    const StoredTensor & row = *impl_->declared.at(tensor);
+    if (row.residence == Residence::Streamed) send_to_file(row);
+}
 
 std::vector<float> WeightStore::read_row(const ggml_tensor * table, int64_t row) const {
     return impl_->declared.at(table)->read_row(static_cast<uint64_t>(row));
@@ -217,7 +236,9 @@ std::vector<float> WeightStore::read_row(const ggml_tensor * table, int64_t row)
 
 void WeightStore::Impl::advise(const ggml_tensor * tensor, PageAdvice advice) const {
     const auto found = declared.find(tensor);
-    if (found == declared.end() || found->second->residence == Residence::Own) return;
+    if (found == declared.end()) return;
+    const Residence residence = found->second->residence;
+    if (residence != Residence::Mapped && residence != Residence::Streamed) return;
     for (const Piece & piece : found->second->pieces) piece.file->advise(piece.offset, piece.bytes, advice);
 }
 
@@ -243,6 +264,39 @@ Tensor WeightStore::declared(const std::string & name) const {
     return found == impl_->rows.end() ? nullptr : found->second.declared;
 }
 
+bool WeightStore::is_updatable(const ggml_tensor * tensor) const {
+    const auto found = impl_->declared.find(tensor);
+    return found != impl_->declared.end() && found->second->updatable;
+}
+
+std::vector<float> WeightStore::read(const std::string & name) const {
+    return impl_->rows.at(name).read_all(impl_->device.threads());
+}
+
+const std::string & WeightStore::file_of(const std::string & name) const {
+    return impl_->rows.at(name).pieces.front().file->path();
+}
+
+bool WeightStore::taps_first(const std::string & name) const { return impl_->rows.at(name).taps_first; }
+
+void WeightStore::replace(Tensor tensor, const ggml_tensor * by) const {
+    StoredTensor & row = *impl_->declared.at(tensor);
+    impl_->originals.emplace(tensor, Original{*tensor, row.residence});
+    row.residence = Residence::Replaced;
+    take_values(*tensor, *by);
+}
+
+void WeightStore::restore() const {
+    for (const auto & [tensor, original] : impl_->originals) {
+        StoredTensor & row = *impl_->declared.at(tensor);
+        take_values(*tensor, original.tensor);
+        row.residence = original.residence;
+        // A slot that it was brought to has had other guests since.
+        if (row.residence == Residence::Streamed) send_to_file(row);
+    }
+    impl_->originals.clear();
+}
+
 uint64_t WeightStore::bytes_mapped() const { return impl_->mapped; }
 
 uint64_t WeightStore::bytes_allocated() const { return impl_->allocated; }
@@ -258,8 +312,13 @@ bool Weights::has(const std::string & name) const {
 }
 
 bool Weights::taps_first(const std::string & name) const {
-    const auto found = store_->impl_->rows.find((*this / name).prefix_);
-    return found != store_->impl_->rows.end() && found->second.taps_first;
+    return has(name) && store_->taps_first((*this / name).prefix_);
+}
+
+Tensor Weights::get_updatable(const std::string & name, const Shape & shape) const {
+    const Tensor tensor = get(name, shape);
+    store_->impl_->declared.at(tensor)->updatable = true;
+    return tensor;
 }
 
 Tensor Weights::find(const std::string & name, const Shape & shape) const {

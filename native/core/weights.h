@@ -90,7 +90,9 @@ public:
     /// shape. One-dimensional tensors (biases, norms, statistics) are always F32: converted on load where the
     /// file has another type. All others keep the file's type.
     Tensor get(const std::string & name, const Shape & shape) const;
-    /// The same, or nullptr when the table doesn't have it.
+    /// The same, for a layer that adds low-rank updates to what it computes with the tensor.
+    Tensor get_updatable(const std::string & name, const Shape & shape) const;
+    /// The same as get(), or nullptr when the table doesn't have it.
     Tensor find(const std::string & name, const Shape & shape) const;
 
     const std::string & prefix() const { return prefix_; }
@@ -142,6 +144,19 @@ public:
     Shape shape(const std::string & name) const;
     /// The declared tensor of this full name, or nullptr.
     Tensor declared(const std::string & name) const;
+    /// True when the layer that has the tensor adds low-rank updates itself: see Weights::get_updatable().
+    bool is_updatable(const ggml_tensor * tensor) const;
+    /// All values of a row of the table, in F32 and in PyTorch's order, whatever its type; and its file.
+    std::vector<float> read(const std::string & name) const;
+    const std::string & file_of(const std::string & name) const;
+    /// True when the table has the row as a kernel with its channels fastest.
+    bool taps_first(const std::string & name) const;
+
+    /// Other values in the place of a declared tensor, which gets their shape, type and address until
+    /// restore(). They live as long as that, and no graph that was built before is computed again.
+    void replace(Tensor tensor, const ggml_tensor * by) const;
+    /// All tensors are as the files have them.
+    void restore() const;
 
     uint64_t bytes_mapped() const;     // bytes used in place
     uint64_t bytes_allocated() const;  // bytes in buffers of our own (host or device)

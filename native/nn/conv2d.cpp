@@ -13,7 +13,7 @@ static Shape kernel_shape(const Weights & w, int64_t kernel, int64_t in, int64_t
 }
 
 Conv2d::Conv2d(Weights w, int64_t in, int64_t out, Options options)
-    : weight(w.get("weight", kernel_shape(w, options.kernel, in, out))),
+    : weight(w.get_updatable("weight", kernel_shape(w, options.kernel, in, out))),
       bias(options.with_bias ? w.get("bias", {out}) : nullptr),
       options(options) {}
 

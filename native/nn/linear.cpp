@@ -7,7 +7,7 @@
 namespace imageforge {
 
 Linear::Linear(Weights w, int64_t in, int64_t out, bool with_bias)
-    : weight(w.get("weight", {in, out})), bias(with_bias ? w.get("bias", {out}) : nullptr) {}
+    : weight(w.get_updatable("weight", {in, out})), bias(with_bias ? w.get("bias", {out}) : nullptr) {}
 
 Tensor product(const Ctx & ctx, Tensor weight, Tensor x, Tensor bias) {
     if (use_kernel(ctx, Kernel::Linear)) return kernels::linear(ctx.graph, *ctx.env, weight, x, bias);

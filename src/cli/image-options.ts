@@ -96,8 +96,9 @@ function describeOption(field: string, schema: z.ZodType): RequestOption {
   return { field, option, read: (value) => (isNumber ? toNumber(value as string | undefined) : value) };
 }
 
-/** "file.safetensors:0.8"; a colon of a Windows drive is no strength. */
-function parseLora(text: string): { path: string; strength: number } {
-  const match = /^(.+):(-?\d+(?:\.\d+)?)$/.exec(text);
-  return match ? { path: match[1]!, strength: Number(match[2]) } : { path: text, strength: 1 };
+/** "file.safetensors:0.8", or with the text encoders' strength behind; a colon of a Windows drive is no strength. */
+function parseLora(text: string): { path: string; strength: number; text_strength?: number } {
+  const [, path, strength, ofText] = /^(.+?):(-?\d+(?:\.\d+)?)(?::(-?\d+(?:\.\d+)?))?$/.exec(text) ?? [];
+  if (path === undefined) return { path: text, strength: 1 };
+  return { path, strength: Number(strength), ...(ofText !== undefined && { text_strength: Number(ofText) }) };
 }

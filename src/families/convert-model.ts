@@ -10,9 +10,10 @@ import { type ConvertProgress, type ConvertResult, convertWeights } from '../wei
 import { readConvertType, type TensorRule } from '../weights/convert-rules.js';
 import { readRawMetadata } from '../weights/gguf.js';
 import type { GgufValue } from '../weights/write-gguf.js';
-import { type FoundNetwork, findNetworks, isLora } from './find-networks.js';
+import { type FoundNetwork, findNetworks } from './find-networks.js';
 import { findForeign } from './foreign.js';
 import { families, familyOf, findDenoiser } from './index.js';
+import { isLora } from './lora/keys.js';
 import { listTitles } from './refuse-model.js';
 import { isMarker, markerNames, readMarker } from './sd/markers.js';
 import { nameModel, openSources, type WeightSource } from './sources.js';

@@ -45,10 +45,3 @@ export function describeNetworks(found: readonly FoundNetwork[]): string {
   const titles = new Set(found.map(({ kind }) => ofKind(networks, kind).title));
   return titles.size === 0 ? 'no network that is known' : [...titles].join(' and ');
 }
-
-/** Whether the file consists mostly of low-rank updates. */
-export function isLora(tensors: Tensors): boolean {
-  let count = 0;
-  for (const name of tensors.keys()) if (/\.lora_(up|down|A|B)\b|\.lora\.(up|down)\./.test(name)) count++;
-  return count > 0 && count * 4 > tensors.size;
-}

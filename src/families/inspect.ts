@@ -5,9 +5,10 @@ import { ImageForgeError } from '../shared/errors.js';
 import { nameControlNetFamily } from './control-net.js';
 import { findVectors } from './embeddings.js';
 import { type Family, type FoundModel, findPart, howToBring, type PartNeed } from './family.js';
-import { describeNetworks, type FoundNetwork, findNetworks, isLora } from './find-networks.js';
+import { describeNetworks, type FoundNetwork, findNetworks } from './find-networks.js';
 import { familyOf, findDenoiser, planModel } from './index.js';
-import { guessBase, nameKinds, pairKeys } from './lora-keys.js';
+import { describeLora } from './lora/describe.js';
+import { isLora } from './lora/keys.js';
 import { controlNets, hasKind, type NetworkKind, ofKind, upscalers } from './networks/index.js';
 import { nameModel, openSources, type WeightSource } from './sources.js';
 import { type Tensors, totalInMemory } from './tensors.js';
@@ -168,18 +169,7 @@ function describe(
   const control = networks.find(({ kind }) => hasKind(controlNets, kind));
   if (control) return `ControlNet for ${nameControlNetFamily(control.tensors)}`;
   const { tensors } = sources[0]!;
-  if (networks.length === 0 && isLora(tensors)) {
-    const { pairs } = pairKeys(tensors);
-    const ranks = [...new Set([...pairs.values()].map(({ down }) => down?.shape[0] ?? 0))].sort(
-      (a, b) => a - b,
-    );
-    const range = ranks.length > 1 ? `${ranks[0]} to ${ranks.at(-1)}` : String(ranks[0]);
-    const base = guessBase(pairs);
-    return `LoRA of ${pairs.size} modules, rank ${range}${base ? `, for ${base}` : ''}`;
-  }
-  const kinds = nameKinds([...tensors.keys()]);
-  if (networks.length === 0 && kinds.length > 0)
-    return `${kinds.join(' and ')}, which ImageForge doesn't apply`;
+  if (networks.length === 0 && isLora(tensors)) return describeLora(tensors);
   const embedding = networks.length === 0 ? findVectors(tensors) : undefined;
   if (embedding) {
     const sizes = embedding.found.map(({ name, view }) => `${name} [${view.shape}]`);

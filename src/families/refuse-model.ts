@@ -1,8 +1,9 @@
 // Errors for a file that was named as a model and isn't one: what it is instead, and what would help.
 import { ImageForgeError } from '../shared/errors.js';
 import type { Family } from './family.js';
-import { describeNetworks, type FoundNetwork, isLora } from './find-networks.js';
+import { describeNetworks, type FoundNetwork } from './find-networks.js';
 import { findForeign } from './foreign.js';
+import { isLora } from './lora/keys.js';
 import { controlNets, denoisers, hasKind, networks, ofKind, upscalers } from './networks/index.js';
 import type { Network } from './networks/network.js';
 import type { WeightSource } from './sources.js';

@@ -26,6 +26,7 @@ import type {
   EditOptions,
   GenerateOptions,
   InpaintOptions,
+  LoraOptions,
   TextToImageOptions,
   UpscaleOptions,
 } from './options.js';
@@ -60,7 +61,7 @@ export interface ImageForgeOptions {
 
 interface Model {
   files: ModelFiles;
-  loras: { path: string; strength: number }[];
+  loras: LoraOptions[];
   plan: ModelPlan;
 }
 

@@ -14,6 +14,8 @@ export interface LoraOptions {
   path: string;
   /** How much it counts, -10 … 10; usually 0 … 1. */
   strength: number;
+  /** How much it counts in the text encoders. Default: `strength`. */
+  textStrength?: number;
 }
 
 /** A ControlNet (Stable Diffusion 1.x, 2.x and XL) and the picture that the image shall follow. */

@@ -110,9 +110,40 @@ export interface LoraUpdate {
   row?: number;
 }
 
+/**
+ * A change that is computed from the weight W itself; the changed weight then takes its place. Matrices that files keep
+ * in two factors, or with a core between them (Tucker), have the parts a, b and core, or at where a lies transposed.
+ */
+export interface WeightChange {
+  target: string;
+  /**
+   * product: W + a core b. hadamard: W + product 1 * product 2. kronecker: W + product 1 ⊗ product 2. generalised:
+   * W + W a1 a2 + b1 core b2. rotation: R W, with `blocks` and `rescale`. scaling: W + W * a along `axis`. value: a.
+   */
+  kind: 'product' | 'hadamard' | 'kronecker' | 'generalised' | 'rotation' | 'scaling' | 'value';
+  /** Rows of `weights` by the part that they play. */
+  factors: Record<string, string>;
+  /** alpha / rank, without the strength. */
+  scale: number;
+  /** The first row of the target that it changes, and how many; default: all. */
+  row?: number;
+  rows?: number;
+  /** The two halves of the target's rows stand in the other order. */
+  swapped?: true;
+  /** The target is the transposed of what is changed. */
+  transposed?: true;
+  /** DoRA: names how long the rows or columns of the changed weight are. */
+  magnitude?: string;
+  /** Of the magnitude or the scaling. */
+  axis?: 'rows' | 'columns';
+  /** The longest that a rotation's blocks may be, all together. */
+  constraint?: number;
+}
+
 export interface Lora {
   weights: Weights;
   updates: LoraUpdate[];
+  changes?: WeightChange[];
   strength: number;
 }
 

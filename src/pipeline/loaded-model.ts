@@ -73,7 +73,7 @@ export class LoadedModel {
     await withAbort(this.engine, signal, async () => {
       const { deviceFree, weights, compute } = this.engine.memory();
       const plan = decoder ? { ...this.plan, autoencoder: decoder } : this.plan;
-      const needs = estimateNeeds(plan, size, size.references, this.#control?.plan);
+      const needs = estimateNeeds(plan, size, size.references, this.#control?.plan, this.#loras.need);
       const free = deviceFree + weights + compute; // what this engine holds can be freed and used again
       const { mode, reason, keep } = chooseMemoryMode(memoryMode, needs, free);
       this.#keep = keep;

@@ -18,6 +18,12 @@ export interface NetworkNeed {
   streamed: number;
 }
 
+/** Bytes that LoRAs take beside the networks: what they add, and weights that they change. These aren't streamed. */
+export interface LoraNeed {
+  text: number;
+  denoiser: number;
+}
+
 export interface MemoryNeeds {
   text: NetworkNeed;
   denoiser: NetworkNeed;
@@ -33,13 +39,14 @@ const STRETCH = 2 ** 26;
 
 /**
  * The least memory that a run needs; large pictures may be decoded in tiles. `references` are the sizes of the reference
- * pictures, `control` is a ControlNet that works beside the denoiser.
+ * pictures, `control` is a ControlNet that works beside the denoiser, `loras` are what its LoRAs take.
  */
 export function estimateNeeds(
   plan: ModelPlan,
   size: Size,
   references: readonly Size[] = [],
   control?: NetworkPlan,
+  loras: LoraNeed = { text: 0, denoiser: 0 },
 ): MemoryNeeds {
   const { denoiser, autoencoder } = plan;
   const area = ({ width, height }: Size) => width * height;
@@ -58,12 +65,13 @@ export function estimateNeeds(
   const decoding = ofKind(autoencoders, autoencoder.kind).computeBytes(autoencoder.config, workload);
   return {
     text: {
-      ...add(text),
+      ...add([...text, heldBytes(loras.text)]),
       // encoders work one after the other
       compute: Math.max(0, ...text.map(({ compute }) => compute)),
     },
     denoiser: add([
       needOf(denoiser, denoising),
+      heldBytes(loras.denoiser),
       ...(control
         ? [needOf(control, ofKind(controlNets, control.kind).computeBytes(control.config, workload))]
         : []),
@@ -74,6 +82,11 @@ export function estimateNeeds(
 
 function needOf(plan: NetworkPlan, compute: number): NetworkNeed {
   return { weights: plan.bytes, compute, streamed: streamedBytes(plan) };
+}
+
+/** What stays in memory even where weights are streamed. */
+function heldBytes(bytes: number): NetworkNeed {
+  return { weights: bytes, compute: 0, streamed: bytes };
 }
 
 function add(needs: readonly NetworkNeed[]): NetworkNeed {

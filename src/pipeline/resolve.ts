@@ -7,7 +7,7 @@ import { ImageForgeError } from '../shared/errors.js';
 import { DEFAULT_STRENGTH, LIMITS } from '../shared/limits.js';
 import { MEMORY_MODES, type MemoryChoice } from '../shared/memory-modes.js';
 import { PROMPT_SYNTAXES, type PromptSyntax } from '../shared/prompt-syntaxes.js';
-import type { Control, HiresPass, HiresUpscaler, PipelineRequest, Task } from './types.js';
+import type { Control, HiresPass, HiresUpscaler, LoraRequest, PipelineRequest, Task } from './types.js';
 
 /** What a caller may ask for. Sizes are in pixels; undefined means the default. */
 export interface GenerationOptions {
@@ -50,7 +50,7 @@ export interface GenerationOptions {
   references?: Pixels[] | undefined;
   /** Send a preview with every n-th step. Default: 0, no previews. */
   previewEvery?: number | undefined;
-  loras?: { path: string; strength: number }[] | undefined;
+  loras?: LoraRequest[] | undefined;
   embeddings?: { word: string; path: string }[] | undefined;
   /** How the networks are kept in memory. Default: 'auto', the roomiest mode that fits. */
   memoryMode?: MemoryChoice | undefined;
@@ -141,8 +141,10 @@ export function resolveRequest(
   requireInteger('clipSkip', clipSkip, 1, LIMITS.clipSkip);
   requireNumber('strength', strength, 0, 1);
   requireInteger('previewEvery', previewEvery, 0, LIMITS.steps);
-  for (const { path, strength: value } of loras ?? [])
+  for (const { path, strength: value, textStrength = value } of loras ?? []) {
     requireNumber(`strength of LoRA ${path}`, value, -LIMITS.loraStrength, LIMITS.loraStrength);
+    requireNumber(`text strength of LoRA ${path}`, textStrength, -LIMITS.loraStrength, LIMITS.loraStrength);
+  }
   for (const [i, picture] of (references ?? []).entries()) requireReference(picture, i, multiple);
   if (init) requirePixels(init, width, height);
   if (mask) requireMask(mask, init, width, height);

@@ -6,6 +6,14 @@ import type { PromptSyntax } from '../shared/prompt-syntaxes.js';
 
 export type Task = 'text2img' | 'img2img' | 'inpaint';
 
+/** A LoRA file and how strong it is. */
+export interface LoraRequest {
+  path: string;
+  strength: number;
+  /** Of what it changes in text encoders; default: `strength`. */
+  textStrength?: number | undefined;
+}
+
 export interface PipelineRequest {
   task: Task;
   model: ModelFiles;
@@ -44,7 +52,7 @@ export interface PipelineRequest {
   previewEvery: number;
   /** Default: 'auto', the roomiest mode that fits. */
   memoryMode?: MemoryChoice;
-  loras?: { path: string; strength: number }[];
+  loras?: LoraRequest[];
   /** Words of the prompts that stand for learned vectors, and the files with the vectors. */
   embeddings?: { word: string; path: string }[];
   /** File of a tiny autoencoder. It draws the previews, and with `final` the finished pictures too. */

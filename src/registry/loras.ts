@@ -5,7 +5,10 @@ import { listFolder, type NamedFolders, type NamedKind, resolveNamed } from './n
 
 interface Lora {
   path: string;
+  /** Of what it changes in the denoiser. */
   strength: number;
+  /** Of what it changes in text encoders; default: `strength`. */
+  textStrength?: number | undefined;
 }
 
 export const loras: NamedKind = {
@@ -35,12 +38,22 @@ export function listLoras(config: NamedFolders): { name: string; file: string }[
  * @throws ImageForgeError NOT_FOUND that names the folders.
  */
 export function resolveLoras(wanted: readonly Lora[], config: Config): Lora[] {
-  const strengths = new Map<string, number>();
-  for (const { path: name, strength } of wanted) {
+  const strengths = new Map<string, { denoiser: number; text: number }>();
+  for (const { path: name, strength, textStrength = strength } of wanted) {
     const file = resolveNamed(loras, name, config);
-    strengths.set(file, (strengths.get(file) ?? 0) + strength);
+    const { denoiser, text } = strengths.get(file) ?? { denoiser: 0, text: 0 };
+    strengths.set(file, { denoiser: round(denoiser + strength), text: round(text + textStrength) });
   }
   return [...strengths]
-    .map(([file, strength]) => ({ path: file, strength: Number(strength.toFixed(6)) }))
-    .filter(({ strength }) => strength !== 0);
+    .filter(([, { denoiser, text }]) => denoiser !== 0 || text !== 0)
+    .map(([file, { denoiser, text }]) => ({
+      path: file,
+      strength: denoiser,
+      ...(text !== denoiser && { textStrength: text }),
+    }));
+}
+
+/** Sums of decimal fractions without the digits that binary ones add. */
+function round(strength: number): number {
+  return Number(strength.toFixed(6));
 }

@@ -6,6 +6,8 @@ export interface FluxModule {
   bfl: string;
   /** First row that this module fills in a fused matrix, in units of the network's width. */
   row?: number;
+  /** How many such units it fills; default: 1. */
+  units?: number;
   /** Its two halves are in the other order. */
   swapped?: boolean;
 }
@@ -105,4 +107,30 @@ function singleBlock(generation: 1 | 2, index: number): FluxModule[] {
     module(`${from}.proj_out`, `${to}.linear2`),
     module(`${from}.norm.linear`, `${to}.modulation.lin`),
   ];
+}
+
+/**
+ * XLabs' LoRAs of FLUX.1 hang below attention processors: 1 is the picture's stream, 2 the text's. Of a single block's
+ * first matrix they update queries, keys and values alone.
+ */
+export function xlabsModules({ doubleBlocks, singleBlocks }: FluxBlocks): FluxModule[] {
+  const modules: FluxModule[] = [];
+  for (let i = 0; i < doubleBlocks; i++)
+    for (const [stream, number] of [
+      ['img_attn', 1],
+      ['txt_attn', 2],
+    ] as const)
+      for (const name of ['qkv', 'proj'])
+        modules.push(
+          module(
+            `double_blocks.${i}.processor.${name}_lora${number}`,
+            `double_blocks.${i}.${stream}.${name}`,
+          ),
+        );
+  for (let i = 0; i < singleBlocks; i++)
+    modules.push(
+      { ...module(`single_blocks.${i}.processor.qkv`, `single_blocks.${i}.linear1`, 0), units: 3 },
+      module(`single_blocks.${i}.processor.proj`, `single_blocks.${i}.linear2`),
+    );
+  return modules;
 }

@@ -1,6 +1,6 @@
 // The transformers of FLUX.1 and FLUX.2: how to find them in a file, their names, their configuration.
 import { compose, countWhile, sizeOf, sliceRows, type Tensors, type TensorView } from '../tensors.js';
-import { type FluxModule, fluxModules } from './flux-names.js';
+import { type FluxModule, fluxModules, xlabsModules } from './flux-names.js';
 import type { DenoiserNetwork, Layout } from './network.js';
 
 /** kind 'flux': the transformers of FLUX.1 and FLUX.2, BFL tensor names without prefix ("double_blocks.0.img_attn.qkv.weight"). */
@@ -59,13 +59,13 @@ export const fluxNetwork: DenoiserNetwork<'flux'> = {
   computeBytes: ({ width }: FluxConfig, { pixels, referencePixels, tokens }) =>
     ((pixels + referencePixels) / TOKEN ** 2 + tokens) * width * 4 * STATES,
   diffusersModules: (config: FluxConfig) =>
-    fluxModules(config).map(({ bfl, row, ...module }) => ({
+    [...fluxModules(config), ...xlabsModules(config)].map(({ bfl, row, units = 1, ...module }) => ({
       ...module,
       own: bfl,
       // `linear1` of a single block: queries, keys and values of the network's width, then the feed-forward
       ...(row !== undefined && {
         row: row * config.width,
-        rows: row === 3 ? config.mlpWidth : config.width,
+        rows: row === 3 ? config.mlpWidth : units * config.width,
       }),
     })),
 };

@@ -50,7 +50,7 @@ export interface Network<Kind extends string = string> {
   option?: string;
   /** Estimated bytes of compute buffers. */
   computeBytes(config: object, workload: Workload): number;
-  /** Its modules in diffusers' names, by which LoRAs may address them. */
+  /** Its modules in diffusers' names and in those of trainers with their own, by which LoRAs may address them. */
   diffusersModules?(config: object): DiffusersModule[];
 }
 

@@ -144,7 +144,7 @@ export function cacheKey(
     ...(control && {
       control: [control.strength, control.start, control.end, hash(control.image.rgb)],
     }),
-    loraStrengths: loras?.map(({ strength }) => strength) ?? [],
+    loraStrengths: loras?.map(({ strength, textStrength = strength }) => [strength, textStrength]) ?? [],
     words: embeddings?.map(({ word }) => word) ?? [],
     ...weights,
   };

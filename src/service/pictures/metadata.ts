@@ -37,7 +37,7 @@ export interface ImageMetadata extends FieldMetadata {
   strength: number | null;
   /** The second pass; what it made has the width and height above, or what the upscaler got. */
   hires: HiresFacts | null;
-  loras: { name: string; strength: number }[];
+  loras: LoraFacts[];
   /** Names of the embeddings that the prompts used. */
   embeddings: string[];
   /** The ControlNet that steered the steps. */
@@ -62,6 +62,14 @@ export interface ImageMetadata extends FieldMetadata {
   saved_at_iso: string;
   filename: string;
   software: string;
+}
+
+/** A LoRA by its file's name. */
+export interface LoraFacts {
+  name: string;
+  strength: number;
+  /** In the text encoders, where it is another. */
+  text_strength?: number;
 }
 
 /** The sidecar of a picture that was made larger. */
@@ -145,6 +153,7 @@ export function describePicture(
     loras: (request.loras ?? []).map((lora) => ({
       name: path.parse(lora.path).name,
       strength: lora.strength,
+      ...(lora.textStrength !== undefined && { text_strength: lora.textStrength }),
     })),
     embeddings: [...new Set((request.embeddings ?? []).map(({ path: file }) => path.parse(file).name))],
     control: request.control ? describeControl(request.control) : null,

@@ -2,7 +2,7 @@
 // prompt lines, then one line "Steps: 20, Sampler: Euler a, …". Written for, and read like, the WebUI's own parser.
 import type { HiresUpscaler } from '../../pipeline/types.js';
 import { samplerEntries, scheduleEntries } from '../../sampling/index.js';
-import type { ControlFacts, ImageMetadata } from './metadata.js';
+import type { ControlFacts, ImageMetadata, LoraFacts } from './metadata.js';
 
 export type ParameterSource = Omit<
   ImageMetadata,
@@ -32,7 +32,7 @@ export function formatParameters(meta: ParameterSource): string {
     ['Hires upscaler', hires && UPSCALERS[hires.upscaler]],
     ['Clip skip', meta.clip_skip > 1 ? meta.clip_skip : null],
     ['RNG', meta.noise === 'torch' ? 'CPU' : null],
-    ['Lora', meta.loras.map(({ name, strength }) => `${name}: ${strength}`).join(', ') || null],
+    ['Lora', meta.loras.map(describeLora).join(', ') || null],
     ['VAE Decoder', meta.tae === null ? null : 'TAESD'],
     ['ControlNet 0', meta.control && describeControl(meta.control)],
     ['Upscaler', meta.upscaler],
@@ -51,6 +51,11 @@ export function formatParameters(meta: ParameterSource): string {
 }
 
 /** In the words of the WebUI's extension; the control image is a finished map. */
+/** With two strengths in the order of the WebUI's tags: the text encoders' first. */
+function describeLora({ name, strength, text_strength: text }: LoraFacts): string {
+  return text === undefined ? `${name}: ${strength}` : `${name}: ${text}: ${strength}`;
+}
+
 function describeControl({ model, strength, start, end }: ControlFacts): string {
   return `Module: none, Model: ${model}, Weight: ${strength}, Guidance Start: ${start}, Guidance End: ${end}`;
 }

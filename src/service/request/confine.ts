@@ -30,7 +30,7 @@ export function confineRequest(asked: ImageRequest, config: Config): ImageReques
     parts: Object.fromEntries(
       Object.entries(asked.parts).map(([part, name]) => [part, confinePath(name, models, config)]),
     ),
-    loras: asked.loras.map(({ path, strength }) => ({ path: named(loraKind, path), strength })),
+    loras: asked.loras.map((lora) => ({ ...lora, path: named(loraKind, lora.path) })),
     tae: asked.tae === undefined ? undefined : named(tinyAutoencoders, asked.tae),
     embeddings: asked.embeddings.map(embedding),
     init: picture(asked.init),

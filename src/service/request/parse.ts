@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { Part } from '../../families/types.js';
 import type { HiresOptions } from '../../pipeline/resolve.js';
 import { DEFAULT_STRENGTH } from '../../shared/limits.js';
-import { takeLoraTags } from '../../text/lora-tags.js';
+import { type NamedLora, takeLoraTags } from '../../text/lora-tags.js';
 import { hasChoices } from '../../text/wildcards.js';
 import { decodeBase64, type PictureSource } from '../pictures/source.js';
 import type { ControlWish } from './control.js';
@@ -42,7 +42,7 @@ export interface ImageRequest extends Omit<PlainFields, keyof typeof DEFAULTS>, 
   prompt: string;
   negativePrompt: string;
   parts: Partial<Record<Exclude<Part, 'model'>, string>>;
-  loras: { path: string; strength: number }[];
+  loras: NamedLora[];
   /** Files or names that the prompts may use besides those of the embedding folder. */
   embeddings: string[];
   /** undefined = random; only seeded requests are looked up in the cache. */
@@ -91,7 +91,7 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     prompt,
     negativePrompt: fields.negative_prompt ?? '',
     parts: readParts(fields),
-    loras: [...(fields.loras ?? []), ...loras],
+    loras: [...(fields.loras ?? []).map(readLora), ...loras],
     embeddings: fields.embeddings ?? [],
     seed: seed === -1 ? undefined : seed,
     strength: operation === 'generate' ? undefined : (fields.strength ?? DEFAULT_STRENGTH[operation]),
@@ -175,4 +175,12 @@ function refuseAlone(fields: Record<string, unknown>, needed: string): void {
   const given = Object.keys(fields).filter((name) => fields[name] !== undefined && fields[name] !== null);
   if (given.length > 0)
     throw invalid(`${given.join(', ')}: expected ${needed} beside it, found none`, { fields: given });
+}
+
+function readLora({
+  path,
+  strength,
+  text_strength: textStrength,
+}: NonNullable<Fields['loras']>[number]): NamedLora {
+  return { path, strength, ...(textStrength !== undefined && { textStrength }) };
 }

@@ -24,6 +24,7 @@ export type ImageOperation = 'generate' | 'edit' | 'inpaint';
 const agents = true;
 const sidecar = true;
 const path = z.string().min(1).max(4096);
+const loraStrength = z.number().min(-LIMITS.loraStrength).max(LIMITS.loraStrength);
 const name = z.string().max(64);
 const picture = z.string().min(1).max(LIMITS.pictureLength);
 const share = z.number().min(0).max(1);
@@ -174,12 +175,13 @@ const commonFields = {
       .array(
         z.object({
           path,
-          strength: z.number().min(-LIMITS.loraStrength).max(LIMITS.loraStrength).default(1),
+          strength: loraStrength.default(1),
+          text_strength: loraStrength.optional().describe('Of the text encoders; default: strength'),
         }),
       )
       .max(LIMITS.loras),
     'LoRA files, or names in the LoRA folder, and their strengths',
-    { agents, flag: '--lora <file[:strength]>' },
+    { agents, flag: '--lora <file[:strength[:text strength]]>' },
   ),
   embeddings: field(
     z.array(path).max(LIMITS.embeddings),

@@ -60,10 +60,23 @@ describe('options of generate', () => {
   });
 
   it('reads LoRAs with their strengths', async () => {
-    expect(await fields('--lora', 'a.safetensors', '--lora', 'C:\\b.safetensors:0.8')).toMatchObject({
+    expect(
+      await fields(
+        '--lora',
+        'a.safetensors',
+        '--lora',
+        'C:\\b.safetensors:0.8',
+        '--lora',
+        'C:\\c:0.8:-.5',
+        '--lora',
+        'd:1:0',
+      ),
+    ).toMatchObject({
       loras: [
         { path: 'a.safetensors', strength: 1 },
         { path: 'C:\\b.safetensors', strength: 0.8 },
+        { path: 'C:\\c:0.8:-.5', strength: 1 },
+        { path: 'd', strength: 1, text_strength: 0 },
       ],
     });
   });

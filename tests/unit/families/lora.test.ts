@@ -1,6 +1,6 @@
 // LoRA files find their places: each key of the golden files, in kohya's and in diffusers' names, and in no other model.
 import { expect, test } from 'vitest';
-import { resolveLora } from '../../../src/families/lora.js';
+import { resolveLora } from '../../../src/families/lora/resolve.js';
 import type { FluxConfig } from '../../../src/families/networks/flux.js';
 import { readWeightFile } from '../../../src/weights/read-weight-file.js';
 import { goldenCase } from '../../golden.js';
@@ -21,7 +21,7 @@ async function modulesOf(path: string): Promise<string[]> {
 test('every module of the SD 1.x files has its target', async () => {
   const plan = await planSd1();
   const file = sd1.path('kohya.safetensors');
-  const kohya = await resolveLora(file, plan, 0.8);
+  const kohya = await resolveLora(file, plan, { denoiser: 0.8 });
   const modules = await modulesOf(file);
   expect(kohya).toMatchObject({ matched: modules.length, unknown: [] });
   expect(kohya.denoiser?.strength).toBe(0.8);
@@ -34,7 +34,7 @@ test('every module of the SD 1.x files has its target', async () => {
   expect(targets).toContain('input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight');
   expect(targets).toContain('middle_block.0.in_layers.2.weight');
 
-  const peft = await resolveLora(sd1.path('peft.safetensors'), plan, 1);
+  const peft = await resolveLora(sd1.path('peft.safetensors'), plan, { denoiser: 1 });
   const { length } = await modulesOf(sd1.path('peft.safetensors'));
   expect(peft).toMatchObject({ matched: length, unknown: [] });
   expect(peft.denoiser!.updates.every(({ scale }) => scale === 1)).toBe(true);
@@ -46,28 +46,30 @@ test("FLUX: fused rows in diffusers' names, whole matrices in kohya's", async ()
   const plan = await planFlux1(golden, flux.weights());
   const { width, doubleBlocks, singleBlocks } = plan.denoiser.config as FluxConfig;
   const [kohya, peft] = [flux.path('kohya.safetensors'), flux.path('peft.safetensors')];
-  const whole = await resolveLora(kohya, plan, 1);
+  const whole = await resolveLora(kohya, plan, { denoiser: 1 });
   expect(whole).toMatchObject({ matched: (await modulesOf(kohya)).length, unknown: [] });
-  const split = await resolveLora(peft, plan, 1);
+  const split = await resolveLora(peft, plan, { denoiser: 1 });
   expect(split).toMatchObject({ matched: (await modulesOf(peft)).length, unknown: [] });
   const rows = Object.fromEntries(split.denoiser!.updates.map(({ up, target, row }) => [up, [target, row]]));
   const [double, single] = [doubleBlocks - 1, singleBlocks - 1];
-  expect(rows['transformer.transformer_blocks.0.attn.to_v.up']).toEqual([
+  expect(rows['transformer.transformer_blocks.0.attn.to_v.lora_B.weight']).toEqual([
     'double_blocks.0.img_attn.qkv.weight',
     2 * width,
   ]);
-  expect(rows[`transformer.transformer_blocks.${double}.attn.add_q_proj.up`]).toEqual([
+  expect(rows[`transformer.transformer_blocks.${double}.attn.add_q_proj.lora_B.weight`]).toEqual([
     `double_blocks.${double}.txt_attn.qkv.weight`,
     0,
   ]);
-  expect(rows[`transformer.single_transformer_blocks.${single}.proj_mlp.up`]).toEqual([
+  expect(rows[`transformer.single_transformer_blocks.${single}.proj_mlp.lora_B.weight`]).toEqual([
     `single_blocks.${single}.linear1.weight`,
     3 * width,
   ]);
 });
 
 test('a LoRA of another family or of another width is refused', async () => {
-  await expect(resolveLora(flux.path('peft.safetensors'), await planSd1(), 1)).rejects.toMatchObject({
+  await expect(
+    resolveLora(flux.path('peft.safetensors'), await planSd1(), { denoiser: 1 }),
+  ).rejects.toMatchObject({
     code: 'WEIGHTS_INVALID',
     message: expect.stringContaining('another family (FLUX)'),
     hint: expect.stringContaining('models inspect'),
@@ -78,11 +80,11 @@ test('a LoRA of another family or of another width is refused', async () => {
     shape: [2 * tensor.shape[0]!, ...tensor.shape.slice(1)],
   }));
   const wider = { ...plan, denoiser: { ...plan.denoiser, weights: { ...plan.denoiser.weights, tensors } } };
-  await expect(resolveLora(sd1.path('kohya.safetensors'), wider, 1)).rejects.toMatchObject({
+  await expect(resolveLora(sd1.path('kohya.safetensors'), wider, { denoiser: 1 })).rejects.toMatchObject({
     code: 'WEIGHTS_INVALID',
     message: expect.stringMatching(/lora_unet_\w+ has the factors/),
   });
-  await expect(resolveLora(goldenCase('e2e-sd1').weights(), plan, 1)).rejects.toMatchObject({
+  await expect(resolveLora(goldenCase('e2e-sd1').weights(), plan, { denoiser: 1 })).rejects.toMatchObject({
     message: expect.stringContaining('not a LoRA'),
   });
 });
@@ -100,10 +102,12 @@ test('keys without a place are named, halves in the other order are exchanged', 
   add('transformer.norm_out.linear.lora_A.weight', 1, width);
   add('transformer.norm_out.linear.lora_B.weight', 2 * width, 1);
   add('transformer.nowhere.lora_A.weight', 1, 1);
-  add('lora_unet_x.dora_scale', 1);
-  const lora = await resolveLora(writeTemporary(safetensors(header, Buffer.alloc(end))), plan, 1);
-  expect(lora.unknown).toEqual(['lora_unet_x.dora_scale', 'transformer.nowhere.lora_A.weight']);
-  expect(lora.unsupported).toEqual(['DoRA']);
+  add('lora_unet_x.reshape_weight', 1);
+  const lora = await resolveLora(writeTemporary(safetensors(header, Buffer.alloc(end))), plan, {
+    denoiser: 1,
+  });
+  expect(lora.unknown).toEqual(['lora_unet_x.reshape_weight', 'transformer.nowhere.lora_A.weight']);
+  expect(lora.unsupported).toEqual(['Control LoRA']);
   expect(lora.matched).toBe(1);
   const offsets = new Map(lora.denoiser!.weights.tensors.map(({ name, offset }) => [name, offset]));
   const [first, second] = lora.denoiser!.updates;

@@ -46,6 +46,20 @@ it('adds up the strengths of a file, however it was named', () => {
   ]);
 });
 
+it('adds up the strengths of text encoders apart', () => {
+  const wanted = [
+    { path: 'ink', strength: 0.1, textStrength: 0.5 },
+    { path: 'ink', strength: 0.2 },
+    { path: 'lcm', strength: 0, textStrength: 0.4 },
+    { path: 'here.safetensors', strength: 0.3, textStrength: 0.3 },
+  ];
+  expect(resolveLoras(wanted, read())).toEqual([
+    { path: at('models/loras/ink.safetensors'), strength: 0.3, textStrength: 0.7 },
+    { path: at('models/lcm.safetensors'), strength: 0, textStrength: 0.4 },
+    { path: at('here.safetensors'), strength: 0.3 },
+  ]);
+});
+
 it('says where a missing one was looked for', () => {
   expect(() => resolveLoras([{ path: 'none', strength: 1 }], read({ LORA_DIR: 'own' }))).toThrow(
     expect.objectContaining({

@@ -17,21 +17,48 @@ it('takes names and strengths out of the prompt', () => {
   });
 });
 
+it.each([
+  ['<lora:x:0.5:0.8>', { strength: 0.8, textStrength: 0.5 }],
+  ['<lora:x:te=0.5:unet=0.8>', { strength: 0.8, textStrength: 0.5 }],
+  ['<lora:x:unet=0.8:te=0.5>', { strength: 0.8, textStrength: 0.5 }],
+  // the denoiser has the text encoders' strength unless the tag says otherwise
+  ['<lora:x:te=0.5>', { strength: 0.5 }],
+  ['<lora:x:unet=0.8>', { strength: 0.8, textStrength: 1 }],
+  ['<lora:x:0.7:unet=0>', { strength: 0, textStrength: 0.7 }],
+  ['<lora:x: 0.5 : 0.5 >', { strength: 0.5 }],
+  ['<lyco:x:0.5:0.8>', { strength: 0.8, textStrength: 0.5 }],
+  ['<lyco:x>', { strength: 1 }],
+])('%s', (tag, strengths) => {
+  expect(takeLoraTags(`a fox ${tag}`)).toEqual({ prompt: 'a fox', loras: [{ path: 'x', ...strengths }] });
+});
+
 it('leaves every other text as it is', () => {
-  for (const prompt of ['', ' a  fox ', 'a < b', '<hypernet:x:1>', 'lora:x:1', '<lora:open', 'a <lora :x>'])
+  for (const prompt of ['', ' a  fox ', 'a < b', 'lora:x:1', 'hypernet:x', '<lora:open', 'a <lora :x>'])
     expect(takeLoraTags(prompt)).toEqual({ prompt, loras: [] });
 });
 
-it('refuses tags that say nothing', () => {
-  for (const prompt of [
-    '<lora:>',
-    '<lora::1>',
-    '<lora:x:>',
-    '<lora:x:much>',
-    '<lora:x:1e9>',
-    '<lora:x:0.5:0.7>',
-  ])
-    expect(() => takeLoraTags(`fox ${prompt}`), prompt).toThrow(
-      expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringContaining(prompt) }),
-    );
+it.each([
+  '<lora:>',
+  '<lora::1>',
+  '<lora:x:>',
+  '<lora:x:much>',
+  '<lora:x:1e9>',
+  '<lora:x:te=>',
+  '<lora:x:clip=1>',
+  '<lora:x:1:1:32>',
+  '<lora:x:dyn=32>',
+  '<lyco:>',
+])('refuses %s', (tag) => {
+  expect(() => takeLoraTags(`fox ${tag}`)).toThrow(
+    expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringContaining(tag) }),
+  );
+});
+
+it("refuses a hypernetwork's tag by its name", () => {
+  expect(() => takeLoraTags('fox <hypernet:anime:0.5>')).toThrow(
+    expect.objectContaining({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining('<hypernet:anime:0.5>'),
+    }),
+  );
 });

@@ -124,6 +124,7 @@ describe('cacheKey', () => {
       of({ task: 'inpaint', init, mask: new Uint8Array(64).fill(255) }),
       of({ loras: [{ path: '/l', strength: 1 }] }),
       of({ loras: [{ path: '/l', strength: 0.5 }] }),
+      of({ loras: [{ path: '/l', strength: 0.5, textStrength: 1 }] }),
       of({ hires }),
       of({ prediction: 'v' }),
       of({ guidanceRescale: 0.7 }),

@@ -60,6 +60,8 @@ describe('formatParameters', () => {
       loras: [{ name: 'lcm', strength: 1 }],
     });
     expect(text).toContain('Denoising strength: 0.6, Clip skip: 2, RNG: CPU, Lora: "lcm: 1"');
+    const loras = [{ name: 'ink', strength: 0.8, text_strength: 0.5 }];
+    expect(formatParameters({ ...base, loras })).toContain('Lora: "ink: 0.5: 0.8"');
     expect(formatParameters(base)).not.toMatch(/Denoising|Clip skip|RNG|Lora|Negative/);
   });
 

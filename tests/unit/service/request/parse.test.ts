@@ -46,6 +46,16 @@ describe('parseRequest', () => {
         { path: 'ink', strength: 0.5 },
       ],
     });
+    const two = {
+      prompt: 'a fox <lora:ink:0.5:0.8>',
+      loras: [{ path: 'film', strength: 0.7, text_strength: 0 }],
+    };
+    expect(parse(two)).toMatchObject({
+      loras: [
+        { path: 'film', strength: 0.7, textStrength: 0 },
+        { path: 'ink', strength: 0.8, textStrength: 0.5 },
+      ],
+    });
     expect(refusal({ prompt: '<lora:ink:very>' }).message).toContain('<lora:ink:very>');
   });
 
