@@ -37,15 +37,15 @@ struct TensorEntry {
     uint64_t offset = 0;  // bytes from the start of the file
     std::string
         type;  // "f32", "f16", "bf16", "f8_e4m3", "q8_0", "q4_k", … lower case, ggml's names where it has one
-    Shape shape;                       // ggml order
-    float scale = 1;                   // every value is multiplied by this
-    std::optional<ScaleEntry> scales;  // and each block by its factor
-    uint64_t rotation = 0;             // ConvRot: groups of so many values of a row are rotated
-    bool flat = false;                 // blocks run on from row to row
-    uint64_t skip = 0;                 // flat: values of the first block that belong to what lies before
+    Shape shape;      // ggml order
+    float scale = 1;  // every value is multiplied by this
     int64_t first_row =
         -1;  // from 0 on: entries of one name make up one tensor, and this one's rows begin here
-    bool taps_first = false;  // a kernel [kw, kh, in, out] that lies as [in, kw·kh, out]
+    bool taps_first = false;                // a kernel [kw, kh, in, out] that lies as [in, kw·kh, out]
+    std::optional<ScaleEntry> scales = {};  // and each block by its factor
+    uint64_t rotation = 0;                  // ConvRot: groups of so many values of a row are rotated
+    bool flat = false;                      // blocks run on from row to row
+    uint64_t skip = 0;                      // flat: values of the first block that belong to what lies before
 };
 
 struct WeightTable {
