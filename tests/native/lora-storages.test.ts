@@ -120,12 +120,22 @@ describe('LoRA on stored weights', () => {
   )('$name with $chosen.name', async ({ make, allowed, chosen }) => {
     const { model, weights, merge } = await make();
     const plain = await predict(model, { chosen });
+    // What 8-bit activations cost this model without any update. A LoRA leaves quantised weights as they are, so it
+    // costs as much again; ggml's rounding makes as much of differences in the last digits.
+    const asStored = await predict(
+      await merge(new Map([...weights].map(([name, { values }]) => [name, values]))),
+      {
+        chosen,
+      },
+    );
+    const ownRoom = 2 * relativeDifference(plain, asStored);
     for (const kind of tried) {
       const { update, merged } = makeUpdates(kinds[kind]!, weights, strength);
       const loras = [{ path: writeModel(folder, 'update.safetensors', update), strength }];
       const expected = await predict(await merge(merged), { chosen });
       expect(relativeDifference(plain, expected), kind).toBeGreaterThan(4 * allowed);
-      const rounded = chosen.precision === 'f32' || allowed > 1e-3 ? allowed : 2e-3;
+      const exact = chosen.precision === 'f32' || allowed > 1e-3 ? allowed : 2e-3;
+      const rounded = kind === 'LoRA' || chosen.kernels === 'off' ? exact + ownRoom : exact;
       assertClose(await predict(model, { loras, chosen, plain }), expected, { rel_l2: rounded });
       const streamed = await predict(model, { loras, chosen, memoryMode: 'stream', plain });
       assertClose(streamed, expected, { rel_l2: rounded });
