@@ -61,8 +61,11 @@ export interface GenerateOptions {
    * SNR. Default: 0, none.
    */
   guidanceRescale?: number;
-  /** 0 … 2^53 - 1; the same seed and options give the same image. Default: random. */
-  seed?: number;
+  /**
+   * The same seed and options give the same image: a number up to 2^53 - 1, or a bigint or a string of digits up to
+   * 2^64 - 1. Default: random.
+   */
+  seed?: number | bigint | string;
   /** 'euler', 'euler_a', 'dpmpp_2m', …, in any common spelling. Default: the model's. */
   sampler?: string;
   /** 'normal', 'karras', 'simple', …. Default: the model's. */

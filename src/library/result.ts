@@ -43,11 +43,14 @@ export class Picture implements Pixels {
 
 /** An image that a run has made. */
 export class GeneratedImage extends Picture {
-  /** The seed that makes this image by itself: that of the request plus its place in the batch. */
-  readonly seed: number;
+  /**
+   * The seed that makes this image by itself: that of the request plus its place in the batch. A number up to 2^53 - 1,
+   * above that a string of digits.
+   */
+  readonly seed: number | string;
 
   /** @internal Made by a run. */
-  constructor(pixels: Pixels, seed: number) {
+  constructor(pixels: Pixels, seed: number | string) {
     super(pixels);
     this.seed = seed;
   }

@@ -10,6 +10,7 @@ import {
   findSchedule,
   type NoiseLevels,
 } from '../sampling/index.js';
+import { type Seed, seedOf } from '../shared/seed.js';
 import { throwIfAborted, withAbort } from './abort.js';
 import { requirePicture } from './check.js';
 import { ConditioningSet } from './conditionings.js';
@@ -131,7 +132,7 @@ async function run(
   await model.finish('denoiser');
 
   // 7. Latents -> pixels; outside the mask the pixels of the initial picture stay as they are
-  const images: { pixels: Pixels; seed: number }[] = [];
+  const images: { pixels: Pixels; seed: Seed }[] = [];
   for (const [image, latent] of latents.entries()) {
     clock.enter('decode', image);
     const autoencoder = fast?.autoencoder ?? (await model.loadAutoencoder(signal));
@@ -139,7 +140,7 @@ async function run(
     requirePicture(decoded);
     colours?.learn(latent.data, decoded);
     const pixels = init && mask ? pasteBack(decoded, init, mask) : decoded;
-    images.push({ pixels, seed: request.seed + image });
+    images.push({ pixels, seed: seedOf(request.seed, image) });
   }
   await model.finish('autoencoder');
 
@@ -269,7 +270,7 @@ async function sample(
 ): Promise<Float32Array> {
   const { image } = position;
   clock.enter('denoise', image, sigmas.length - 1);
-  const draw = createNoise(request.noise, request.seed + image);
+  const draw = createNoise(request.noise, seedOf(request.seed, image));
   const length = channels! * rows! * columns!;
   const noise = draw(length);
   const start = starts[image];

@@ -7,6 +7,7 @@ import { ImageForgeError } from '../shared/errors.js';
 import { DEFAULT_STRENGTH, LIMITS } from '../shared/limits.js';
 import { MEMORY_MODES, type MemoryChoice } from '../shared/memory-modes.js';
 import { PROMPT_SYNTAXES, type PromptSyntax } from '../shared/prompt-syntaxes.js';
+import { parseSeed, requireSeeds, type SeedInput } from '../shared/seed.js';
 import type { Control, HiresPass, HiresUpscaler, LoraRequest, PipelineRequest, Task } from './types.js';
 
 /** What a caller may ask for. Sizes are in pixels; undefined means the default. */
@@ -27,8 +28,8 @@ export interface GenerationOptions {
   guidance?: number | undefined;
   /** Guidance rescale, 0 … 1; 0.7 suits models trained to zero terminal SNR. Default: 0, none. */
   guidanceRescale?: number | undefined;
-  /** 0 … 2^53 - 1, also for the last picture of a batch. Default: a random one below 2^32. */
-  seed?: number | undefined;
+  /** 0 … 2^64 - 1, also for the last picture of a batch. Default: a random one below 2^32. */
+  seed?: SeedInput | undefined;
   /** In any program's spelling ("dpmpp_2m", "DPM++ 2M Karras"). Default: the model's. */
   sampler?: string | undefined;
   /** Default: the one in the sampler's name, else the model's. */
@@ -101,7 +102,7 @@ export function resolveRequest(
     memoryMode,
   } = options;
   const { strength = mask ? DEFAULT_STRENGTH.inpaint : DEFAULT_STRENGTH.edit } = options;
-  const { previewEvery = 0, seed = randomInt(2 ** 32) } = options;
+  const { previewEvery = 0 } = options;
   const { tae, fastDecode: final = false } = options;
   const width = options.width ?? init?.width ?? defaults.width;
   const height = options.height ?? init?.height ?? defaults.height;
@@ -126,6 +127,7 @@ export function resolveRequest(
     refuse('promptSyntax', promptSyntax, PROMPT_SYNTAXES.join(', '));
   if (pictures && pictures.length !== batch)
     refuse('pictures', pictures.length, `${batch}, one for each picture`);
+  const seed = parseSeed(options.seed ?? randomInt(2 ** 32));
   requireSeeds(seed, batch);
   const { prediction } = options;
   if (prediction !== undefined && prediction !== 'eps' && prediction !== 'v')
@@ -246,13 +248,6 @@ export function requireSide(
 ): void {
   if (!Number.isInteger(value) || value < min || value > LIMITS.maxSide || value % multiple !== 0)
     refuse(name, value, `a positive multiple of ${multiple} from ${min} up to ${LIMITS.maxSide}`);
-}
-
-/** Every picture of the batch has a seed of its own, the last one seed + batch - 1. */
-function requireSeeds(seed: number, batch: number): void {
-  requireInteger('seed', seed, 0, LIMITS.seed);
-  if (seed > LIMITS.seed - (batch - 1))
-    refuse('seed', seed, `at most ${LIMITS.seed - (batch - 1)} for a batch of ${batch}`);
 }
 
 function requireInteger(name: string, value: number, min: number, max: number): void {

@@ -3,6 +3,7 @@ import type { ModelFiles } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
 import type { MemoryChoice } from '../shared/memory-modes.js';
 import type { PromptSyntax } from '../shared/prompt-syntaxes.js';
+import type { Seed } from '../shared/seed.js';
 
 export type Task = 'text2img' | 'img2img' | 'inpaint';
 
@@ -29,8 +30,8 @@ export interface PipelineRequest {
   guidance: number;
   /** φ of guidance rescale, 0 … 1. Default: 0, none. */
   guidanceRescale?: number;
-  /** 0 … 2^53 - 1; picture i of a batch uses seed + i. */
-  seed: number;
+  /** Picture i of a batch, from 0, uses seed + i. */
+  seed: Seed;
   sampler: string;
   schedule: string;
   /** Random numbers: 'philox' as in the WebUI and stable-diffusion.cpp, 'torch' as in ComfyUI and diffusers. */
@@ -133,7 +134,7 @@ export interface Progress {
 }
 
 export interface PipelineResult {
-  images: { pixels: Pixels; seed: number }[];
+  images: { pixels: Pixels; seed: Seed }[];
   /** Seconds that each phase took. */
   seconds: Record<Phase, number>;
   family: string;

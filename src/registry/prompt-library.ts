@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { Config } from '../shared/config.js';
 import { ImageForgeError } from '../shared/errors.js';
 import type { PromptSyntax } from '../shared/prompt-syntaxes.js';
+import type { Seed } from '../shared/seed.js';
 import { expandPrompts } from '../text/expand-prompts.js';
 import { type NamedLora, takeLoraTags } from '../text/lora-tags.js';
 import { findStyles, readStyles, type Style } from '../text/styles.js';
@@ -51,7 +52,7 @@ export interface AskedPrompts {
   /** Names. */
   styles: readonly string[];
   /** Of each picture. */
-  seeds: readonly number[];
+  seeds: readonly Seed[];
   syntax: PromptSyntax;
 }
 

@@ -1,29 +1,23 @@
 // Normal noise that is the same on every machine for the same seed. There are two generators: the counter-based one of
 // the WebUI and stable-diffusion.cpp, and torch's Mersenne Twister on the CPU, which ComfyUI and diffusers use.
-import { ImageForgeError } from '../shared/errors.js';
+import { parseSeed, type SeedInput, splitSeed } from '../shared/seed.js';
 
 /** Returns the next `length` unit normal values. */
 export type NormalGenerator = (length: number) => Float32Array;
 
 export type NoiseKind = 'philox' | 'torch';
 
-/** @param seed 0 … 2^53 - 1 */
-export function createNoise(kind: NoiseKind, seed: number): NormalGenerator {
-  if (!Number.isSafeInteger(seed) || seed < 0)
-    throw new ImageForgeError(
-      'INVALID_ARGUMENT',
-      `The seed is ${seed}; it must be a whole number from 0 to 2^53 - 1.`,
-    );
-  return kind === 'philox' ? philoxNoise(seed) : torchNoise(seed);
+/** @param seed 0 … 2^64 - 1. Philox uses all 64 bits, torch's Mersenne Twister the lower 32, as torch itself does. */
+export function createNoise(kind: NoiseKind, seed: SeedInput): NormalGenerator {
+  const { low, high } = splitSeed(parseSeed(seed));
+  return kind === 'philox' ? philoxNoise(low | 0, high | 0) : torchNoise(low);
 }
 
 /**
  * Philox 4x32-10 (Salmon et al. 2011) with one counter per element, then Box-Muller, as torch.randn does on CUDA. Each
  * draw starts again at element 0, with the next offset.
  */
-function philoxNoise(seed: number): NormalGenerator {
-  const keyLow = (seed % 2 ** 32) | 0;
-  const keyHigh = Math.floor(seed / 2 ** 32) | 0;
+function philoxNoise(keyLow: number, keyHigh: number): NormalGenerator {
   const words = new Uint32Array(2);
   let offset = 0;
   return (length) => {
@@ -75,7 +69,7 @@ function multiplyHigh(x: number, high: number, low: number): number {
  * before. Fewer than 16 values are drawn one by one in double precision, and every second one is kept for the next draw.
  */
 function torchNoise(seed: number): NormalGenerator {
-  const next = mersenneTwister(seed % 2 ** 32);
+  const next = mersenneTwister(seed);
   const uniform = () => (next() & 0xffffff) * 2 ** -24;
   const uniformDouble = () => {
     const high = next() & 0x1fffff;

@@ -1,6 +1,7 @@
 // One request for pictures, from the prompt to the saved files: prepare, look into the cache, draw, write.
 import type { PipelineResult } from '../pipeline/types.js';
 import type { Config } from '../shared/config.js';
+import { type Seed, seedOf } from '../shared/seed.js';
 import { hasChoices } from '../text/wildcards.js';
 import type { ImageResult, ResultImage } from './answers/results.js';
 import type { RunControls } from './jobs/run-controls.js';
@@ -39,7 +40,7 @@ export async function makeImages(
   signal?.throwIfAborted();
   controls.onPrompt?.(request.prompt);
 
-  const seeds = Array.from({ length: request.batch }, (_, i) => request.seed + i);
+  const seeds = Array.from({ length: request.batch }, (_, i) => seedOf(request.seed, i));
   const { useCache } = wanted;
   const keys = listCacheKeys(prepared, seeds, workshop);
   const known = useCache && wanted.seed !== undefined ? await readCache(keys, workshop) : undefined;
@@ -104,7 +105,7 @@ async function expandPrompt(
 
 function listCacheKeys(
   { request, identities }: PreparedRequest,
-  seeds: number[],
+  seeds: Seed[],
   { config }: Workshop,
 ): string[] {
   const weights = { identities: [...identities.values()], device: config.device };

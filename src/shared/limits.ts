@@ -14,7 +14,7 @@ export const LIMITS = {
   steps: 200,
   guidance: 50,
   /** Largest seed. The last picture of a batch uses seed + batch - 1, which may not exceed it either. */
-  seed: Number.MAX_SAFE_INTEGER,
+  seed: 2n ** 64n - 1n,
   batch: 16,
   clipSkip: 12,
   loras: 16,

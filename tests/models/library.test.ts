@@ -106,7 +106,8 @@ describe('generate', () => {
     ['schedule', { schedule: 'magic' }],
     ['batch', { batch: 17 }],
     ['width', { width: 56 }],
-    ['seed', { seed: Number.MAX_SAFE_INTEGER, batch: 2 }],
+    ['seed', { seed: 2 ** 53 }],
+    ['seed', { seed: 2n ** 64n - 1n, batch: 2 }],
     ['clipSkip', { clipSkip: 12 }],
   ])('refuses a bad %s by name', async (name, change) => {
     const error = await forge.generate({ ...small, ...change }).catch((reason) => reason);

@@ -1,12 +1,13 @@
 // What the service gives back, and the one JSON form of it that HTTP, MCP and `--json` give.
 import type { Phase, Task } from '../../pipeline/types.js';
+import type { Seed } from '../../shared/seed.js';
 import type { ImageMetadata, UpscaleMetadata } from '../pictures/metadata.js';
 import type { SavedPicture } from '../pictures/outputs.js';
 import type { JobRequest, ReturnMode } from '../request/parse.js';
 import type { UpscaleRequest } from '../request/upscale.js';
 
 export interface ResultImage extends SavedPicture<ImageMetadata> {
-  seed: number;
+  seed: Seed;
 }
 
 export interface ImageResult {
@@ -14,7 +15,7 @@ export interface ImageResult {
   /** Key or path of the model. */
   model: string;
   /** Of the first image. */
-  seed: number;
+  seed: Seed;
   steps: number;
   guidance: number;
   width: number;
@@ -57,7 +58,7 @@ export interface ImageResponse extends ImageFields {
   ok: true;
   task: Task;
   model: string;
-  seed: number;
+  seed: Seed;
   steps: number;
   guidance: number;
   guidance_scale: number;
@@ -74,7 +75,7 @@ export interface ImageResponse extends ImageFields {
   timestamp: string;
   notes: string[];
   /** All images of the batch, the first one among them. */
-  images: (ImageFields & { seed: number })[];
+  images: (ImageFields & { seed: Seed })[];
 }
 
 export type UpscaleResponse = { ok: true } & Omit<UpscaleMetadata, 'saved_at_iso' | 'filename' | 'software'> &

@@ -15,12 +15,16 @@ const imageFields = {
   mime: z.literal('image/png'),
 };
 
+const seedAnswer = z
+  .union([z.int(), z.string()])
+  .describe('A number up to 2^53 - 1, above that a string of digits');
+
 export const imageResponseSchema = z
   .object({
     ok: z.literal(true),
     task: z.enum(['text2img', 'img2img', 'inpaint']),
     model: z.string(),
-    seed: z.int(),
+    seed: seedAnswer,
     steps: z.int(),
     guidance: z.number(),
     guidance_scale: z.number().describe('The same as guidance'),
@@ -37,7 +41,7 @@ export const imageResponseSchema = z
     timestamp: z.string(),
     notes: z.array(z.string()).describe('For people'),
     ...imageFields,
-    images: z.array(z.object({ seed: z.int(), ...imageFields })).describe('All images of the batch'),
+    images: z.array(z.object({ seed: seedAnswer, ...imageFields })).describe('All images of the batch'),
   })
   .meta({ id: 'ImageResponse' });
 export type ImageResponseSchema = Matches<ImageResponse, typeof imageResponseSchema>;

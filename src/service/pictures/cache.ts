@@ -5,6 +5,7 @@ import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import type { PipelineRequest } from '../../pipeline/types.js';
 import { type Logger, silentLogger } from '../../shared/log.js';
+import type { Seed } from '../../shared/seed.js';
 import { makeFolder, sweepTemporary, writeWhole } from '../../shared/temporary-files.js';
 
 /** Raised when the program draws other pixels for the same request. */
@@ -112,7 +113,7 @@ export class PictureCache {
 /** Key of the one picture that `seed` makes; `weights.identities` are from `identifyFile`, LoRAs and embeddings among them. */
 export function cacheKey(
   request: PipelineRequest,
-  seed: number,
+  seed: Seed,
   weights: { identities: string[]; device: string },
 ): string {
   const {

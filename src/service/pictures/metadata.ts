@@ -1,6 +1,7 @@
 // What is written about a picture: the fields of its sidecar, those of both replaced programs among them.
 import path from 'node:path';
 import type { Control, HiresPass, HiresUpscaler, PipelineRequest, Task } from '../../pipeline/types.js';
+import type { Seed } from '../../shared/seed.js';
 import { readVersion } from '../../shared/version.js';
 import type { Size } from './size.js';
 import { formatLocalTime, formatUtcTime } from './times.js';
@@ -25,7 +26,7 @@ interface FieldMetadata {
 export interface ImageMetadata extends FieldMetadata {
   prompt: string;
   negative_prompt: string;
-  seed: number;
+  seed: Seed;
   guidance_scale: number;
   width: number;
   height: number;
@@ -135,7 +136,7 @@ export interface RunFacts {
 export function describePicture(
   { request, model, plan, size, upscale, fields }: DrawnRequest,
   { elapsedSeconds, cached, assisted, originalPrompt, originalNegativePrompt, notes }: RunFacts,
-  seed: number,
+  seed: Seed,
 ): ImageMetadata {
   const now = new Date();
   const facts: Omit<ImageMetadata, keyof FieldMetadata> = {

@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { expandFromLibrary } from '../../registry/prompt-library.js';
 import type { Config } from '../../shared/config.js';
 import type { PromptSyntax } from '../../shared/prompt-syntaxes.js';
+import { parseSeed, requireSeeds, type Seed, type SeedInput, seedOf } from '../../shared/seed.js';
 
 /** What of a request decides about its prompts. */
 export interface Expandable {
@@ -10,13 +11,13 @@ export interface Expandable {
   negativePrompt: string;
   styles?: string[] | undefined;
   promptSyntax?: PromptSyntax | undefined;
-  seed?: number | undefined;
+  seed?: SeedInput | undefined;
   batch: number;
   loras: readonly { path: string; strength: number }[];
 }
 
 export interface Expanded {
-  seed: number;
+  seed: Seed;
   promptSyntax: PromptSyntax;
   /** For each picture of the batch its own prompts, where they differ. */
   pictures: readonly { prompt: string; negativePrompt: string }[] | undefined;
@@ -24,13 +25,15 @@ export interface Expanded {
   expanded: boolean;
 }
 
-/** @throws ImageForgeError INVALID_ARGUMENT as expandFromLibrary */
+/** @throws ImageForgeError INVALID_ARGUMENT as expandFromLibrary, and for a seed that is none */
 export function expandRequest<T extends Expandable>(
   asked: T,
   config: Pick<Config, 'promptDir' | 'promptSyntax' | 'modelDir'>,
 ): T & Expanded {
-  const { seed = randomInt(2 ** 32), styles = [], promptSyntax = config.promptSyntax } = asked;
-  const seeds = Array.from({ length: asked.batch }, (_, i) => seed + i);
+  const { styles = [], promptSyntax = config.promptSyntax } = asked;
+  const seed = parseSeed(asked.seed ?? randomInt(2 ** 32));
+  requireSeeds(seed, asked.batch);
+  const seeds = Array.from({ length: asked.batch }, (_, i) => seedOf(seed, i));
   const library = expandFromLibrary({ ...asked, styles, seeds, syntax: promptSyntax }, config);
   const [first] = library.pictures;
   const differ = library.pictures.some(

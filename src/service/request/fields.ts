@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import { ImageForgeError } from '../../shared/errors.js';
 import { decodeBase64, type PictureSource } from '../pictures/source.js';
+import { describeValue } from './describe-value.js';
 
 /** The value of a field that has several names; two that disagree are refused. */
 export function pickOne<T>(fields: Record<string, unknown>, names: string[]): T | undefined {
@@ -78,12 +79,6 @@ function describeExpected(issue: z.core.$ZodIssue): string {
     default:
       return issue.message;
   }
-}
-
-function describeValue(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (typeof value === 'string' && value.length > 60) return `${value.length} characters`;
-  return JSON.stringify(value)?.slice(0, 80) ?? String(value);
 }
 
 export function invalid(message: string, details?: Record<string, unknown>): ImageForgeError {

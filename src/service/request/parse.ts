@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { Part } from '../../families/types.js';
 import type { HiresOptions } from '../../pipeline/resolve.js';
 import { DEFAULT_STRENGTH } from '../../shared/limits.js';
+import { parseSeed, type Seed, type SeedInput } from '../../shared/seed.js';
 import { type NamedLora, takeLoraTags } from '../../text/lora-tags.js';
 import { hasChoices } from '../../text/wildcards.js';
 import { decodeBase64, type PictureSource } from '../pictures/source.js';
@@ -46,7 +47,7 @@ export interface ImageRequest extends Omit<PlainFields, keyof typeof DEFAULTS>, 
   /** Files or names that the prompts may use besides those of the embedding folder. */
   embeddings: string[];
   /** undefined = random; only seeded requests are looked up in the cache. */
-  seed: number | undefined;
+  seed: Seed | undefined;
   strength: number | undefined;
   init: PictureSource | undefined;
   mask: PictureSource | undefined;
@@ -83,7 +84,6 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
   const { prompt, loras } = hasChoices(fields.prompt)
     ? { prompt: fields.prompt, loras: [] }
     : takeLoraTags(fields.prompt);
-  const seed = fields.seed ?? -1;
   return {
     ...DEFAULTS,
     ...readPlain(fields, schema),
@@ -93,7 +93,7 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     parts: readParts(fields),
     loras: [...(fields.loras ?? []).map(readLora), ...loras],
     embeddings: fields.embeddings ?? [],
-    seed: seed === -1 ? undefined : seed,
+    seed: readAskedSeed(fields.seed),
     strength: operation === 'generate' ? undefined : (fields.strength ?? DEFAULT_STRENGTH[operation]),
     init: operation === 'generate' ? undefined : source('init_image'),
     mask: operation === 'inpaint' ? source('mask_image') : undefined,
@@ -101,6 +101,11 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     references: readReferences(fields),
     control: readControl(fields),
   };
+}
+
+/** -1 means random, as where there is none; the schema refused what is no seed. */
+function readAskedSeed(seed: SeedInput | null | undefined): Seed | undefined {
+  return seed === undefined || seed === null || String(seed) === '-1' ? undefined : parseSeed(seed);
 }
 
 /** Pictures that a request makes. */

@@ -5,6 +5,7 @@ import { DEFAULT_STRENGTH, LIMITS } from '../../shared/limits.js';
 import { MEMORY_MODES } from '../../shared/memory-modes.js';
 import { PROMPT_SYNTAXES } from '../../shared/prompt-syntaxes.js';
 import { alias, factsOf, field, required } from './field.js';
+import { seedSchema } from './seed.js';
 
 /** Where the schema's bounds come from; Config has these fields. */
 export interface RequestLimits {
@@ -167,8 +168,9 @@ const commonFields = {
     },
   ),
   negative_prompt: field(text, 'What to avoid', { agents, flag: '-n, --negative <text>' }),
-  seed: field(z.int().min(-1).max(LIMITS.seed), 'Seed, for the same image again; none or -1: random', {
+  seed: field(seedSchema, 'Seed, for the same image again; a string above 2^53 - 1; none or -1: random', {
     agents,
+    flag: '--seed <n>',
   }),
   loras: field(
     z

@@ -1,4 +1,5 @@
 // Noise equals that of the reference generators, and is normal.
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createNoise } from '../../../src/sampling/noise.js';
 import { assertClose, goldenCase, type Tolerance } from '../../golden.js';
@@ -34,9 +35,30 @@ describe('noise against the reference generators', () => {
   });
 });
 
+describe('noise of seeds above 32 and 53 bits', () => {
+  const file = new URL('../../fixtures/seeds/noise.json', import.meta.url);
+  const { cases } = JSON.parse(readFileSync(file, 'utf8')) as {
+    cases: { seed: string; torch: number[][]; philox: number[][] }[];
+  };
+
+  describe.each(cases)('$seed', ({ seed, ...expected }) => {
+    it.each(['torch', 'philox'] as const)('%s', (kind) => {
+      const draw = createNoise(kind, seed);
+      for (const values of expected[kind])
+        for (const [i, value] of draw(values.length).entries()) expect(value).toBeCloseTo(values[i]!, 5);
+    });
+  });
+
+  it('tells seeds apart that a number would round to one', () => {
+    const [one, next] = [2n ** 53n, 2n ** 53n + 1n];
+    for (const kind of ['torch', 'philox'] as const)
+      expect(createNoise(kind, one)(4)).not.toEqual(createNoise(kind, next)(4));
+  });
+});
+
 describe('noise', () => {
   it.each([-1, 1.5, 2 ** 53, Number.NaN])('refuses seed %s', (seed) => {
-    expect(() => createNoise('torch', seed)).toThrow(/seed is/);
+    expect(() => createNoise('torch', seed)).toThrow(/seed: expected a whole number/);
   });
 
   it.each(['philox', 'torch'] as const)('%s is normal', (kind) => {

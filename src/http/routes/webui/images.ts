@@ -5,6 +5,7 @@ import { samplerEntries } from '../../../sampling/index.js';
 import type { ImageResult } from '../../../service/answers/results.js';
 import { formatParameters } from '../../../service/pictures/parameters.js';
 import type { ImageOperation } from '../../../service/request/parse.js';
+import { seedSchema } from '../../../service/request/seed.js';
 import { ImageForgeError } from '../../../shared/errors.js';
 import { readJson } from '../../body.js';
 import type { Doors } from '../../context.js';
@@ -21,7 +22,7 @@ const common = {
   prompt: z.string().describe('<lora:name:0.8> names a LoRA'),
   negative_prompt: z.string().nullish(),
   styles: z.array(z.string()).nullish().describe('Names of styles in PROMPT_DIR'),
-  seed: z.int().nullish().describe('-1: random'),
+  seed: seedSchema.nullish().describe('-1: random; a string above 2^53 - 1'),
   sampler_name: z.string().nullish().describe('Automatic: the model’s'),
   scheduler: z.string().nullish().describe('Automatic: the model’s'),
   steps: z.int().nullish(),

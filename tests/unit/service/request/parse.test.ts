@@ -111,7 +111,12 @@ describe('parseRequest', () => {
     ['steps: expected a whole number, found 2.5', 'generate', { prompt: 'x', steps: 2.5 }],
     ['steps: expected a number, found "many"', 'generate', { prompt: 'x', steps: 'many' }],
     ['batch: expected at most 16, found 17', 'generate', { prompt: 'x', batch: 17 }],
-    ['seed: expected at most 9007199254740991', 'generate', { prompt: 'x', seed: 2 ** 60 }],
+    ['seed: expected -1 or a whole number from 0 to 2^53 - 1', 'generate', { prompt: 'x', seed: 2 ** 60 }],
+    ['give the seed as a string', 'generate', { prompt: 'x', seed: 2 ** 53 }],
+    ['a string of digits up to 18446744073709551615', 'generate', { prompt: 'x', seed: `${2n ** 64n}` }],
+    ['found "0x2a"', 'generate', { prompt: 'x', seed: '0x2a' }],
+    ['found -2', 'generate', { prompt: 'x', seed: -2 }],
+    ['found 1.5', 'generate', { prompt: 'x', seed: 1.5 }],
     [
       'return_mode: expected one of base64, path, both, found "all"',
       'generate',
