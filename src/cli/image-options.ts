@@ -11,6 +11,7 @@ import { collect } from './collect.js';
 export interface ImageOptions {
   output?: string;
   outputDir?: string;
+  force?: true;
   preview?: string;
   verbose?: true;
   quiet?: true;
@@ -37,11 +38,15 @@ const options = {
 export function addImageOptions(command: Command, operation: ImageOperation): Command {
   return addRequestOptions(command, operation)
     .option('--no-cache', 'neither look for the image of an earlier request nor keep this one')
-    .option('-o, --output <path>', 'file to write (default: a name from time and seed)')
+    .option(
+      '-o, --output <path>',
+      'file to write; of a batch NAME.png, NAME_2.png … (default: a name from time and seed)',
+    )
+    .option('--force', 'overwrite the files of --output')
     .option('--output-dir <folder>', 'folder to write to (default: OUTPUT_DIR)')
     .option('--preview <file>', 'PNG or JPEG file that shows the picture while it is made')
     .option('--json', 'print one JSON document instead of the path')
-    .option('-q, --quiet', 'no progress')
+    .option('-q, --quiet', 'no progress, no notes')
     .option('-v, --verbose', 'log what happens');
 }
 

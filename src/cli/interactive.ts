@@ -38,7 +38,7 @@ export async function runInteractive(firstPrompt: string | undefined, given: Ima
       options = adjusted;
       try {
         printResult(
-          await runOnce(service, 'generate', readOptions('generate', prompt, options), options),
+          await runOnce(service, 'generate', readOptions('generate', prompt, options), options, 'number'),
           options,
         );
       } catch (error) {

@@ -41,7 +41,9 @@ export async function runOnce(
   operation: ImageOperation,
   fields: Record<string, unknown>,
   options: ImageOptions,
+  existing?: OutputTarget['existing'],
 ): Promise<ImageResult> {
+  const save = { ...readTarget(options), ...(existing && { existing }) };
   const preview = options.preview === undefined ? undefined : new PreviewFile(options.preview);
   const request = service.parse(operation, { ...fields, ...(preview && { preview_every: 1 }) });
   const view = options.quiet ? silentProgress : createProgress(process.stderr, request.batch);
@@ -53,7 +55,7 @@ export async function runOnce(
         view.onProgress(progress);
         if (progress.preview) preview?.show(progress.preview);
       },
-      save: readTarget(options),
+      save,
     });
   } finally {
     view.end();
@@ -72,6 +74,10 @@ export function printResult(result: ImageResult, options: ImageOptions): void {
   else process.stdout.write(images.map(({ path: file }) => `${file}\n`).join(''));
   if (options.quiet) return;
   process.stderr.write(`${describeResult(result)}\n`);
+  printNotes(notes);
+}
+
+export function printNotes(notes: readonly string[]): void {
   for (const note of notes) {
     if (!told.has(note)) process.stderr.write(`note: ${note}\n`);
     told.add(note);
@@ -84,9 +90,19 @@ function describeResult({ model, width, height, steps, seed, elapsedSeconds, cac
   return `${model}, ${width} x ${height}, ${steps} steps, seed ${seed}, ${time}${cached ? ' (from the cache)' : ''}`;
 }
 
-export function readTarget({ output, outputDir }: Pick<ImageOptions, 'output' | 'outputDir'>): OutputTarget {
+/** @throws ImageForgeError INVALID_ARGUMENT for options that contradict each other or name no PNG file. */
+export function readTarget({
+  output,
+  outputDir,
+  force,
+}: Pick<ImageOptions, 'output' | 'outputDir' | 'force'>): OutputTarget {
   const folder = outputDir === undefined ? undefined : path.resolve(outputDir);
-  if (output === undefined) return { folder };
+  if (output === undefined) {
+    if (force) throw refuseOption('--force: expected --output beside it; chosen names never exist already');
+    return { folder };
+  }
+  if (/(^|[\\/])$/.test(output))
+    throw refuseOption(`--output: expected the name of a file, found ${JSON.stringify(output)}`);
   const ending = path.extname(output).toLowerCase();
   if (ending !== '' && ending !== '.png') {
     throw new ImageForgeError(
@@ -97,5 +113,12 @@ export function readTarget({ output, outputDir }: Pick<ImageOptions, 'output' | 
       },
     );
   }
-  return { file: path.resolve(folder ?? '.', output) };
+  const file = path.resolve(folder ?? '.', output);
+  if (folder !== undefined && path.isAbsolute(output) && path.dirname(file) !== folder)
+    throw refuseOption(`--output ${output} is not in --output-dir ${outputDir}: expected one of the two`);
+  return { file, existing: force ? 'replace' : 'refuse' };
+}
+
+function refuseOption(message: string): ImageForgeError {
+  return new ImageForgeError('INVALID_ARGUMENT', message);
 }

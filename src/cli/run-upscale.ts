@@ -4,7 +4,7 @@ import { parseUpscale } from '../service/request/upscale.js';
 import { toNumber } from './image-options.js';
 import { cancelOnSignals, openService } from './open-service.js';
 import { createProgress, formatDuration, silentProgress } from './progress.js';
-import { readTarget } from './run-images.js';
+import { printNotes, readTarget } from './run-images.js';
 
 export interface UpscaleFlags {
   model: string;
@@ -12,6 +12,7 @@ export interface UpscaleFlags {
   tile?: string;
   output?: string;
   outputDir?: string;
+  force?: true;
   json?: true;
   quiet?: true;
   verbose?: true;
@@ -32,10 +33,11 @@ export async function runUpscale(image: string, flags: UpscaleFlags): Promise<vo
     const [image] = result.images;
     if (!flags.json) process.stdout.write(`${image.path}\n`);
     const { width, height, source_width, source_height, elapsed_s } = image.metadata;
-    if (!flags.quiet)
-      process.stderr.write(
-        `${image.metadata.model}, ${source_width} x ${source_height} to ${width} x ${height}, ${elapsed_s < 60 ? `${elapsed_s.toFixed(1)} s` : formatDuration(elapsed_s)}\n`,
-      );
+    if (flags.quiet) return;
+    process.stderr.write(
+      `${image.metadata.model}, ${source_width} x ${source_height} to ${width} x ${height}, ${elapsed_s < 60 ? `${elapsed_s.toFixed(1)} s` : formatDuration(elapsed_s)}\n`,
+    );
+    printNotes(result.notes);
   } finally {
     view.end();
     release();

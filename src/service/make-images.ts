@@ -8,7 +8,14 @@ import type { RunControls } from './jobs/run-controls.js';
 import { type CachedPicture, cacheKey } from './pictures/cache.js';
 import { encodePng } from './pictures/codec.js';
 import { describePicture, type ImageMetadata } from './pictures/metadata.js';
-import { chooseFolder, type OutputTarget, prepareFolder, savePicture } from './pictures/outputs.js';
+import {
+  chooseFolder,
+  describeOtherNames,
+  type OutputTarget,
+  prepareFolder,
+  requireFree,
+  savePicture,
+} from './pictures/outputs.js';
 import { formatParameters } from './pictures/parameters.js';
 import { insertPngText } from './pictures/png-text.js';
 import { formatFileTime } from './pictures/times.js';
@@ -31,6 +38,7 @@ export async function makeImages(
 ): Promise<ImageResult> {
   const begun = performance.now();
   const { signal, save = {} } = controls;
+  await requireFree(save, asked.batch);
   const { request: wanted, reason } = await expandPrompt(asked, workshop, signal);
   const prepared = await workshop.preparing(() => prepareRequest(wanted, workshop));
   const { request, size } = prepared;
@@ -66,7 +74,7 @@ export async function makeImages(
   for (const [i, { png }] of made.pictures.entries()) {
     const drawn = { ...prepared, request: { ...request, ...request.pictures?.[i] } };
     const metadata = describePicture(drawn, facts, seeds[i]!);
-    images.push(await finish(png, metadata, prefix, { ...save, folder }));
+    images.push(await finish(png, metadata, prefix, { ...save, folder }, i));
   }
   return {
     task: request.task,
@@ -84,7 +92,7 @@ export async function makeImages(
     schedule: request.schedule,
     seconds: made.seconds,
     images: images as [ResultImage, ...ResultImage[]],
-    notes: facts.notes,
+    notes: [...facts.notes, ...describeOtherNames(save, images)],
   };
 }
 
@@ -153,10 +161,11 @@ async function finish(
   metadata: ImageMetadata,
   prefix: string,
   save: OutputTarget,
+  place: number,
 ): Promise<ResultImage> {
   const image = insertPngText(png, { parameters: formatParameters(metadata) });
   const name = `${prefix}_${formatFileTime(new Date())}_${metadata.seed}`;
-  return { seed: metadata.seed, ...(await savePicture(image, metadata, save, name)) };
+  return { seed: metadata.seed, ...(await savePicture(image, metadata, save, name, place)) };
 }
 
 function round(seconds: number): number {

@@ -4,7 +4,13 @@ import type { UpscaleResult } from './answers/results.js';
 import type { RunControls } from './jobs/run-controls.js';
 import { encodePng, resizePicture } from './pictures/codec.js';
 import { describeUpscaled } from './pictures/metadata.js';
-import { chooseFolder, prepareFolder, savePicture } from './pictures/outputs.js';
+import {
+  chooseFolder,
+  describeOtherNames,
+  prepareFolder,
+  requireFree,
+  savePicture,
+} from './pictures/outputs.js';
 import { insertPngText } from './pictures/png-text.js';
 import type { PictureSource } from './pictures/source.js';
 import { formatFileTime } from './pictures/times.js';
@@ -17,6 +23,7 @@ export async function makeLarger(
   { signal, priority, onPosition, onProgress, save = {} }: RunControls,
   { config, confine, preparing, engine }: Workshop,
 ): Promise<UpscaleResult> {
+  await requireFree(save);
   const prepared = await preparing(() => prepareUpscale(asked, config, confine));
   const { file, pixels, tile, size, parameters } = prepared;
   const folder = chooseFolder(save, config);
@@ -34,7 +41,8 @@ export async function makeLarger(
   const png = parameters === undefined ? encoded : insertPngText(encoded, { parameters });
   const metadata = describeUpscaled(prepared, seconds);
   const saved = await savePicture(png, metadata, { ...save, folder }, nameUpscaled(asked.image));
-  return { task: 'upscale', elapsedSeconds: seconds, cached: false, images: [saved] };
+  const notes = describeOtherNames(save, [saved]);
+  return { task: 'upscale', elapsedSeconds: seconds, cached: false, images: [saved], notes };
 }
 
 /** Base name, without ending, of a result that the caller gave no name. */

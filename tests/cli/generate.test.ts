@@ -69,13 +69,23 @@ describe('imageforge generate', () => {
     expect(readdirSync(path.join(folder, 'outputs'))).toHaveLength(12);
   });
 
-  it('writes where it is told, and overwrites nothing', async () => {
+  it('writes where it is told, and overwrites nothing unless it is forced', async () => {
     const folder = makeFolder('cli');
-    writeFileSync(path.join(folder, 'mine.png'), 'mine');
-    const args = ['generate', 'x', '--seed', '1', ...quick];
-    const named = await runCli([...args, '-o', 'mine.png'], { folder });
-    expect(named.stdout.trim()).toBe(path.join(folder, 'mine_2.png'));
-    expect(readFileSync(path.join(folder, 'mine.png'), 'utf8')).toBe('mine');
+    const [mine, second] = [path.join(folder, 'mine.png'), path.join(folder, 'mine_2.png')];
+    writeFileSync(second, 'mine');
+    const args = ['generate', 'x', '--seed', '18446744073709551614', '-b', '2', ...quick];
+    const taken = await runCli([...args, '-o', 'mine.png'], { folder });
+    expect(taken).toMatchObject({ code: 7, stdout: '' });
+    expect(taken.stderr).toContain(`${second} is there already`);
+    expect(taken.stderr).toContain('--force');
+    expect([readFileSync(second, 'utf8'), existsSync(mine)]).toEqual(['mine', false]);
+    const forced = await runCli([...args, '-o', 'mine.png', '--force'], { folder });
+    expect(forced.stdout).toBe(`${mine}\n${second}\n`);
+    const facts = (name: string) => JSON.parse(readFileSync(path.join(folder, name), 'utf8'));
+    expect(facts('mine.json').seed).toBe('18446744073709551614');
+    expect(facts('mine_2.json')).toMatchObject({ seed: '18446744073709551615', filename: 'mine_2.png' });
+    const both = await runCli([...args, '-o', '/x/mine.png', '--output-dir', 'a'], { folder });
+    expect(both).toMatchObject({ code: 2, stdout: '' });
     const elsewhere = await runCli([...args, '--output-dir', 'a/b'], { folder });
     expect(path.dirname(elsewhere.stdout.trim())).toBe(path.join(folder, 'a/b'));
   });

@@ -12,9 +12,10 @@ export function addUpscale(program: Command): void {
     .option('--scale <n>', 'size over that of the source (default: what the upscaler makes)')
     .option('--tile <pixels>', 'largest side of a tile (default: from the free memory)')
     .option('-o, --output <path>', 'file to write (default: the source’s name with _upscaled)')
+    .option('--force', 'overwrite the file of --output')
     .option('--output-dir <folder>', 'folder to write to (default: OUTPUT_DIR)')
     .option('--json', 'print one JSON document instead of the path')
-    .option('-q, --quiet', 'no progress')
+    .option('-q, --quiet', 'no progress, no notes')
     .option('-v, --verbose', 'log what happens')
     .action(async (image: string, options) => {
       const { runUpscale } = await import('../run-upscale.js');

@@ -40,6 +40,8 @@ export interface UpscaleResult {
   elapsedSeconds: number;
   cached: false;
   images: [SavedPicture<UpscaleMetadata>];
+  /** For people. */
+  notes: string[];
 }
 
 export type JobResult<Request extends JobRequest = JobRequest> = Request extends UpscaleRequest
@@ -79,7 +81,7 @@ export interface ImageResponse extends ImageFields {
 }
 
 export type UpscaleResponse = { ok: true } & Omit<UpscaleMetadata, 'saved_at_iso' | 'filename' | 'software'> &
-  ImageFields;
+  ImageFields & { notes: string[] };
 
 /** The one JSON form of a result. */
 export function toResponse(result: ImageResult, returnMode: ReturnMode): ImageResponse;
@@ -110,9 +112,12 @@ function describeImages(result: ImageResult, returnMode: ReturnMode): ImageRespo
   };
 }
 
-function describeUpscale({ images: [image] }: UpscaleResult, returnMode: ReturnMode): UpscaleResponse {
+function describeUpscale(
+  { images: [image], notes = [] }: UpscaleResult,
+  returnMode: ReturnMode,
+): UpscaleResponse {
   const { saved_at_iso: _iso, filename: _name, software: _software, ...facts } = image.metadata;
-  return { ok: true, ...facts, ...describeImage(image, returnMode) };
+  return { ok: true, ...facts, ...describeImage(image, returnMode), notes };
 }
 
 function describeImage(

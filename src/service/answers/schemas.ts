@@ -59,6 +59,7 @@ export const upscaleResponseSchema = z
     elapsed_s: z.number(),
     timestamp: z.string(),
     ...imageFields,
+    notes: z.array(z.string()).describe('For people'),
   })
   .meta({ id: 'UpscaleResponse' });
 export type UpscaleResponseSchema = Matches<UpscaleResponse, typeof upscaleResponseSchema>;

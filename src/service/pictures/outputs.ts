@@ -1,5 +1,5 @@
 // Writes finished pictures: PNG and JSON sidecar appear together under a name of their own, whole or not at all.
-import { rename, rm, statfs } from 'node:fs/promises';
+import { lstat, rename, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { ImageForgeError } from '../../shared/errors.js';
 import { explainWriteError } from '../../shared/file-errors.js';
@@ -30,8 +30,10 @@ export interface SavedPicture<Metadata> {
 export interface OutputTarget {
   /** Default: OUTPUT_DIR. */
   folder?: string | undefined;
-  /** Exact name of the (first) image, with or without .png. */
+  /** Name of the image, with or without .png; the next ones of a batch are name_2.png, name_3.png … */
   file?: string | undefined;
+  /** What happens to files that have the names of `file`. Default: 'refuse', before anything is drawn. */
+  existing?: 'refuse' | 'replace' | 'number';
   /** false keeps the image in memory only. */
   enabled?: boolean;
 }
@@ -44,14 +46,68 @@ export function chooseFolder({ file, folder }: OutputTarget, { outputDir }: { ou
 export async function savePicture<Metadata extends { filename: string }>(
   png: Buffer,
   metadata: Metadata,
-  { folder = '.', file, enabled }: OutputTarget,
+  { folder = '.', file, existing, enabled }: OutputTarget,
   name: string,
+  place = 0,
 ): Promise<SavedPicture<Metadata>> {
   if (enabled === false) return { png, path: null, sidecarPath: null, metadata };
-  const base = file?.replace(/\.png$/i, '') ?? path.join(folder, name);
+  const asked = file === undefined ? undefined : nameFiles(file, place);
+  const base = asked?.base ?? path.join(folder, name);
   const describe = (filename: string) => ({ ...metadata, filename });
-  const { imagePath, sidecarPath } = await saveOutput(base, { image: png, describe });
+  const { imagePath, sidecarPath } = await saveOutput(
+    base,
+    { image: png, describe },
+    asked?.ending,
+    existing,
+  );
   return { png, path: imagePath, sidecarPath, metadata: describe(path.basename(imagePath)) };
+}
+
+/** The name that was asked for picture `place` of a batch, from 0. An ending in capitals stays as it is. */
+function nameFiles(file: string, place: number): { base: string; ending: string } {
+  const ending = /\.png$/i.exec(file)?.[0];
+  const name = ending === undefined ? file : file.slice(0, -ending.length);
+  return { base: place === 0 ? name : `${name}_${place + 1}`, ending: ending ?? '.png' };
+}
+
+/**
+ * Refuses names that are taken before minutes are spent on pictures, unless they are to be replaced or numbered.
+ * @throws ImageForgeError OUTPUT_UNWRITABLE that lists them.
+ */
+export async function requireFree(
+  { file, existing = 'refuse', enabled }: OutputTarget,
+  batch = 1,
+): Promise<void> {
+  if (file === undefined || enabled === false || existing === 'number') return;
+  const names = Array.from({ length: batch }, (_, place) => nameFiles(file, place));
+  const taken: string[] = [];
+  for (const name of names.flatMap(({ base, ending }) => [`${base}${ending}`, `${base}.json`])) {
+    const found = await lstat(name).catch(() => undefined);
+    if (found?.isDirectory())
+      throw new ImageForgeError('OUTPUT_UNWRITABLE', `${name} is a folder; a name for a file was expected.`);
+    if (found) taken.push(name);
+  }
+  if (taken.length === 0 || existing === 'replace') return;
+  throw new ImageForgeError(
+    'OUTPUT_UNWRITABLE',
+    `${taken.join(', ')} ${taken.length === 1 ? 'is' : 'are'} there already, and nothing was drawn.`,
+    { hint: 'Choose another name with --output, or overwrite with --force.', details: { files: taken } },
+  );
+}
+
+/** What is said where a picture did not get the name that was asked for. */
+export function describeOtherNames(
+  { file }: OutputTarget,
+  pictures: readonly { path: string | null }[],
+): string[] {
+  if (file === undefined) return [];
+  return pictures.flatMap(({ path: saved }, place) => {
+    const { base, ending } = nameFiles(file, place);
+    const asked = `${base}${ending}`;
+    return saved === null || saved === asked
+      ? []
+      : [`${asked} or its JSON file exists; this picture is ${path.basename(saved)}.`];
+  });
 }
 
 /** How many names are tried when files of the same second and seed exist. */
@@ -83,26 +139,48 @@ async function sweepOnce(folder: string): Promise<void> {
   await sweepTemporary(folder);
 }
 
-/** Writes `base`.png and `base`.json, or `base`_2.png … when those exist: nothing is ever overwritten. */
-export async function saveOutput(base: string, files: OutputFiles): Promise<SavedFiles> {
+/**
+ * Writes `base`.png and `base`.json. When those exist, both are replaced if that was asked, each at once; otherwise the
+ * names are `base`_2.png …, also for a file that appeared after requireFree.
+ */
+export async function saveOutput(
+  base: string,
+  files: OutputFiles,
+  ending = '.png',
+  existing: OutputTarget['existing'] = 'number',
+): Promise<SavedFiles> {
   const folder = path.dirname(base);
   const temporary: string[] = [];
   try {
     temporary.push(await writeTemporary(folder, files.image));
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
       const name = attempt === 1 ? base : `${base}_${attempt}`;
-      const saved: SavedFiles = { imagePath: `${name}.png`, sidecarPath: `${name}.json` };
+      const saved: SavedFiles = { imagePath: `${name}${ending}`, sidecarPath: `${name}.json` };
       const sidecar = `${JSON.stringify(files.describe(path.basename(saved.imagePath)), null, 2)}\n`;
       temporary[1] = await writeTemporary(folder, Buffer.from(sidecar));
-      if (await placeBoth(temporary as [string, string], saved)) return saved;
-      await rm(temporary[1], { force: true });
+      const placed = temporary as [string, string];
+      if (existing === 'replace') await replaceBoth(placed, saved);
+      else if (!(await placeBoth(placed, saved))) {
+        await rm(temporary[1], { force: true });
+        continue;
+      }
+      return saved;
     }
-    throw new ImageForgeError('OUTPUT_UNWRITABLE', `${base}.png and ${MAX_ATTEMPTS} names after it exist.`);
+    throw new ImageForgeError(
+      'OUTPUT_UNWRITABLE',
+      `${base}${ending} and ${MAX_ATTEMPTS} names after it exist.`,
+    );
   } catch (error) {
     throw explain(error, folder);
   } finally {
     await Promise.all(temporary.map((file) => rm(file, { force: true })));
   }
+}
+
+/** The sidecar goes first: a picture is never beside the facts of another for longer than two renames take. */
+async function replaceBoth([image, sidecar]: [string, string], saved: SavedFiles): Promise<void> {
+  await rename(sidecar, saved.sidecarPath);
+  await rename(image, saved.imagePath);
 }
 
 /** false when one of the names is taken. */

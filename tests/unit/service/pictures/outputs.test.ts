@@ -1,7 +1,14 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { explain, prepareFolder, saveOutput } from '../../../../src/service/pictures/outputs.js';
+import {
+  describeOtherNames,
+  explain,
+  prepareFolder,
+  requireFree,
+  saveOutput,
+  savePicture,
+} from '../../../../src/service/pictures/outputs.js';
 import { makeFolder } from '../../../folder.js';
 
 let folder: string;
@@ -55,6 +62,61 @@ describe('saveOutput', () => {
     });
     await expect(broken).rejects.toMatchObject({ code: 'NO_SPACE' });
     expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+describe('a name that was asked for', () => {
+  const png = Buffer.from('new');
+  const at = (name: string) => path.join(folder, name);
+  const put = (target: object, place = 0) =>
+    savePicture(png, { filename: '' }, { file: at('x.png'), ...target }, 'unused', place);
+
+  it.each(['x.png', 'x.json', 'x_2.png', 'x_2.json'])(
+    'is refused when %s exists, before anything is drawn',
+    async (name) => {
+      writeFileSync(at(name), 'mine');
+      await expect(requireFree({ file: at('x.png') }, 2)).rejects.toMatchObject({
+        code: 'OUTPUT_UNWRITABLE',
+        exitCode: 7,
+        message: expect.stringContaining(at(name)),
+        hint: expect.stringContaining('--force'),
+        details: { files: [at(name)] },
+      });
+      await requireFree({ file: at('x.png'), existing: 'replace' }, 2);
+      await requireFree({ file: at('x.png'), enabled: false }, 2);
+      await requireFree({ file: at('other') }, 2);
+    },
+  );
+
+  it('is not a folder, even by force', async () => {
+    mkdirSync(at('x.png'));
+    const target = { file: at('x.png'), existing: 'replace' } as const;
+    await expect(requireFree(target)).rejects.toThrow('is a folder');
+  });
+
+  it('replaces picture and sidecar, and nothing else', async () => {
+    for (const name of ['x.png', 'x.json', 'x_2.png']) writeFileSync(at(name), 'old');
+    symlinkSync(at('x_2.png'), at('x_3.png'));
+    for (const place of [0, 2]) await put({ existing: 'replace' }, place);
+    expect(readFileSync(at('x.png'), 'utf8')).toBe('new');
+    expect(JSON.parse(readFileSync(at('x.json'), 'utf8')).filename).toBe('x.png');
+    // the link is replaced, not the file that it names
+    expect(readFileSync(at('x_2.png'), 'utf8')).toBe('old');
+    expect(readdirSync(folder).sort()).toEqual(['x.json', 'x.png', 'x_2.png', 'x_3.json', 'x_3.png']);
+  });
+
+  it('keeps its ending', async () => {
+    expect((await put({ file: at('x.PNG') }, 1)).path).toBe(at('x_2.PNG'));
+    expect((await put({ file: at('y') })).path).toBe(at('y.png'));
+  });
+
+  it('says so when the file appeared meanwhile', async () => {
+    writeFileSync(at('x.png'), 'mine');
+    const saved = await put({});
+    expect(saved.path).toBe(at('x_2.png'));
+    expect(readFileSync(at('x.png'), 'utf8')).toBe('mine');
+    expect(describeOtherNames({ file: at('x.png') }, [saved])).toEqual([expect.stringContaining('x_2.png')]);
+    expect(describeOtherNames({ file: at('x_2.png') }, [saved])).toEqual([]);
   });
 });
 
