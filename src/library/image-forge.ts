@@ -111,7 +111,7 @@ export class ImageForge implements AsyncDisposable {
   inpaint(options: InpaintOptions): GenerationRun {
     return this.#start(options, async ({ plan }) => {
       const init = await readPicture(options.image, 'image', options, plan);
-      return { init, mask: await readMask(options.mask, 'mask', init), strength: options.strength };
+      return { init, ...(await readMask(options.mask, 'mask', init)), strength: options.strength };
     });
   }
 
@@ -158,11 +158,11 @@ export class ImageForge implements AsyncDisposable {
     { signal, control: askedControl, ...options }: GenerateOptions,
     readPictures: (
       model: Model,
-    ) => Promise<{ init?: Pixels; mask?: Uint8Array; strength?: number | undefined }>,
+    ) => Promise<{ init?: Pixels; mask?: Uint8Array; strength?: number | undefined; notes?: string[] }>,
   ): GenerationRun {
     return new GenerationRun(async (onProgress: (progress: Progress) => void) => {
       const model = await this.#findModel();
-      const pictures = await readPictures(model);
+      const { notes: read = [], ...pictures } = await readPictures(model);
       const sizes = pictures.init && { width: pictures.init.width, height: pictures.init.height };
       const references =
         options.references && options.references.length > 0
@@ -201,7 +201,7 @@ export class ImageForge implements AsyncDisposable {
       const resolved = resolveRequest(given, model.files, model.plan);
       const request = control ? await addControl(resolved, control) : resolved;
       const result = await this.#engine.run(request, { onProgress, ...(signal && { signal }) });
-      return describe(request, result, [...(tiny?.notes ?? []), ...embeddings.notes]);
+      return describe(request, result, [...read, ...(tiny?.notes ?? []), ...embeddings.notes]);
     });
   }
 

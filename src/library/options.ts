@@ -3,7 +3,8 @@ import type { Pixels } from '../native/addon.js';
 import type { HiresOptions } from '../pipeline/resolve.js';
 
 /**
- * A picture: the path of a file, the bytes of an encoded file (PNG, JPEG, WebP, GIF, AVIF, TIFF), or RGB pixels. What
+ * A picture: the path of a file, the bytes of an encoded file (PNG, JPEG, WebP, GIF, AVIF, TIFF,
+ * BMP), or RGB pixels. What
  * {@link ImageForge.generate} returns is one too.
  */
 export type PictureInput = string | Uint8Array | Pixels;
@@ -127,7 +128,10 @@ export interface EditOptions extends GenerateOptions {
 
 /** What {@link ImageForge.inpaint} takes. */
 export interface InpaintOptions extends EditOptions {
-  /** White is repainted, black stays; stretched to the picture's size. */
+  /**
+   * White is repainted, black stays; of a mask with transparent parts the opaque ones are repainted, whatever their
+   * colour. Stretched to the picture's size.
+   */
   mask: PictureInput;
 }
 

@@ -3,6 +3,7 @@ import type { ModelPlan } from '../families/types.js';
 import type { Pixels } from '../native/addon.js';
 import { requireReferences, requireSide } from '../pipeline/resolve.js';
 import {
+  type DecodedMask,
   decodeMask,
   decodePicture,
   decodeReference,
@@ -61,7 +62,7 @@ export async function measureInput(
   return { bytes, ...(await measurePicture(bytes, name)) };
 }
 
-export async function readMask(input: PictureInput, name: string, picture: Pixels): Promise<Uint8Array> {
+export async function readMask(input: PictureInput, name: string, picture: Pixels): Promise<DecodedMask> {
   return decodeMask(await readBytes(input, name), picture, name);
 }
 

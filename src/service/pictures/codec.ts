@@ -4,6 +4,7 @@ import type { Sharp } from 'sharp';
 import type { ReferenceRule } from '../../families/types.js';
 import type { Pixels } from '../../native/addon.js';
 import { ImageForgeError } from '../../shared/errors.js';
+import { decodeBmp, isBmp, readBmpHeader } from './bmp.js';
 import { fitReference, type Size } from './size.js';
 
 /** Decoded pixels of a source, before it is resized. */
@@ -12,6 +13,10 @@ const MAX_PIXELS = 2 ** 26;
 /** Width and height as shown, with the camera's orientation applied. */
 export async function measurePicture(bytes: Uint8Array, name: string): Promise<Size> {
   return guard(name, async () => {
+    if (isBmp(bytes)) {
+      const { width, height } = readBmpHeader(bytes);
+      return { width, height };
+    }
     const { autoOrient } = await (await openPicture(bytes)).metadata();
     return { width: autoOrient.width, height: autoOrient.height };
   });
@@ -50,23 +55,64 @@ export async function decodeReference(bytes: Uint8Array, rule: ReferenceRule, na
   return decodePicture(bytes, fit, name, fit.scaled);
 }
 
-/** One byte a pixel, 255 = repaint. */
+export interface DecodedMask {
+  /** One byte a pixel, 255 = repaint. */
+  mask: Uint8Array;
+  /** For people: what of the picture was taken as the mask, where that is not its brightness. */
+  notes: string[];
+}
+
+const ALPHA_NOTE =
+  'The mask has transparency: its opaque part is repainted, its transparent part is kept, and its colours are not looked at.';
+
+/**
+ * A mask is the picture's alpha where that varies, as editors export a selection or a layer; otherwise it is the
+ * picture's brightness. Opaque and white are repainted.
+ */
 export async function decodeMask(
   bytes: Uint8Array,
   { width, height }: Size,
   name: string,
-): Promise<Uint8Array> {
-  const data = await guard(name, async () =>
-    (await openPicture(bytes))
-      .autoOrient()
-      .removeAlpha()
-      .toColourspace('srgb')
-      .resize(width, height, { fit: 'fill', kernel: 'linear' })
-      .raw()
-      .toBuffer(),
-  );
-  const rgb = spreadToRgb(data, width * height);
-  const mask = new Uint8Array(width * height);
+): Promise<DecodedMask> {
+  const fill = { fit: 'fill', kernel: 'linear' } as const;
+  return guard(name, async () => {
+    const picture = (await openPicture(bytes)).autoOrient();
+    if (await variesInAlpha(picture)) {
+      const alpha = picture.resize(width, height, fill).extractChannel('alpha').toColourspace('b-w');
+      const data = await alpha.raw().toBuffer();
+      return { mask: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), notes: [ALPHA_NOTE] };
+    }
+    const colours = picture.removeAlpha().toColourspace('srgb').resize(width, height, fill);
+    return { mask: measureBrightness(await colours.raw().toBuffer(), width * height), notes: [] };
+  });
+}
+
+/** A mask as PNG after `change` of its one channel. Where that was its alpha it is again, so that `decodeMask` says so. */
+export async function changeMask(bytes: Uint8Array, change: (mask: Sharp) => Sharp): Promise<Buffer> {
+  const picture = (await openPicture(bytes)).autoOrient();
+  if (!(await variesInAlpha(picture))) return change(picture.removeAlpha().greyscale()).png().toBuffer();
+  const alpha = picture.extractChannel('alpha').toColourspace('b-w');
+  const { data, info } = await alpha.raw().toBuffer({ resolveWithObject: true });
+  const { width, height } = info;
+  const open = await loadSharp();
+  const changed = change(open(data, { raw: { width, height, channels: 1 } })).toColourspace('b-w');
+  return open(Buffer.alloc(width * height * 3, 255), { raw: { width, height, channels: 3 } })
+    .joinChannel(await changed.raw().toBuffer(), { raw: { width, height, channels: 1 } })
+    .png()
+    .toBuffer();
+}
+
+/** Whether a picture has transparent or half transparent parts, and others. */
+export async function variesInAlpha(picture: Sharp): Promise<boolean> {
+  if (!(await picture.metadata()).hasAlpha) return false;
+  const { channels } = await picture.stats();
+  const { min, max } = channels.at(-1)!;
+  return min < max;
+}
+
+function measureBrightness(data: Buffer, pixels: number): Uint8Array {
+  const rgb = spreadToRgb(data, pixels);
+  const mask = new Uint8Array(pixels);
   // ITU-R 601 luma, as image libraries turn colour into grey
   for (let i = 0, at = 0; i < mask.length; i++, at += 3)
     mask[i] = Math.round(0.299 * rgb[at]! + 0.587 * rgb[at + 1]! + 0.114 * rgb[at + 2]!);
@@ -133,7 +179,12 @@ async function loadSharp(): Promise<typeof import('sharp')['default']> {
   return (await import('sharp')).default;
 }
 
-async function openPicture(bytes: Uint8Array): Promise<Sharp> {
+/** Any picture that is read, before anything is done with it. */
+export async function openPicture(bytes: Uint8Array): Promise<Sharp> {
+  if (isBmp(bytes)) {
+    const { data, ...raw } = decodeBmp(bytes);
+    return (await loadSharp())(data, { raw });
+  }
   return (await loadSharp())(bytes, { limitInputPixels: MAX_PIXELS, failOn: 'error' });
 }
 
@@ -143,6 +194,11 @@ async function guard<T>(name: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     const { message } = error as Error;
+    if (error instanceof ImageForgeError)
+      throw new ImageForgeError(error.code, `${name}: ${message}`, {
+        ...(error.hint !== undefined && { hint: error.hint }),
+        details: { field: name },
+      });
     if (/pixel limit/i.test(message)) {
       throw new ImageForgeError('TOO_LARGE', `${name}: the picture has more than ${MAX_PIXELS} pixels.`, {
         cause: error,
@@ -152,7 +208,7 @@ async function guard<T>(name: string, work: () => Promise<T>): Promise<T> {
       'INVALID_ARGUMENT',
       `${name}: not a picture that can be read: ${message.split('\n')[0]}.`,
       {
-        hint: 'PNG, JPEG, WebP, GIF, AVIF and TIFF are read.',
+        hint: 'PNG, JPEG, WebP, GIF, AVIF, TIFF and BMP are read.',
         details: { field: name },
         cause: error,
       },

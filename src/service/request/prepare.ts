@@ -67,6 +67,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   const upscaler = await findRequestUpscaler(safe, context);
   const tiny = await chooseTinyAutoencoder(safe, plan, config);
   const control = await openRequestControl(safe, { ...plan, name: model.key }, config);
+  const area = mask && (await decodeMask(mask, size, 'mask_image'));
   const loras = resolveLoras([...model.loras, ...safe.loras], config);
   const texts = expanded.pictures ?? [expanded];
   const prompts = texts.flatMap(({ prompt, negativePrompt }) => [prompt, negativePrompt]);
@@ -78,7 +79,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
       ...safe,
       ...size,
       init: init && (await decodePicture(init, size, 'init_image')),
-      mask: mask && (await decodeMask(mask, size, 'mask_image')),
+      mask: area?.mask,
       loras,
       embeddings: embeddings.used,
       references,
@@ -114,6 +115,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
     fields: readSidecarFields(request, safe),
     expanded: expanded.expanded,
     notes: [
+      ...(area?.notes ?? []),
       ...(request.tiny && tiny ? tiny.notes : []),
       ...embeddings.notes,
       ...(model.chosenByUs && model.key === POCKET ? [biggerModels(config)] : []),

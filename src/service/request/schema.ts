@@ -253,10 +253,14 @@ function sourceFields(operation: keyof typeof DEFAULT_STRENGTH) {
 function maskFields() {
   const mask_image_path = field(path, 'Mask, a local path', { flag: null });
   return {
-    mask_image: field(picture, 'Mask, base64 or a data URL: white is repainted, black is kept', {
-      agents,
-      flag: null,
-    }),
+    mask_image: field(
+      picture,
+      'Mask, base64 or a data URL: white is repainted, black is kept; where it has transparent parts, opaque is repainted',
+      {
+        agents,
+        flag: null,
+      },
+    ),
     mask_image_path,
     mask_path: alias(mask_image_path, 'mask_image_path', { agents }),
   };

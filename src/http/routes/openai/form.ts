@@ -1,6 +1,7 @@
 // Forms in which OpenAI's clients send pictures (multipart, or JSON with data URLs), and their masks.
 import type { Context } from 'hono';
 import { z } from 'zod';
+import { openPicture } from '../../../service/pictures/codec.js';
 import { innerType } from '../../../service/request/field.js';
 import { ImageForgeError } from '../../../shared/errors.js';
 import { refuseField } from '../../errors.js';
@@ -72,15 +73,14 @@ export async function readMask(
 ): Promise<string | undefined> {
   if (!given && !single) return undefined;
   try {
-    const { default: sharp } = await import('sharp');
-    const mask = sharp(given ?? source, { limitInputPixels: 2 ** 26 });
+    const mask = await openPicture(given ?? source);
     const { hasAlpha } = await mask.metadata();
     const opaque = !hasAlpha || (await mask.stats()).isOpaque;
     if (opaque) {
       if (given) refuseField('mask', 'mask: expected transparent pixels where the image is to be repainted');
       return undefined;
     }
-    return (await mask.extractChannel('alpha').negate().png().toBuffer()).toString('base64');
+    return (await mask.autoOrient().extractChannel('alpha').negate().png().toBuffer()).toString('base64');
   } catch (error) {
     if (error instanceof ImageForgeError) throw error;
     const field = given ? 'mask' : 'image';

@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { z } from 'zod';
 import { samplerEntries } from '../../../sampling/index.js';
 import type { ImageResult } from '../../../service/answers/results.js';
+import { changeMask } from '../../../service/pictures/codec.js';
 import { formatParameters } from '../../../service/pictures/parameters.js';
 import type { ImageOperation } from '../../../service/request/parse.js';
 import { seedSchema } from '../../../service/request/seed.js';
@@ -177,13 +178,11 @@ async function readMask({ mask, mask_blur: blur, inpainting_mask_invert: invert 
   const bytes = readBase64(mask, 'mask');
   if (invert !== 1 && !(typeof blur === 'number' && blur > 0)) return bytes.toString('base64');
   try {
-    const { default: sharp } = await import('sharp');
-    let picture = sharp(bytes, { limitInputPixels: 2 ** 26 })
-      .removeAlpha()
-      .greyscale();
-    if (invert === 1) picture = picture.negate();
-    if (typeof blur === 'number' && blur >= 0.3) picture = picture.blur(Math.min(blur, 256));
-    return (await picture.png().toBuffer()).toString('base64');
+    const picture = await changeMask(bytes, (mask) => {
+      const turned = invert === 1 ? mask.negate() : mask;
+      return typeof blur === 'number' && blur >= 0.3 ? turned.blur(Math.min(blur, 256)) : turned;
+    });
+    return picture.toString('base64');
   } catch (error) {
     refuseField('mask', `mask: not a picture that can be read: ${(error as Error).message.split('\n')[0]}`);
   }

@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import {
+  changeMask,
   decodeMask,
   decodePicture,
   decodeReference,
@@ -78,9 +79,54 @@ describe('decodeMask', () => {
   it('is one byte a pixel, white repaints', async () => {
     const half = Uint8Array.from({ length: 8 * 8 * 3 }, (_, i) => (i % 24 < 12 ? 255 : 0));
     const file = await encodePng({ rgb: half, width: 8, height: 8 });
-    const mask = await decodeMask(file, { width: 8, height: 8 }, 'mask_image');
+    const { mask, notes } = await decodeMask(file, { width: 8, height: 8 }, 'mask_image');
     expect([...mask.subarray(0, 8)]).toEqual([255, 255, 255, 255, 0, 0, 0, 0]);
     expect(mask).toHaveLength(64);
+    expect(notes).toEqual([]);
+  });
+});
+
+describe('a mask with alpha', () => {
+  const size = { width: 8, height: 8 };
+  /** Left half opaque, right half not; colours that say the opposite. */
+  const left = (channels: 2 | 4, alpha = [255, 0]) => {
+    const data = Buffer.from(
+      Array.from({ length: 64 }, (_, i) => [
+        ...Array(channels - 1).fill(i % 8 < 4 ? 0 : 255),
+        i % 8 < 4 ? alpha[0]! : alpha[1]!,
+      ]).flat(),
+    );
+    return sharp(data, { raw: { ...size, channels } });
+  };
+  const row = async (file: Buffer) => {
+    const { mask, notes } = await decodeMask(file, size, 'mask_image');
+    return { row: [...mask.subarray(0, 8)], notes: notes.length };
+  };
+
+  it('is its alpha: opaque is repainted', async () => {
+    const expected = { row: [255, 255, 255, 255, 0, 0, 0, 0], notes: 1 };
+    expect(await row(await left(4).png().toBuffer())).toEqual(expected);
+    expect(await row(await left(2).png().toBuffer())).toEqual(expected);
+    expect(await row(await left(4).webp({ lossless: true }).toBuffer())).toEqual(expected);
+    const deep = await left(4).toColourspace('rgb16').png().toBuffer();
+    expect((await sharp(deep).metadata()).depth).toBe('ushort');
+    expect(await row(deep)).toEqual(expected);
+    expect((await row(await left(4, [200, 64]).png().toBuffer())).row).toEqual([
+      200, 200, 200, 200, 64, 64, 64, 64,
+    ]);
+  });
+
+  it('is its brightness where the alpha says nothing', async () => {
+    const expected = { row: [0, 0, 0, 0, 255, 255, 255, 255], notes: 0 };
+    expect(await row(await left(4, [255, 255]).png().toBuffer())).toEqual(expected);
+    expect(await row(await left(4, [0, 0]).png().toBuffer())).toEqual(expected);
+  });
+
+  it('stays one when it is inverted', async () => {
+    const turned = await changeMask(await left(4).png().toBuffer(), (mask) => mask.negate());
+    expect(await row(turned)).toEqual({ row: [0, 0, 0, 0, 255, 255, 255, 255], notes: 1 });
+    const grey = await changeMask(await left(4, [255, 255]).png().toBuffer(), (mask) => mask.negate());
+    expect(await row(grey)).toEqual({ row: [255, 255, 255, 255, 0, 0, 0, 0], notes: 0 });
   });
 });
 
