@@ -41,13 +41,28 @@ export function formatParameters(meta: ParameterSource): string {
     ['Negative Template', meta.original_negative_prompt || null],
     ['Version', meta.software],
   ];
-  const last = settings
+  const written = settings
     .filter(([, value]) => value !== null)
-    .map(([key, value]) => `${key}: ${quote(String(value))}`)
-    .join(', ');
+    .map(([key, value]) => `${key}: ${quote(String(value))}`);
   const negative =
-    meta.negative_prompt.trim() === '' ? [] : [`Negative prompt: ${escapeLines(meta.negative_prompt)}`];
-  return [escapeLines(meta.prompt), ...negative, last].join('\n');
+    meta.negative_prompt.trim() === '' ? [] : [`${NEGATIVE} ${escapeLines(meta.negative_prompt)}`];
+  const prompts = [escapeLines(meta.prompt), ...negative];
+  const join = (exact: string[]) => [...prompts, [...written, ...exact].join(', ')].join('\n');
+  return join(describeExactly(meta, parseParameters(join([]))));
+}
+
+/** Prompts that would come back changed stand in the last line once more, as JSON strings, which other readers ignore. */
+function describeExactly(
+  { prompt, negative_prompt: negative }: ParameterSource,
+  found: Record<string, string>,
+): string[] {
+  // PNG text has no character 0, and UTF-8 no half of a surrogate pair
+  const isKept = (text: string, read: string | undefined) =>
+    text === read && text.isWellFormed() && !text.includes('\0');
+  return [
+    ...(isKept(prompt, found.Prompt) ? [] : [`${EXACT.Prompt}: ${JSON.stringify(prompt)}`]),
+    ...(isKept(negative, found[NEGATIVE_KEY]) ? [] : [`${EXACT[NEGATIVE_KEY]}: ${JSON.stringify(negative)}`]),
+  ];
 }
 
 /** In the words of the WebUI's extension; the control image is a finished map. */
@@ -60,11 +75,11 @@ function describeControl({ model, strength, start, end }: ControlFacts): string 
   return `Module: none, Model: ${model}, Weight: ${strength}, Guidance Start: ${start}, Guidance End: ${end}`;
 }
 
-/** What the WebUI's parser finds: "Prompt", "Negative prompt", and each pair of the last line. */
+/** What the WebUI's parser finds: "Prompt", "Negative prompt", and each pair of the last line. Our own prompts are exact. */
 export function parseParameters(text: string): Record<string, string> {
   const lines = text.trim().split('\n');
   let settings = lines.pop() ?? '';
-  if ([...settings.matchAll(PAIR)].length < 3) {
+  if (settings.length > MAX_SETTINGS || [...settings.matchAll(PAIR)].length < 3) {
     lines.push(settings);
     settings = '';
   }
@@ -77,12 +92,17 @@ export function parseParameters(text: string): Record<string, string> {
     inNegative ||= starts;
     (inNegative ? negative : prompt).push(starts ? line.slice(NEGATIVE.length).trim() : line);
   }
-  const found: Record<string, string> = { Prompt: prompt.join('\n'), 'Negative prompt': negative.join('\n') };
+  const found: Record<string, string> = { Prompt: prompt.join('\n'), [NEGATIVE_KEY]: negative.join('\n') };
   for (const [, key, value] of settings.matchAll(PAIR)) {
     const text = unquote(value!);
     found[key!] = text;
     const sides = /^(\d+)x(\d+)$/.exec(text);
     if (sides) Object.assign(found, { [`${key}-1`]: sides[1], [`${key}-2`]: sides[2] });
+  }
+  for (const [key, exact] of Object.entries(EXACT)) {
+    if (found[exact] === undefined) continue;
+    found[key] = found[exact];
+    delete found[exact];
   }
   return found;
 }
@@ -91,21 +111,28 @@ function findLabel(entries: readonly { name: string; label: string }[], name: st
   return entries.find((entry) => entry.name === name)?.label ?? name;
 }
 
-const NEGATIVE = 'Negative prompt:';
-const PAIR = /\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)/g;
+const NEGATIVE_KEY = 'Negative prompt';
+const NEGATIVE = `${NEGATIVE_KEY}:`;
+const EXACT = { Prompt: 'Exact prompt', [NEGATIVE_KEY]: 'Exact negative prompt' } as const;
+/** Repetitions are bounded, and so is the line: a long text of a stranger's file must not take more than a moment. */
+const PAIR = /\s{0,9}(\w[\w \-/]{1,60}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)/g;
+const MAX_SETTINGS = 2 ** 20;
 
-/** Lines of a prompt must not look like the parser's own marks: a prompt line that does gets a space before its colon. */
+/**
+ * A line that begins with "Negative prompt:" gets a space before its colon, so that the WebUI does not end the prompt
+ * there. Readers disagree about what is space at the beginning of a line, so it is anything but visible ASCII.
+ */
 function escapeLines(text: string): string {
   return text
+    .replaceAll('\0', '')
     .replace(/\r\n?/g, '\n')
     .split('\n')
-    .map((line) => line.trim().replace(/^Negative prompt:/, 'Negative prompt :'))
-    .join('\n')
-    .trim();
+    .map((line) => line.replace(/^([^!-~]*Negative prompt):/, '$1 :'))
+    .join('\n');
 }
 
 function quote(value: string): string {
-  return /[,:\n"]/.test(value) ? JSON.stringify(value) : value;
+  return /[,:\n\r"]|^\s|\s$/.test(value) ? JSON.stringify(value) : value;
 }
 
 function unquote(value: string): string {

@@ -37,7 +37,7 @@ describe('resolveRequest', () => {
       strength: 0.6,
       previewEvery: 0,
     });
-    expect(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
+    expect(Number.isInteger(seed) && Number(seed) >= 0 && Number(seed) < 2 ** 32).toBe(true);
     expect(resolve({}).seed).not.toBe(seed);
   });
 
@@ -127,10 +127,10 @@ describe('resolveRequest', () => {
 
   it('gives every picture of a batch a seed that exists', () => {
     expect(resolve({ seed: LIMITS.seed }).seed).toBe(`${LIMITS.seed}`);
-    expect(resolve({ seed: LIMITS.seed - 3, batch: 4 }).seed).toBe(LIMITS.seed - 3);
-    const attempt = () => resolve({ seed: LIMITS.seed - 2, batch: 4 });
+    expect(resolve({ seed: LIMITS.seed - 3n, batch: 4 }).seed).toBe(`${LIMITS.seed - 3n}`);
+    const attempt = () => resolve({ seed: LIMITS.seed - 2n, batch: 4 });
     expect(attempt).toThrow(
-      `seed: expected at most ${LIMITS.seed - 3} for a batch of 4, found ${LIMITS.seed - 2}.`,
+      `seed: expected at most ${LIMITS.seed - 3n} for a batch of 4, found ${LIMITS.seed - 2n}.`,
     );
     expect(attempt).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT', details: { option: 'seed' } }),

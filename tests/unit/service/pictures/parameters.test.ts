@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { encodePng } from '../../../../src/service/pictures/codec.js';
 import {
   formatParameters,
   type ParameterSource,
   parseParameters,
 } from '../../../../src/service/pictures/parameters.js';
+import { insertPngText, readPngText } from '../../../../src/service/pictures/png-text.js';
 
 const base: ParameterSource = {
   prompt: 'a red fox',
@@ -99,16 +101,88 @@ describe('formatParameters', () => {
     ['quotes and backslashes', 'a "fox" \\(red\\)', ''],
   ])('keeps %s apart', (_, prompt, negative) => {
     const found = parseParameters(formatParameters({ ...base, prompt, negative_prompt: negative }));
-    const lines = (text: string) =>
-      text.replace(/\r\n?/g, '\n').replaceAll('Negative prompt:', 'Negative prompt :');
     expect(found).toMatchObject({
-      Prompt: lines(prompt),
-      'Negative prompt': lines(negative),
+      Prompt: prompt,
+      'Negative prompt': negative,
       Steps: '20',
       Sampler: 'DPM++ 2M',
       Seed: '42',
       Size: '512x768',
     });
+  });
+
+  it('writes plain prompts once, and nothing that the WebUI does not', () => {
+    const text = formatParameters({
+      ...base,
+      prompt: 'a  fox,\n(red:1.2)',
+      negative_prompt: 'ugly,  blurry',
+    });
+    expect(text).toMatch(/^a {2}fox,\n\(red:1\.2\)\nNegative prompt: ugly, {2}blurry\nSteps: /);
+    expect(text).not.toContain('Exact');
+  });
+
+  it('gives every prompt back as it was, through a PNG file, and the settings to the WebUI', async () => {
+    const png = await encodePng({ rgb: new Uint8Array(3), width: 1, height: 1 });
+    const pieces = [
+      ' ',
+      '  ',
+      '\n',
+      '\r',
+      '\r\n',
+      '\t',
+      '\0',
+      'fox',
+      'é',
+      '狐',
+      '😀',
+      '\ud800',
+      '\u2028',
+      '\u00a0',
+      '"',
+      '\\',
+    ]
+      .concat([
+        ',',
+        ':',
+        'Negative prompt:',
+        'Negative prompt :',
+        ' Negative prompt: x',
+        'Steps: 20, Seed: 4, Size: 1x1',
+      ])
+      .concat([
+        '\nSteps: 20, Sampler: x, Seed: 4',
+        'Exact prompt: "no"',
+        'Exact negative prompt: no',
+        '__proto__: x',
+      ]);
+    let state = 1;
+    const next = (below: number) => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return Math.floor((state / 2 ** 32) * below);
+    };
+    const draw = () => Array.from({ length: next(8) }, () => pieces[next(pieces.length)]).join('');
+    for (let round = 0; round < 3000; round++) {
+      const [prompt, negative_prompt] = [draw(), draw()];
+      const file = insertPngText(png, { parameters: formatParameters({ ...base, prompt, negative_prompt }) });
+      const text = readPngText(file).parameters!;
+      const shown = { Steps: '20', Seed: '42', 'Size-1': '512', 'Size-2': '768' };
+      expect(parseParameters(text)).toMatchObject({
+        Prompt: prompt,
+        'Negative prompt': negative_prompt,
+        ...shown,
+      });
+      const webui = readAsWebUi(text);
+      expect(webui.settings).toMatchObject({ Steps: '20', Seed: '42', Size: '512x768' });
+      const plain = (given: string) => given.replace(/Negative prompt ?:|[\s\0]/g, '').toWellFormed();
+      expect(plain(webui.prompt)).toBe(plain(prompt));
+      expect(plain(webui.negative)).toBe(plain(negative_prompt));
+    }
+  });
+
+  it('reads a long text of a stranger in a moment', () => {
+    const begun = performance.now();
+    for (const piece of ['a', ' ', 'a: "', 'ab:c,', 'a-']) parseParameters(`x\n${piece.repeat(2 ** 19)}`);
+    expect(performance.now() - begun).toBeLessThan(10_000);
   });
 
   it('quotes values with commas and colons', () => {
@@ -123,3 +197,16 @@ describe('parseParameters', () => {
     expect(parseParameters('just\nwords')).toEqual({ Prompt: 'just\nwords', 'Negative prompt': '' });
   });
 });
+
+/** The published reading of the WebUI, written apart: lines are stripped, the last one holds the settings. */
+function readAsWebUi(text: string): { prompt: string; negative: string; settings: Record<string, string> } {
+  const lines = text.trim().split('\n');
+  const last = lines.pop()!;
+  const at = lines.findIndex((line) => line.trim().startsWith('Negative prompt:'));
+  const cut = at < 0 ? lines.length : at;
+  const strip = (part: string[]) =>
+    part.map((line) => line.trim().replace(/^Negative prompt:/, '')).join('\n');
+  const pairs = last.matchAll(/\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)/g);
+  const settings = Object.fromEntries([...pairs].map(([, key, value]) => [key, value]));
+  return { prompt: strip(lines.slice(0, cut)), negative: strip(lines.slice(cut)), settings };
+}
