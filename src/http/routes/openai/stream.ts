@@ -39,12 +39,13 @@ export function streamImages(
     });
     const stopHeartbeat = keepAlive(stream);
     try {
-      const { images, width, height } = await job.wait();
+      const { images, width, height, notes } = await job.wait();
       await sent();
       for (const { png } of images)
         await send(stream, `${kind}.completed`, {
           ...(await describe(png, `${width}x${height}`)),
           usage: { total_tokens: 0, input_tokens: 0, output_tokens: 0, input_tokens_details: NO_TOKENS },
+          ...(notes.length > 0 && { notes }),
         });
     } catch (error) {
       await sent();
