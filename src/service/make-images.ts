@@ -38,10 +38,10 @@ export async function makeImages(
 ): Promise<ImageResult> {
   const begun = performance.now();
   const { signal, save = {} } = controls;
-  await requireFree(save, asked.batch);
   const { request: wanted, reason } = await expandPrompt(asked, workshop, signal);
   const prepared = await workshop.preparing(() => prepareRequest(wanted, workshop));
   const { request, size } = prepared;
+  await requireFree(save, request.batch);
   const folder = chooseFolder(save, workshop.config);
   const needed = request.batch * (size.width * size.height * 4 + 2 ** 16);
   if (save.enabled !== false) await prepareFolder(folder, needed);

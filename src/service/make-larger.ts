@@ -23,9 +23,9 @@ export async function makeLarger(
   { signal, priority, onPosition, onProgress, save = {} }: RunControls,
   { config, confine, preparing, engine }: Workshop,
 ): Promise<UpscaleResult> {
-  await requireFree(save);
   const prepared = await preparing(() => prepareUpscale(asked, config, confine));
   const { file, pixels, tile, size, parameters } = prepared;
+  await requireFree(save);
   const folder = chooseFolder(save, config);
   if (save.enabled !== false) await prepareFolder(folder, size.width * size.height * 4);
   signal?.throwIfAborted();

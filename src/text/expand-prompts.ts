@@ -1,7 +1,7 @@
 // From the prompts of a request to those of each of its pictures: styles around them, then the choices of wildcards and
 // variants, which the picture's seed makes.
 import type { PromptSyntax } from '../shared/prompt-syntaxes.js';
-import type { Seed } from '../shared/seed.js';
+import type { SeedInput } from '../shared/seed.js';
 import { seededRandom } from './random-choices.js';
 import { applyStyles, type Style } from './styles.js';
 import { expandWildcards, type Wildcards } from './wildcards.js';
@@ -11,7 +11,7 @@ export interface PromptTemplate {
   negativePrompt: string;
   styles: readonly Style[];
   /** Of each picture. */
-  seeds: readonly Seed[];
+  seeds: readonly SeedInput[];
   syntax: PromptSyntax;
 }
 

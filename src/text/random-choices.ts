@@ -1,12 +1,12 @@
 // Choices that a seed decides: the same seed and the same label make the same ones on every machine.
 import { createHash } from 'node:crypto';
-import type { Seed } from '../shared/seed.js';
+import type { SeedInput } from '../shared/seed.js';
 
 /** From 0 up to, but not including, 1. */
 export type Random = () => number;
 
 /** @param label keeps the choices of one text apart from those of another */
-export function seededRandom(seed: Seed, label: string): Random {
+export function seededRandom(seed: SeedInput, label: string): Random {
   let drawn = 0;
   return () => {
     const digest = createHash('sha256').update(`${label}\n${seed}\n${drawn++}`).digest();

@@ -69,6 +69,29 @@ describe('imageforge generate', () => {
     expect(readdirSync(path.join(folder, 'outputs'))).toHaveLength(12);
   });
 
+  it('tells its notes, on stderr and in the document', async () => {
+    const folder = makeFolder('cli');
+    const args = [
+      'generate',
+      'x',
+      '--seed',
+      '5',
+      '--assist',
+      '-g',
+      '1',
+      '--guidance-rescale',
+      '0.5',
+      ...quick,
+    ];
+    const { code, stderr } = await runCli(args, { folder });
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(stderr).toMatch(/^note: The prompt was not expanded/m);
+    expect(stderr).toMatch(/^note: guidance_rescale has no effect/m);
+    const document = await runCli([...args, '--json'], { folder });
+    expect(document.stderr).toMatch(/^note: guidance_rescale/m);
+    expect(JSON.parse(document.stdout).notes.join('\n')).toMatch(/not expanded[^]*guidance_rescale/);
+  });
+
   it('writes where it is told, and overwrites nothing unless it is forced', async () => {
     const folder = makeFolder('cli');
     const [mine, second] = [path.join(folder, 'mine.png'), path.join(folder, 'mine_2.png')];
@@ -87,7 +110,7 @@ describe('imageforge generate', () => {
     const both = await runCli([...args, '-o', '/x/mine.png', '--output-dir', 'a'], { folder });
     expect(both).toMatchObject({ code: 2, stdout: '' });
     const elsewhere = await runCli([...args, '--output-dir', 'a/b'], { folder });
-    expect(path.dirname(elsewhere.stdout.trim())).toBe(path.join(folder, 'a/b'));
+    expect(path.dirname(elsewhere.stdout.split('\n')[0]!)).toBe(path.join(folder, 'a/b'));
   });
 
   it('shows the picture in a file while it is made', async () => {

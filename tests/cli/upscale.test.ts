@@ -57,6 +57,14 @@ describe('imageforge upscale', () => {
       output_path: output,
     });
     expect((await sharp(output).metadata()).width).toBe(99);
+    const before = readFileSync(output);
+    const again = await runCli([...args, '--scale', '2'], { folder });
+    expect(again).toMatchObject({ code: 7, stdout: '' });
+    expect(again.stderr).toContain(`${output}, ${path.join(folder, 'large.json')} are there already`);
+    expect(readFileSync(output)).toEqual(before);
+    const forced = await runCli([...args, '--scale', '2', '--force'], { folder });
+    expect(JSON.parse(forced.stdout)).toMatchObject({ output_path: output, notes: [] });
+    expect((await sharp(output).metadata()).width).toBe(66);
   });
 
   it('says what is wrong and writes nothing', async () => {

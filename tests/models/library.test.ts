@@ -96,6 +96,31 @@ describe('generate', () => {
     await expect(run).rejects.toBeInstanceOf(ImageForgeError);
   });
 
+  it('takes seeds of 64 bits, and gives them back', async () => {
+    const most = 2n ** 64n - 1n;
+    const { images } = await forge.generate({ ...small, steps: 1, batch: 2, seed: most - 1n });
+    expect(images.map(({ seed }) => seed)).toEqual([`${most - 1n}`, `${most}`]);
+    const { image } = await forge.generate({ ...small, steps: 1, seed: `${most}` });
+    expect(image.seed).toBe(`${most}`);
+    expect(image.rgb).toEqual(images[1]!.rgb);
+    expect(image.rgb).not.toEqual(images[0]!.rgb);
+    expect((await forge.generate({ ...small, steps: 1, seed: 7n })).image.seed).toBe(7);
+  });
+
+  it('takes the alpha of a mask where it varies, and says so', async () => {
+    const alpha = Buffer.from(
+      Array.from({ length: 64 * 64 }, (_, i) => [0, 0, 0, i % 64 < 32 ? 0 : 255]).flat(),
+    );
+    const mask = await sharp(alpha, { raw: { width: 64, height: 64, channels: 4 } })
+      .png()
+      .toBuffer();
+    const grey = { rgb: new Uint8Array(64 * 64 * 3).fill(90), width: 64, height: 64 };
+    const { image, notes } = await forge.inpaint({ ...small, image: grey, mask });
+    expect(notes).toEqual([expect.stringContaining('The mask has transparency')]);
+    expect([...image.rgb.subarray(0, 3)]).toEqual([90, 90, 90]);
+    expect(image.rgb).not.toEqual(grey.rgb);
+  });
+
   it.each([
     ['width', { width: 65 }],
     ['height', { height: 0 }],

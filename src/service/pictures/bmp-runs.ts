@@ -1,8 +1,21 @@
 // The run-length encodings of BMP files: RLE8 and RLE4.
-import type { BmpHeader } from './bmp.js';
+
+export interface RunPicture {
+  width: number;
+  height: number;
+  /** 8 or 4 a pixel. */
+  bits: number;
+  /** Where the runs begin. */
+  offset: number;
+  /** 256 colours of RGB. */
+  palette: Uint8Array;
+}
 
 /** RGB; what the runs leave out has the palette's first colour. @throws Error for runs beyond the file or the picture. */
-export function drawRuns(bytes: Uint8Array, { width, height, bits, offset, palette }: BmpHeader): Uint8Array {
+export function drawRuns(
+  bytes: Uint8Array,
+  { width, height, bits, offset, palette }: RunPicture,
+): Uint8Array {
   const indices = new Uint8Array(width * height);
   let [x, y, at] = [0, 0, offset];
 

@@ -173,7 +173,8 @@ describe('formatParameters', () => {
       });
       const webui = readAsWebUi(text);
       expect(webui.settings).toMatchObject({ Steps: '20', Seed: '42', Size: '512x768' });
-      const plain = (given: string) => given.replace(/Negative prompt ?:|[\s\0]/g, '').toWellFormed();
+      const plain = (given: string) =>
+        Buffer.from(given.replace(/Negative prompt ?:|[\s\0]/g, '')).toString();
       expect(plain(webui.prompt)).toBe(plain(prompt));
       expect(plain(webui.negative)).toBe(plain(negative_prompt));
     }
