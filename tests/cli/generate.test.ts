@@ -244,7 +244,7 @@ describe.skipIf(process.platform === 'win32')('a disk that fills up', () => {
     const args = ['generate', 'x', '--steps', '1', '-w', '128', '-h', '128', '--no-cache'];
     const { code, stdout, stderr } = await runCli(args, { folder, shell: 'ulimit -f 4' });
     expect({ code, stdout }).toEqual({ code: 7, stdout: '' });
-    expect(stderr).toContain('found a limit on file size');
+    expect(stderr).toContain('a limit on the size of files is reached');
     expect(readdirSync(path.join(folder, 'outputs'))).toEqual([]);
   });
 });
