@@ -263,7 +263,7 @@ describe.each(ways)('over %s, era %s', (way, era) => {
 
   it.each([
     ['generate_image', { ...fox, width: 65 }, /width: expected a multiple of 8, found 65/],
-    ['generate_image', {}, /prompt: expected a text, found nothing/],
+    ['generate_image', {}, /prompt: expected text, found nothing/],
     ['generate_image', { ...fox, model: 'flux-q4' }, /guarded[\s\S]*Hint: Set ALLOW_FLUX=1/],
     ['edit_image', { prompt: 'x', image_path: '/etc/passwd' }, /FORBIDDEN[\s\S]*Hint: .*ALLOWED_PATHS/],
     ['edit_image', { prompt: 'x' }, /init_image/],

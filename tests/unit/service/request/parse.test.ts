@@ -98,7 +98,7 @@ describe('parseRequest', () => {
   });
 
   it.each<[string, ImageOperation, object]>([
-    ['prompt: expected a text, found nothing', 'generate', {}],
+    ['prompt: expected text, found nothing', 'generate', {}],
     [
       'prompt: expected at most 10000 characters, found 10001 characters',
       'generate',
