@@ -28,7 +28,8 @@ int threads = 2;
 double peak = 0, peak_int8 = 0;
 const char * wanted = "";
 
-/// On one thread, counts only the program's own processor time, so that figures compare even on a busy machine.
+/// On one thread, counts only the program's own processor time, so that figures compare even on a busy
+/// machine.
 double seconds() {
     if (threads == 1) return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -83,7 +84,8 @@ void measure_machine() {
     Context context(side * side * 4 * 4);
     ggml_tensor * w = make(context, GGML_TYPE_F32, {side, side}, random_source);
     ggml_tensor * x = make(context, GGML_TYPE_F32, {side, side}, random_source);
-    report("machine: product f32 2048^3", kernels::linear(context, env, w, x, nullptr), 2.0 * side * side * side);
+    report("machine: product f32 2048^3", kernels::linear(context, env, w, x, nullptr),
+           2.0 * side * side * side);
 
     constexpr size_t bytes = 256u << 20;
     std::vector<std::vector<char>> from(threads, std::vector<char>(bytes / threads, 1)), to = from;
@@ -117,9 +119,8 @@ void conv(ggml_type type, int64_t side, int64_t in, int64_t out, int kernel = 3,
                              "^2" + (batch > 1 ? " x " + std::to_string(batch) : "");
     if (skipped(name)) return;
     Context context((side * side * (in + out) * batch + in * out * kernel * kernel) * 5);
-    ggml_tensor * w = ggml_is_quantized(type)
-                          ? make(context, type, {in, kernel * kernel, out}, random_source)
-                          : make(context, type, {kernel, kernel, in, out}, random_source);
+    ggml_tensor * w = ggml_is_quantized(type) ? make(context, type, {in, kernel * kernel, out}, random_source)
+                                              : make(context, type, {kernel, kernel, in, out}, random_source);
     ggml_tensor * x = make(context, GGML_TYPE_F32, {side, side, in, batch}, random_source);
     ggml_tensor * b = make(context, GGML_TYPE_F32, {out}, random_source);
     kernels::ConvParams params;
