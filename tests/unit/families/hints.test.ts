@@ -1,4 +1,4 @@
-// Hints that name families are made from the list of families: one that is added is in all of them.
+// Hints that name families come from the list of families, so that a new family appears in all of them.
 import { expect, test } from 'vitest';
 import { findControlNet } from '../../../src/families/control-net.js';
 import { convertModel } from '../../../src/families/convert-model.js';

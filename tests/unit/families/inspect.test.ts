@@ -1,4 +1,4 @@
-// What files say about themselves: models, parts, LoRAs, and sizes that don't matter.
+// What inspection finds in files: models, parts and LoRAs, whatever their size.
 import { mkdtempSync, openSync, truncateSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -37,7 +37,7 @@ test('a complete checkpoint', async () => {
   expect(found.plan?.family).toBe('sd1');
 });
 
-test('a quantised transformer, and the parts that it lacks', async () => {
+test('a quantised transformer, and its missing parts', async () => {
   const path = goldenCase('quant-flux1').path('q4_k.gguf');
   const flux = await inspectFile(path);
   const { metadata, tensors } = await readWeightFile(path);

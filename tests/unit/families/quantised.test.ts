@@ -1,5 +1,5 @@
-// Quantised safetensors files: every published way to say what their bytes stand for, and what is refused of them. Their
-// values are the business of tests/native/storage-values.test.ts.
+// Quantised safetensors files: every published way to describe their bytes, and what is refused.
+// tests/native/storage-values.test.ts tests the values.
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 // @ts-expect-error plain JavaScript
@@ -71,7 +71,7 @@ describe('the scale of a matrix', () => {
     expect(tensors.get('blocks.0.a.weight')).toMatchObject({ type: 'f8_e4m3', scale: 0.5 });
   });
 
-  test('is of no use to what is not FP8, and plain FP8 has none', async () => {
+  test('is refused for tensors that are not FP8, and not needed for plain FP8', async () => {
     const tensors = await open({
       'blocks.0.a.weight': fp8,
       'blocks.0.norm.scale': bytes('F8_E4M3', 8),
@@ -83,7 +83,7 @@ describe('the scale of a matrix', () => {
     expect([...tensors.values()].every((view) => view.scale === undefined)).toBe(true);
   });
 
-  test('and its note make floats of plain bytes', async () => {
+  test('and its note make plain bytes floats', async () => {
     const tensors = await open({
       'blocks.0.a.weight': bytes('U8', 4, 8),
       'blocks.0.a.weight_scale': scale,

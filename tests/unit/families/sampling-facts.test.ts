@@ -1,4 +1,4 @@
-// What files say about prediction, noise and schedule: who is believed, what becomes a note, and what is refused.
+// What files say about prediction, noise and schedule: which source wins, what becomes a note, and what is refused.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -229,7 +229,7 @@ describe('markers of a checkpoint', () => {
     expect((await inspectFile(path)).problem).toMatchObject({ code });
   });
 
-  test('the caller is believed, and what the file says is a note', async () => {
+  test('the caller wins, and what the file says becomes a note', async () => {
     const plan = await planModel({ model: withTensors(sd1, { v_pred: mark }) }, { prediction: 'eps' });
     expect(plan.prediction).toBe('eps');
     expect(plan.notes).toEqual([expect.stringMatching(/by the caller; the tensor v_pred says v/)]);

@@ -1,4 +1,4 @@
-// Against a local stand-in that speaks Ollama's protocol over a real socket.
+// Prompt assist with a local stand-in that speaks Ollama's protocol over a real socket.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -85,14 +85,14 @@ describe('PromptAssistant', () => {
     expect(await assistant.check()).toMatchObject({ reachable: false, model_available: false });
   });
 
-  it('waits no longer than told', async () => {
+  it('waits no longer than its timeout', async () => {
     const assistant = await start(() => {});
     expect(await assistant.expand('a fox', { timeoutMs: 50 })).toEqual(
       passthrough(/did not answer within 0.05 s/),
     );
   });
 
-  it('stops when its caller does', async () => {
+  it('stops when its caller aborts', async () => {
     const assistant = await start(() => {});
     await expect(assistant.expand('a fox', { signal: AbortSignal.timeout(50) })).rejects.toThrow();
   });

@@ -1,4 +1,4 @@
-// LoRA tags in prompts: what the WebUI's users write, and what must not pass as one.
+// LoRA tags in prompts: what WebUI users write, and what must not count as a tag.
 import { expect, it } from 'vitest';
 import { takeLoraTags } from '../../../src/text/lora-tags.js';
 

@@ -1,4 +1,4 @@
-// A safetensors file begins with the length of its header, which may look like the beginning of any other format.
+// A safetensors file begins with the length of its header, which may look like the start of another format.
 import { expect, test } from 'vitest';
 import { ByteReader } from '../../../src/weights/byte-reader.js';
 import { readWeightFile } from '../../../src/weights/read-weight-file.js';

@@ -28,7 +28,7 @@ describe('requireMemory', () => {
     );
   });
 
-  it('leaves the word to the engine when a mode is forced or a GPU is named', () => {
+  it('leaves the decision to the engine if a mode is forced or a GPU is named', () => {
     expect(() => requireMemory('pocket', plan, size, { ...auto, memoryMode: 'stream' }, 1)).not.toThrow();
     expect(() => requireMemory('pocket', plan, size, { ...auto, device: 'cuda' }, 1)).not.toThrow();
   });
@@ -46,11 +46,11 @@ describe('readFreeMemory', () => {
     return root;
   }
 
-  it('is what the system calls available', () => {
+  it('is the memory that the system reports as available', () => {
     expect(readFreeMemory(machine({}))).toBe(20000 * 1024);
   });
 
-  it('is less where any level of the control groups limits it, whose page cache is free', () => {
+  it('is less if any level of the control groups limits it; their page cache counts as free', () => {
     const unified = {
       'proc/self/cgroup': '0::/jobs/one\n',
       'sys/fs/cgroup/jobs/one/memory.max': 'max\n',
