@@ -141,7 +141,7 @@ async function draw(
   return { pictures, seconds };
 }
 
-/** FLUX's pictures, and all of those who use the settings of the program that made only these, keep its names. */
+/** FLUX pictures keep the names of the replaced FLUX program, and so do all pictures for users of its settings. */
 function choosePrefix(family: string, { set }: Config): string {
   const isFlux = family.startsWith('flux') || [...set].some((name) => name.startsWith('FLUX_'));
   return isFlux ? 'flux' : 'image';

@@ -37,7 +37,7 @@ describe('imageforge', () => {
     expect(bare.stderr).toContain('error: a command is missing');
   });
 
-  it('tells its version', async () => {
+  it('prints its version', async () => {
     const { version } = JSON.parse(readFileSync(path.resolve(main, '../../../package.json'), 'utf8'));
     expect((await runCli(['--version'])).stdout.trim()).toBe(version);
   });

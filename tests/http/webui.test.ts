@@ -227,7 +227,7 @@ describe('the parameters inside a PNG', () => {
   it.each([
     ['plain', 'a red fox, (snow:1.2)', 'blurry, ugly'],
     ['not Latin-1', '狐狸 und ein Füchslein…', 'nichts'],
-    ['with marks of its own', 'a "fox": one\nSteps: 99, Seed: 1', 'Size: 1x1,\nSampler: x'],
+    ['with special characters', 'a "fox": one\nSteps: 99, Seed: 1', 'Size: 1x1,\nSampler: x'],
   ])('are read by another program: %s', async (_, prompt, negative_prompt) => {
     const { images } = await (
       await post('txt2img', { ...full, sampler_name: 'Euler a', prompt, negative_prompt })
@@ -260,7 +260,7 @@ describe('lists and settings', () => {
     expect(await get('loras')).toEqual([]);
   });
 
-  it('lists styles, draws in them, and tells each image’s own prompt', async () => {
+  it('lists styles, applies them, and reports the prompt of each image', async () => {
     const prompts = await openServer();
     const folder = join(prompts.folder, 'models');
     mkdirSync(folder, { recursive: true });

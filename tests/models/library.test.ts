@@ -51,7 +51,7 @@ describe('generate', () => {
     await expect(image.save('/nowhere/tree.png')).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
   });
 
-  it('makes each picture of its own prompt, and tells which', async () => {
+  it('makes each picture from its own prompt, and reports it', async () => {
     const prompt = 'a {red|green|blue|yellow} {circle|square|star}';
     const { prompts, images } = await forge.generate({ ...small, prompt, steps: 1, batch: 3 });
     expect(prompts).toHaveLength(3);

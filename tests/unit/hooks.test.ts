@@ -61,7 +61,7 @@ describe.skipIf(reason)(`git hooks ${reason}`, () => {
     ['a subject of 72 characters', 'S'.repeat(72), false],
     ['a subject and a body', 'Subject\n\nThe reason, as long as it takes.', true],
     ['a body without an empty line before it', 'Subject\nThe reason.', false],
-    ['a subject that git made of another', `fixup! ${'S'.repeat(71)}`, true],
+    ['a subject that git derived from another', `fixup! ${'S'.repeat(71)}`, true],
   ])('%s: accepted or refused', (_, message, accepted) => {
     const made = commit(message, { note: message });
     expect(made.accepted, made.said).toBe(accepted);

@@ -64,11 +64,11 @@ export interface ImageMetadata extends FieldMetadata {
   software: string;
 }
 
-/** A LoRA by its file's name. */
+/** A LoRA by its file name. */
 export interface LoraFacts {
   name: string;
   strength: number;
-  /** In the text encoders, where it is another. */
+  /** Strength in the text encoders, if it differs. */
   text_strength?: number;
 }
 

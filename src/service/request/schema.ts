@@ -172,7 +172,7 @@ const commonFields = {
         z.object({
           path,
           strength: loraStrength.default(1),
-          text_strength: loraStrength.optional().describe('Of the text encoders; default: strength'),
+          text_strength: loraStrength.optional().describe('Strength in the text encoders; default: strength'),
         }),
       )
       .max(LIMITS.loras),

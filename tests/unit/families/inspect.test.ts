@@ -69,7 +69,7 @@ test.each([
   ['lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k', 2048, ', for Stable Diffusion XL'],
   ['transformer.single_transformer_blocks.0.attn.to_k', 3072, ', for FLUX'],
   ['lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_k', 1280, ''],
-])('%s tells what a LoRA is for', async (module, width, base) => {
+])('%s shows which model a LoRA is for', async (module, width, base) => {
   const path = writeShapes({
     [`${module}.lora_down.weight`]: [4, width],
     [`${module}.lora_up.weight`]: [64, 4],

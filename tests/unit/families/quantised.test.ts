@@ -148,7 +148,7 @@ describe('a damaged file', () => {
       /blocks\.0\.a\.weight has no scale/,
     ],
     [
-      'a group that is no number',
+      'a group size that is not a number',
       {
         ...two,
         'blocks.0.a.comfy_quant': toBytes(
@@ -159,18 +159,18 @@ describe('a damaged file', () => {
     ],
     ['an empty scale', { ...two, 'blocks.0.a.weight_scale': floats([], [0]) }, /f32 of the shape \[0\]/],
     [
-      'a scale of three',
+      'a scale with three values',
       { ...two, 'blocks.0.a.weight_scale': floats([1, 1, 1], [3]) },
       /shape \[3\]; one number/,
     ],
     ['a scale in bytes', { ...two, 'blocks.0.a.weight_scale': bytes('U8', 1) }, /u8 of the shape \[1\]/],
     [
-      'a note that is none',
+      'an invalid note',
       { ...two, 'blocks.0.a.comfy_quant': toBytes('{"format": ') },
       /comfy_quant: this is not valid JSON/,
     ],
     [
-      'a note in floats',
+      'a note stored as floats',
       { ...two, 'blocks.0.a.comfy_quant': floats([1], []) },
       /comfy_quant is f32 of 4 bytes/,
     ],

@@ -70,7 +70,7 @@ describe('describeWords', () => {
   });
 
   it.each(['a fox (in the snow), [sic]', '{"a": ["b|c", "(x:1.2)"], "d": "AND"}', 'and break'])(
-    'says nothing of what anyone might write: %s',
+    'says nothing about ordinary text: %s',
     (prompt) => {
       expect(describeFor(prompt, 'webui', false)).toEqual([]);
       expect(describeFor(prompt, 'comfy', true)).toEqual([]);

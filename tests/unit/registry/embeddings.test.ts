@@ -91,8 +91,8 @@ describe('names in prompts', () => {
     ['two encoders for one', 'embedding:both', sd1, 'WEIGHTS_INVALID', /clip_l \[2,64\] and clip_g \[2,64\]/],
     ['pickled files', 'embedding:old', sd1, 'UNSUPPORTED', /pickled/],
     ['other families', 'embedding:ink', flux, 'UNSUPPORTED', /flux take no embeddings/],
-    ['no file', 'embedding:none', sd1, 'NOT_FOUND', /no embedding none/],
-    ['a way out of the folder', 'embedding:../../here', sd1, 'NOT_FOUND', /no embedding/],
+    ['a missing file', 'embedding:none', sd1, 'NOT_FOUND', /no embedding none/],
+    ['a path out of the folder', 'embedding:../../here', sd1, 'NOT_FOUND', /no embedding/],
   ])('that require the file are refused: %s', async (_, prompt, plan, code, message) => {
     await expect(resolve([prompt, ''], [], plan)).rejects.toMatchObject({
       code,

@@ -48,7 +48,7 @@ describe('openWildcards', () => {
   });
 
   it.each(['__animals/../../secret__', '__a/../../../etc/passwd__', '__notes__', '__secret__'])(
-    'no name leads out of it: %s',
+    'keeps every name inside the folder: %s',
     (prompt) => {
       expect(() => expand({ prompt })).toThrow(/is no wildcard/);
     },

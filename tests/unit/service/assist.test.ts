@@ -65,16 +65,20 @@ describe('PromptAssistant', () => {
   });
 
   it.each<[string, Handler, RegExp]>([
-    ['no JSON', (_, response) => stream(response, 'Sure! Here is'), /not JSON/],
-    ['no prompt', (_, response) => stream(response, '{"tags": []}'), /no prompt/],
-    ['too much', (_, response) => stream(response, 'x'.repeat(10_000)), /more than 4000 characters/],
+    ['an answer that is not JSON', (_, response) => stream(response, 'Sure! Here is'), /not JSON/],
+    ['an answer without a prompt', (_, response) => stream(response, '{"tags": []}'), /no prompt/],
+    [
+      'an answer that is too long',
+      (_, response) => stream(response, 'x'.repeat(10_000)),
+      /more than 4000 characters/,
+    ],
     [
       'an error',
       (_, response) => response.writeHead(404).end('{"error": "model not found"}'),
       /model not found/,
     ],
     ['half an answer', (_, response) => response.write('{"message"') && response.destroy(), /./],
-    ['no protocol', (_, response) => response.end('hello'), /./],
+    ['an answer in no known protocol', (_, response) => response.end('hello'), /./],
   ])('passes the prompt through after %s', async (_, handler, reason) => {
     expect(await (await start(handler)).expand('a fox')).toEqual(passthrough(reason));
   });

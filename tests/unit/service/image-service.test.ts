@@ -72,7 +72,7 @@ function run(
 const outputs = () => readdirSync(path.join(folder, 'outputs')).sort();
 
 describe('ImageService.run', () => {
-  it("keeps the replaced program's file names for those who use its settings", async () => {
+  it("keeps the replaced program's file names for users of its settings", async () => {
     const service = open({ env: { FLUX_DEFAULT_STEPS: '3' } });
     const result = await run(service, { steps: undefined });
     expect(path.basename(result.images[0].path!)).toMatch(/^flux_\d{8}_\d{6}_42\.png$/);
@@ -285,7 +285,7 @@ describe('refusals', () => {
     ['a model that is not on this disk', { model: 'flux-q4' }, { ALLOW_FLUX: '1' }, 'MODEL_INCOMPLETE'],
     ['an unknown sampler', { sampler: 'magic' }, {}, 'INVALID_ARGUMENT'],
     ['a side beyond the model', { width: 1536 }, {}, 'INVALID_ARGUMENT'],
-    ['a file that is no model', { model: 'package.json' }, {}, 'WEIGHTS_INVALID'],
+    ['a file that is not a model', { model: 'package.json' }, {}, 'WEIGHTS_INVALID'],
   ])('of %s come before anything is loaded', async (_, fields, env, code) => {
     writeFileSync(path.join(folder, 'package.json'), '{"name": "x"}'.repeat(100));
     const service = open({ env: env as Record<string, string> });

@@ -165,10 +165,10 @@ describe('a tokenizer that cannot be used', () => {
     ['of another kind', withChanged('model', 'llama'), 'UNSUPPORTED', 'llama'],
     ['with another split', withChanged('pre', 'llama-bpe'), 'UNSUPPORTED', 'llama-bpe'],
     ['with a merge of unknown tokens', withChanged('merges', ['nothing here']), 'WEIGHTS_INVALID', 'missing'],
-    ['with a merge that is none', withChanged('merges', ['nothing']), 'WEIGHTS_INVALID', 'missing'],
+    ['with an invalid merge', withChanged('merges', ['nothing']), 'WEIGHTS_INVALID', 'missing'],
     ['with types for other tokens', withChanged('token_type', [1]), 'WEIGHTS_INVALID', 'token_type'],
     ['with numbers for tokens', withChanged('tokens', [1, 2]), 'WEIGHTS_INVALID', 'tokens'],
-    ['that is not there', new Map<string, MetadataValue>(), 'MODEL_INCOMPLETE', 'brings no tokenizer'],
+    ['that is missing', new Map<string, MetadataValue>(), 'MODEL_INCOMPLETE', 'brings no tokenizer'],
   ] as const)('%s is refused as %s', async (_, metadata, code, message) => {
     await expect(
       loadTokenizer({ path: join(folder, 'model.gguf'), metadata, ...noTensors }, mistral),
@@ -177,7 +177,7 @@ describe('a tokenizer that cannot be used', () => {
 
   it.each([
     ['no model', {}],
-    ['a model of words', { model: { type: 'WordPiece', vocab: {} } }],
+    ['a word-level model', { model: { type: 'WordPiece', vocab: {} } }],
     ['huge ids', { model: { type: 'BPE', vocab: { a: 1e15 }, merges: [] } }],
   ])('tokenizer.json with %s', (_, json) => {
     expect(() => readJsonTokenizer(json, 'x.json')).toThrow(
@@ -200,10 +200,10 @@ describe('a tokenizer that cannot be used', () => {
   it.each([
     ['no vocabulary', { config: tekkenJson.config }],
     ['no special tokens', { ...tekkenJson, special_tokens: [] }],
-    ['a special token outside', { ...tekkenJson, special_tokens: [{ rank: 99, token_str: '<s>' }] }],
-    ['no bytes', { ...tekkenJson, vocab: tekkenJson.vocab.slice(1) }],
+    ['a special token out of range', { ...tekkenJson, special_tokens: [{ rank: 99, token_str: '<s>' }] }],
+    ['missing bytes', { ...tekkenJson, vocab: tekkenJson.vocab.slice(1) }],
     ['an empty token', { ...tekkenJson, vocab: [...tekkenJson.vocab.slice(0, 300), { token_bytes: '' }] }],
-    ['bytes that are none', { ...tekkenJson, vocab: [{ token_bytes: '*' }] }],
+    ['invalid bytes', { ...tekkenJson, vocab: [{ token_bytes: '*' }] }],
   ])('tekken.json with %s', (_, json) => {
     expect(() => createTokenizer(readTekken(json, 'tekken.json'), 'tekken.json')).toThrow(
       expect.objectContaining({ code: 'WEIGHTS_INVALID' }),

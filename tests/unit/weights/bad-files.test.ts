@@ -96,7 +96,7 @@ describe('safetensors', () => {
     ['a fraction', '{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}}', /expected/],
     ['deep nesting', `{"__metadata__":{"x":${'['.repeat(1e5)}`, /deep/],
     ['a missing field', '{"a":{"dtype":"F32","shape":[1]}}', /lacks/],
-    ['bytes behind the object', '{} x', /behind/],
+    ['bytes after the object', '{} x', /behind/],
     ['a cut header', '{"a":{"dtype":"F3', /no end/],
   ])('%s', async (_, header, message) => {
     await refuse(safetensors(header, data), 'WEIGHTS_INVALID', message);
@@ -150,7 +150,7 @@ describe('GGUF', () => {
     ],
     ['a string of absurd length', gguf([], data, [field(8, u64(2n ** 50n))]), /length of k/],
     ['an alignment of 0', gguf([tensor], data, [['general.alignment', 4, u32(0)]]), /alignment/],
-    ['an alignment that is a word', gguf([tensor], data, [['general.alignment', 8, text('x')]]), /alignment/],
+    ['an alignment that is text', gguf([tensor], data, [['general.alignment', 8, text('x')]]), /alignment/],
     [
       'absurd counts',
       Buffer.concat([Buffer.from('GGUF'), u32(3), u64(2n ** 62n), u64(1)]),

@@ -22,7 +22,7 @@ describe('requireMemory', () => {
         code: 'OUT_OF_MEMORY',
         exitCode: 6,
         message: expect.stringMatching(
-          /^pocket at 512x512 needs about .* GB even layer by layer \(weights in all .* GB, compute .* GB\); 0.00 GB are free\.$/,
+          /^pocket at 512x512 needs about .* GB even layer by layer \(weights in total .* GB, compute .* GB\); 0.00 GB are free\.$/,
         ),
       }),
     );
