@@ -1,4 +1,4 @@
-// A random ControlNet for a model that tests have, made from the shapes of the model's UNet.
+// Makes a random ControlNet for a test model, from the shapes of the model's UNet.
 // @ts-expect-error plain JavaScript
 import { controlNetLayouts, makeControlNet } from '../scripts/fixtures/control-net.mjs';
 // @ts-expect-error plain JavaScript

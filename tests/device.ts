@@ -1,4 +1,4 @@
-// The device that tests compute on: the CPU, or what IMAGEFORGE_TEST_DEVICE names by its id or its kind ("cuda").
+// The device that tests compute on: the CPU, or the one that IMAGEFORGE_TEST_DEVICE names by id or kind ("cuda").
 import { loadAddon } from '../src/native/binding.js';
 
 const wanted = process.env.IMAGEFORGE_TEST_DEVICE || 'cpu';
@@ -16,5 +16,5 @@ function find(): string {
 
 /** An id such as 'cpu' or 'vulkan0'. */
 export const testDevice = find();
-/** Tests of our CPU kernels and of weights that lie in mapped files run only there. */
+/** Tests of our CPU kernels and of weights in mapped files run only on the CPU. */
 export const onCpu = testDevice === 'cpu';

@@ -1,4 +1,4 @@
-// The compiled service over the fake addon's networks, for tests that need a server as a process of its own.
+// The compiled service over the fake addon's networks, for tests that run a server as a separate process.
 import { EngineClient } from '../dist/engine/client.js';
 import { ImageService } from '../dist/service/image-service.js';
 import { readConfig } from '../dist/shared/config.js';

@@ -1,4 +1,4 @@
-// Temporary folders that go when a test file is through.
+// Temporary folders that are removed when a test file has finished.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -9,7 +9,7 @@ afterAll(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
-/** A new folder; `name` says in the system's temporary folder what it is for. */
+/** Makes a new folder. `name` says what it is for. */
 export function makeFolder(name = 'test'): string {
   const folder = mkdtempSync(path.join(tmpdir(), `imageforge-${name}-`));
   folders.push(folder);

@@ -1,5 +1,5 @@
 // The networks of golden cases, with the configurations that their case.json states. What a case doesn't state is read
-// off the tensors, and what it does state must be what the families read off them.
+// from the tensors, and what it does state must match what the families read from them.
 import { expect } from 'vitest';
 import { type FoundNetwork, findNetworks } from '../src/families/find-networks.js';
 import type { AutoencoderConfig } from '../src/families/networks/autoencoder.js';
@@ -28,7 +28,7 @@ export interface GoldenNetwork<Config> {
   weights: Weights;
 }
 
-/** Networks of a kind in a file, by what stands before their names. */
+/** Finds networks of a kind in a file, by the prefixes of their names. */
 export async function networksIn(path: string, kind: NetworkKind): Promise<FoundNetwork[]> {
   const [source] = await openSources({ model: path });
   const found = findNetworks(source!).filter((network) => network.kind === kind);
@@ -36,7 +36,7 @@ export async function networksIn(path: string, kind: NetworkKind): Promise<Found
   return found.sort((a, b) => (a.prefix < b.prefix ? -1 : 1));
 }
 
-/** Throws where a case states something else than the families read; what it doesn't state is undefined. */
+/** Throws if a case states something other than the families read. What it doesn't state is undefined. */
 function expectStated(found: object, stated: object): void {
   const known = Object.entries(stated).filter(([, value]) => value !== undefined);
   expect(found).toMatchObject(Object.fromEntries(known));
@@ -58,12 +58,12 @@ interface UnetStatement {
   context: number;
   in_channels?: number;
   linear_projection?: boolean;
-  /** SDXL: the pooled text, and the sinusoids of each of six sizes. */
+  /** SDXL: the pooled text, and the sinusoidal embeddings of six sizes. */
   pooled?: number;
   time_id_embedding?: number;
 }
 
-/** What no tensor of a UNet tells. */
+/** Configuration that a UNet's tensors don't show. */
 export function unetFacts({ norm_groups, heads, head_dim }: Partial<UnetStatement>) {
   return {
     normGroups: norm_groups ?? 32,
@@ -99,7 +99,7 @@ interface AutoencoderStatement {
   norm_groups: number;
   scaling_factor: number;
   shift_factor: number;
-  /** FLUX.2: the side of the patches that latents are packed by. */
+  /** FLUX.2: the side of the patches into which latents are packed. */
   patch?: number;
 }
 
@@ -132,7 +132,7 @@ interface ClipStatement {
   activation: string;
 }
 
-/** `part` is a key of the case's config: its encoders are in the order of their names' beginnings in the file. */
+/** `part` is a key of the case's config. The encoders are ordered by the prefixes of their names in the file. */
 export async function readClipEncoder(golden: GoldenCase, part: string): Promise<GoldenNetwork<ClipConfig>> {
   const path = golden.weights();
   const parts = Object.keys(golden.facts.config);
@@ -148,7 +148,7 @@ export async function readClipEncoder(golden: GoldenCase, part: string): Promise
   return network({ ...config, endToken: stated.eos }, tensors);
 }
 
-/** The name of an expected tensor of one encoder; '' is the only one. */
+/** The name of an expected tensor of one encoder; '' means the only encoder. */
 export function answerOf(part: string, name: string): string {
   return part === '' ? name : `${part}.${name}`;
 }
@@ -185,7 +185,7 @@ interface CausalLmStatement {
   rope_theta: number;
   eps: number;
   qk_norm: boolean;
-  /** Counts of blocks whose states the transformer takes. */
+  /** After how many blocks the transformer takes the states. */
   taps: number[];
 }
 
@@ -233,7 +233,7 @@ export async function readFlux(golden: GoldenCase, path = golden.weights()) {
   return network(withStated(config, stated), tensors);
 }
 
-/** The configuration with the rotation that a case states, which no tensor tells. */
+/** Adds the rotary embedding that a case states, which no tensor shows, to the configuration. */
 export function withStated(config: FluxConfig, { axes_dim, theta }: Partial<FluxStatement>): FluxConfig {
   return { ...config, axes: axes_dim ?? config.axes, theta: theta ?? config.theta };
 }

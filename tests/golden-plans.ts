@@ -1,5 +1,5 @@
-// Models of golden checkpoints. Where two cases have to fit each other and nothing says that they do, a random network
-// of the fitting width takes the place of one of them.
+// Models made of golden checkpoints. If two cases need to fit each other but don't, a random network of the right width
+// replaces one of them.
 // @ts-expect-error plain JavaScript
 import { mistralOfWidth, randomClip } from '../scripts/fixtures/networks.mjs';
 // @ts-expect-error plain JavaScript
@@ -12,7 +12,7 @@ import { type GoldenCase, goldenCase } from './golden.js';
 import { readFlux, readLanguageModel, readUnet, unetFacts, withStated } from './golden-networks.js';
 import { safetensors, writeTemporary } from './unit/weights/make-files.js';
 
-/** The end-to-end SD 1.x checkpoint, with the numbers of heads that its case states, which no tensor tells. */
+/** The end-to-end SD 1.x checkpoint, with the numbers of heads from its case, which no tensor shows. */
 export async function planSd1(model = goldenCase('e2e-sd1').weights()): Promise<ModelPlan> {
   const { text, unet } = goldenCase('e2e-sd1').config<{ text: { heads: number }; unet: object }>();
   const plan = await planModel({ model }, { textHeads: text.heads });
@@ -45,7 +45,7 @@ function writeTensors(tensors: unknown): string {
   return path;
 }
 
-/** Parts for a FLUX.1 case; of T5 there is only the header, for tests that don't run it. */
+/** Parts for a FLUX.1 case. T5 is only a header, for tests that don't run it. */
 export async function partsOfFlux1(golden: GoldenCase) {
   const { config } = await readFlux(golden);
   const clip = goldenCase('clip-text-standalone-l');
@@ -57,7 +57,7 @@ export async function partsOfFlux1(golden: GoldenCase) {
   };
 }
 
-/** `model` is a file of the case's weights by another name. */
+/** `model` is a copy of the case's weights under another name. */
 export async function planFlux1(
   golden = goldenCase('flux1-schnell'),
   model = golden.weights(),
@@ -74,7 +74,7 @@ export function filesOfKlein() {
   return { model: part('transformer'), llm: part('text'), vae: part('vae') };
 }
 
-/** FLUX.2 klein with prompts of `rowLength` tokens: the published 512 take long. */
+/** FLUX.2 klein with prompts of `rowLength` tokens, since the published 512 are slow. */
 export async function planKlein(rowLength: number, files: ModelFiles = filesOfKlein()): Promise<ModelPlan> {
   const golden = goldenCase('e2e-flux2-klein');
   const plan = await planModel(files);
@@ -85,7 +85,7 @@ export async function planKlein(rowLength: number, files: ModelFiles = filesOfKl
   return plan;
 }
 
-/** FLUX.2 dev, and the tensors of a Mistral that fits. */
+/** FLUX.2 dev, and the tensors of a matching Mistral. */
 export async function partsOfFlux2Dev() {
   const golden = goldenCase('flux2-dev');
   const { config } = await readFlux(golden);
@@ -98,7 +98,7 @@ export async function filesOfFlux2Dev(): Promise<ModelFiles> {
   return { ...files, llm: writeTensors(mistral) };
 }
 
-/** The header of a T5 whose states have this width. */
+/** The header of a T5 with states of this width. */
 export function writeTinyT5(width: number): string {
   const shapes: Record<string, number[]> = {
     'shared.weight': [8, width],

@@ -1,5 +1,5 @@
-// Golden cases: small networks and tables with what the reference implementations compute. tests/golden/README.md says
-// what a case is. IMAGEFORGE_GOLDEN names another folder; a case that it lacks is taken from tests/golden.
+// Golden cases: small networks and tables, with the values that reference implementations compute. tests/golden/README.md
+// says what a case is. IMAGEFORGE_GOLDEN names another folder; cases that it lacks come from tests/golden.
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 // @ts-expect-error plain JavaScript
@@ -28,7 +28,7 @@ export interface GoldenCase {
   /** Its `config`, or one part of it. */
   config<T>(part?: string): T;
   path(file: string): string;
-  /** The weights that the case is about; `which` is a key of its `checkpoint`, or an ending where it has several files. */
+  /** Path of the case's weights. If it has several files, `which` is a key of its `checkpoint` or a file extension. */
   weights(which?: string): string;
   json<T>(file: string): T;
   tensors(file: string): Map<string, GoldenTensor>;
@@ -41,7 +41,7 @@ export function goldenCase(name: string): GoldenCase {
   return open(chosen, name);
 }
 
-/** The project's own case whatever IMAGEFORGE_GOLDEN names, for what tests/fixtures was made from. */
+/** The project's own case whatever IMAGEFORGE_GOLDEN says, since tests/fixtures were made from it. */
 export function ownCase(name: string): GoldenCase {
   return open(ownFolder, name);
 }
@@ -53,7 +53,11 @@ function open(folder: string, name: string): GoldenCase {
   >;
   const tensors = (file: string) => readTensors(path(file));
   return {
-    ...{ name, facts, path, weights, tensors },
+    name,
+    facts,
+    path,
+    weights,
+    tensors,
     config: <T>(part?: string) => (part === undefined ? facts.config : facts.config[part]) as T,
     json: (file) => JSON.parse(readFileSync(path(file), 'utf8')),
     get inputs() {
@@ -65,13 +69,13 @@ function open(folder: string, name: string): GoldenCase {
   };
 }
 
-/** What stands before the names of each group of inputs: 'b1.' and 'b2.' where `input` is there as b1.x and b2.x. */
+/** The prefix of each group of inputs: 'b1.' and 'b2.' if there are b1.x and b2.x for the input x. */
 export function groupsOf(tensors: ReadonlyMap<string, unknown>, input: string): string[] {
   const names = [...tensors.keys()].filter((name) => name === input || name.endsWith(`.${input}`));
   return names.map((name) => name.slice(0, name.length - input.length));
 }
 
-/** How far a result may be from the reference: in F32, or with weights and activations rounded for the product. */
+/** How far a result may differ from the reference: in F32, or with weights and activations rounded for the product. */
 export interface Tolerance {
   max_abs?: number;
   rel_l2: number;
@@ -94,7 +98,7 @@ export function toleranceOf(golden: GoldenCase, name: string, precision: Precisi
   };
 }
 
-/** Throws with the figures where one of the two differences is over its tolerance. */
+/** Throws with the figures if either difference exceeds its tolerance. */
 export function assertClose(
   found: ArrayLike<number>,
   expected: ArrayLike<number>,
@@ -116,7 +120,7 @@ export function element(tensor: GoldenTensor, index: number): GoldenTensor {
   return { data: tensor.data.slice(index * size, (index + 1) * size), shape };
 }
 
-/** Largest absolute difference; NaN or a different length is infinite. */
+/** Largest absolute difference; infinite for NaN or different lengths. */
 export function maxDifference(found: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (found.length !== expected.length) return Infinity;
   let worst = 0;
@@ -163,5 +167,5 @@ function readValues(dtype: string, bytes: Buffer): Float32Array {
   if (dtype === 'I64') return Float32Array.from(new BigInt64Array(copy), Number);
   if (dtype === 'I32') return Float32Array.from(new Int32Array(copy));
   if (dtype === 'U8' || dtype === 'BOOL') return Float32Array.from(new Uint8Array(copy));
-  throw new Error(`Golden tensors of the type ${dtype} are not read.`);
+  throw new Error(`Golden tensors of type ${dtype} are not supported.`);
 }

@@ -1,4 +1,4 @@
-// A small model that tests may plan and run: the embedded one, or the golden end-to-end case's where that is missing.
+// A small model for tests to plan and run: the embedded one or, if that is missing, the golden end-to-end case's.
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { ModelFiles } from '../src/families/types.js';

@@ -1,4 +1,4 @@
-// What the C++ test programs share: counted checks, and files of weights.
+// Shared by the C++ test programs: counted checks, and weight files.
 #pragma once
 #include <unistd.h>
 
@@ -23,7 +23,7 @@ inline int report() {
     return failures ? 1 : 0;
 }
 
-/// True when the body throws an error of this kind that says `words`.
+/// Whether the body throws an error of this kind whose message contains `words`.
 template <typename Body>
 bool throws(imageforge::ErrorCode code, Body body, const char * words = "") {
     try {
@@ -35,7 +35,7 @@ bool throws(imageforge::ErrorCode code, Body body, const char * words = "") {
     return false;
 }
 
-/// The path of a new file in the folder for temporary files.
+/// Writes a new file in the system's temporary folder, and returns its path.
 inline std::string write_file(const void * bytes, size_t count) {
     std::string path = std::filesystem::temp_directory_path() / "imageforge-core-XXXXXX";
     std::FILE * file = fdopen(mkstemp(path.data()), "wb");
@@ -44,7 +44,7 @@ inline std::string write_file(const void * bytes, size_t count) {
     return path;
 }
 
-/// Rows [0, 1, 2, …], as F32, in a file of its own.
+/// Writes the values 0, 1, 2, … as F32 to a new file.
 inline std::string write_values(size_t count) {
     std::vector<float> values(count);
     for (size_t i = 0; i < count; ++i) values[i] = static_cast<float>(i);

@@ -1,5 +1,5 @@
-// The core without Node: devices, weights from a mapped file, a graph that is cached, fed, profiled, aborted,
-// refused.
+// Tests the core without Node: devices, weights from a mapped file, and a graph that is cached, fed,
+// profiled, aborted and refused.
 #include <ggml.h>
 
 #include <cstdio>

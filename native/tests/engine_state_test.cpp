@@ -1,4 +1,4 @@
-// An engine's list of networks: what is closed leaves it, at once or when the running job has ended.
+// Tests an engine's list of networks: a closed network leaves it, at once or when the running job has ended.
 #include "addon/engine_state.h"
 
 #include "checks.h"

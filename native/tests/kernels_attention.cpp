@@ -1,4 +1,4 @@
-// Attention over odd lengths and head sizes, masked, causal, from a fused projection.
+// Tests attention with odd lengths and head sizes, masked, causal, and from a fused projection.
 #include <algorithm>
 
 #include "kernels_check.h"
@@ -17,7 +17,7 @@ void test_attention(int64_t d, int64_t heads, int64_t lq, int64_t lk, int64_t ba
                             part * d * heads * sizeof(float));
     };
     ggml_tensor *q = operand(lq, 0), *k = operand(lk, 1), *v = operand(lk, 2);
-    // keys of real networks have a part in common, which 8 bits must not be spent on
+    // Keys of real networks have a common part, on which the 8 bits must not be spent.
     for (int64_t i = 0; eight_bit && !fused && i < ggml_nelements(k); i++)
         static_cast<float *>(k->data)[i] += static_cast<float>(i % d % 7);
     ggml_tensor * mask = masked ? make(context, GGML_TYPE_F32, {lk, lq}, random_source) : nullptr;

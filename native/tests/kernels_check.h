@@ -1,4 +1,4 @@
-// What the tests of the kernels share: the comparison with expected values, and the count of checks.
+// Shared by the kernel tests: the comparison with expected values, and the count of checks.
 #pragma once
 #include <cmath>
 #include <cstdio>
@@ -19,13 +19,13 @@ inline double worst_f32 = 0, worst_quantised = 0;
 void check(const std::string & what, ggml_tensor * node, const std::vector<double> & expected,
            double tolerance);
 
-/// Counts a check of another kind; prints `failure` where it doesn't hold.
+/// Counts a check of another kind, and prints `failure` if it doesn't hold.
 void check(bool holds, const std::string & failure);
 
-/// Of products with weights of this type: 8-bit activations beside quantised ones.
+/// Tolerance for products with weights of this type: quantised weights mean 8-bit activations.
 inline double tolerance_of(ggml_type type) { return ggml_is_quantized(type) ? 0.012 : 5e-6; }
 
-// One file each.
+// Each in a file of its own.
 void test_linears();
 void test_convolutions();
 void test_attentions();

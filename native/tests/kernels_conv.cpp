@@ -1,4 +1,4 @@
-// Convolutions over odd sizes, strides, paddings and weight types, alone and in batches.
+// Tests convolutions with odd sizes, strides, paddings and weight types, alone and in batches.
 #include <atomic>
 #include <cstring>
 
@@ -40,7 +40,7 @@ std::vector<double> conv_reference(const ConvCase & c, const std::vector<float> 
     return y;
 }
 
-/// [out][tap][in], as quantised kernels lie, to [out][in][tap].
+/// Reorders [out][tap][in], the order of quantised kernels, to [out][in][tap].
 std::vector<float> taps_fastest(const std::vector<float> & values, const ConvCase & c) {
     const int64_t taps = c.kernel * c.kernel;
     std::vector<float> result(values.size());
@@ -70,7 +70,7 @@ void test_conv(ggml_type type, const ConvCase & c, bool with_bias) {
           tolerance_of(type));
 }
 
-/// An image gives the same bits by itself and as part of a batch, on any number of threads.
+/// An image gives the same bits alone and as part of a batch, on any number of threads.
 void test_batch_invariance(ggml_type type, int64_t side, int64_t in, int64_t out) {
     Context context(64u << 20);
     ggml_tensor * w = ggml_is_quantized(type) ? make(context, type, {in, 9, out}, random_source)
@@ -88,7 +88,7 @@ void test_batch_invariance(ggml_type type, int64_t side, int64_t in, int64_t out
               std::to_string(out) + " " + std::to_string(side) + "^2 differs alone and in a batch");
 }
 
-/// An aborted operation returns, and leaves nothing behind.
+/// An aborted operation returns and leaves no state behind.
 void test_abort() {
     Context context(64u << 20);
     std::atomic<bool> abort{true};
@@ -96,9 +96,9 @@ void test_abort() {
     ggml_tensor * w = make(context, GGML_TYPE_F32, {3, 3, 32, 32}, random_source);
     ggml_tensor * x = make(context, GGML_TYPE_F32, {32, 32, 32, 1}, random_source);
     ggml_tensor * y = kernels::conv2d(context, stopped, w, x, nullptr, {});
-    run(y, 2);  // has to return
+    run(y, 2);  // must return
     abort = false;
-    run(y, 2);  // and to work afterwards: nothing of the aborted run stays behind
+    run(y, 2);  // must work again: nothing of the aborted run is left
     const ConvCase c{32, 32, 32, 32, 1, 3, {}};
     check("conv after an abort", y, conv_reference(c, values_of(w), values_of(x), nullptr, 32, 32), 5e-6);
 }

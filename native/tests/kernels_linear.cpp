@@ -1,4 +1,4 @@
-// Matrix products over odd sizes and all weight types.
+// Tests matrix products with odd sizes and all weight types.
 #include "kernels_check.h"
 
 namespace imageforge::kernels_test {

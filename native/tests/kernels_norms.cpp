@@ -1,4 +1,4 @@
-// Norms and activations.
+// Tests norms and activations.
 #include "kernels_check.h"
 
 namespace imageforge::kernels_test {
@@ -81,7 +81,7 @@ void test_geglu(int64_t width, int64_t rows) {
     check("geglu " + std::to_string(width), y, expected, 1e-6);
 }
 
-/// A part of wider rows, with and without another tensor's rows before it.
+/// Takes a part of wider rows, with and without another tensor's rows before it.
 void test_activate(kernels::Activation kind, int64_t width, int64_t beside_width, int64_t rows) {
     Context context(64u << 20);
     const bool gated = kind == kernels::Activation::Swiglu;

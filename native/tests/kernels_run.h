@@ -1,5 +1,4 @@
-// Runs one node of native/kernels on threads of the test's own, without a ggml backend: the kernels' own work
-// only.
+// Runs one node of native/kernels on the test's own threads, without a ggml backend.
 #pragma once
 #include <ggml.h>
 
@@ -41,7 +40,7 @@ inline void fill(float * values, int64_t count, std::mt19937 & random, float sca
     for (int64_t i = 0; i < count; i++) values[i] = normal(random);
 }
 
-/// A tensor of this type with normally distributed values; quantised through ggml.
+/// Makes a tensor of this type with normally distributed values; ggml quantises it.
 inline ggml_tensor * make(ggml_context * context, ggml_type type, std::vector<int64_t> shape,
                           std::mt19937 & random, float scale = 1.0f) {
     ggml_tensor * t = ggml_new_tensor(context, type, static_cast<int>(shape.size()), shape.data());

@@ -1,6 +1,6 @@
-// Weights that come and go: pages of a mapped file on the CPU, and copies in turn for what isn't used where
-// it lies. Every file of the second kind begins with one byte too many, so that on the CPU nothing in it is
-// aligned and all of it has to be copied as to a device with memory of its own.
+// Tests streamed weights: pages of a mapped file on the CPU, and copies of weights that can't be used in
+// place. Every file of the second kind begins with one extra byte, so that nothing in it is aligned and the
+// CPU has to copy all of it, like a device with its own memory.
 #include <ggml.h>
 
 #include <cstring>
@@ -38,7 +38,7 @@ uint64_t resident_file_bytes() {
     return 0;
 }
 
-/// Eight matrices of 4 MiB in a row, once with all their pages and once in stretches of one matrix.
+/// Eight matrices of 4 MiB in sequence, once with all their pages and once in stretches of one matrix.
 void check_pages(Device & device) {
     constexpr int64_t width = 1024;
     constexpr int layers = 8;
@@ -55,7 +55,7 @@ void check_pages(Device & device) {
     const Build chain = [&](GraphBuilder & graph) {
         ggml_context * g = graph.ctx().graph;
         Tensor x = graph.input("x", {width});
-        // two weights in one operation, more than a stretch may have
+        // Two weights in one operation, more than a stretch may hold.
         for (int i = 0; i < layers; i += 2)
             x = ggml_rms_norm(g, ggml_mul_mat(g, ggml_add(g, weights[i], weights[i + 1]), x), 1e-6f);
         graph.output("y", x);
@@ -123,7 +123,7 @@ struct File {
 };
 
 constexpr int64_t width = 128, vocabulary = 1000, layers = 8;
-constexpr uint64_t matrix = width * width * sizeof(float);  // an F32 layer; those from FP8 have half of it
+constexpr uint64_t matrix = width * width * sizeof(float);  // an F32 layer; layers from FP8 have half of that
 constexpr uint64_t matrices = layers / 2 * (matrix + matrix / 2);
 constexpr uint64_t tables = (vocabulary + 2) * width * sizeof(float);
 
@@ -136,7 +136,7 @@ WeightTable write_network() {
         if (i % 2 == 0) {
             file.add(name + ".weight", "f32", {width, width});
         } else {
-            // converted, each half with a scale of its own
+            // Converted, each half with its own scale.
             file.add(name + ".weight", "f8_e4m3", {width, width / 2}, 0.5f, 0);
             file.add(name + ".weight", "f8_e4m3", {width, width / 2}, 0.25f, width / 2);
         }
@@ -145,14 +145,14 @@ WeightTable write_network() {
     return file.write();
 }
 
-/// Looks tokens up and sends them through linear layers; the first one's weight is used again at the end, by
-/// way of a view.
+/// Looks up tokens and passes them through linear layers. The first layer's weight is used again at the end,
+/// through a view.
 struct Network {
     WeightStore store;
     Tensor tokens, kinds;
     std::vector<Linear> linear;
     Runner runner;
-    void * abort_in = nullptr;  // a device that is asked in the middle
+    void * abort_in = nullptr;  // the device on which to abort midway
 
     Network(Device & device, const WeightTable & table, const Streaming * streaming)
         : store(device, table), runner(device, true) {
@@ -185,7 +185,7 @@ struct Network {
                               ggml_get_rows(ctx.graph, kinds, graph.input("kinds", {count}, GGML_TYPE_I32))));
     }
 
-    /// `from`: the layer that comes first.
+    /// `from` is the first layer.
     Outputs run(int64_t count, int from = 0) {
         std::vector<int32_t> ids, of_kind;
         for (int64_t i = 0; i < count; ++i) {
@@ -273,7 +273,7 @@ void check_interruptions(Device & device, const WeightTable & table) {
     check(equal(streamed.run(9), expected), "leaves the rest working");
 #if defined(__linux__)
     if (!device.is_cpu()) return;
-    // a process that may grow by less than the slots take
+    // The process may grow by less than the slots take.
     const Streaming coarse = {8 * matrix, 0};
     Network large(device, table, &coarse);
     whole.run(9);
@@ -292,7 +292,7 @@ void check_interruptions(Device & device, const WeightTable & table) {
 #endif
 }
 
-/// What a graph gets that is divided between device and CPU: it can't be cut as well.
+/// A graph divided between device and CPU can't be cut into stretches too: all its weights come at once.
 void check_whole_graph(Device & device, const WeightTable & table) {
     const Streaming streaming = {matrix, 0};
     Network streamed(device, table, &streaming);

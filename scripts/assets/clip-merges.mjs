@@ -19,7 +19,7 @@ for (let rank = 0; rank < mergeCount; rank++) {
 }
 writeFileSync(new URL('../../assets/clip-merges.bin', import.meta.url), pairs);
 
-/** The 256 characters that stand for bytes, in the order of their ids: printable bytes first, then the others. */
+/** The 256 characters that stand for bytes, in order of their ids: printable bytes first, then the others. */
 function byteSymbols() {
   const printable = [
     [0x21, 0x7e],

@@ -1,4 +1,4 @@
-// Every row cold, PyTorch beside it in the same run, and both against the targets.
+// Measures every row cold, with PyTorch in the same run, and compares both with the targets.
 import { spawnSync } from 'node:child_process';
 import { measureGeneration } from './generation.mjs';
 import { findModels } from './rows/index.mjs';
@@ -47,7 +47,7 @@ export async function run(options) {
   return { costs, checks, torch: torchSeconds };
 }
 
-/** Seconds of the same networks in PyTorch, F32, on as many threads; null where it isn't installed. */
+/** Times the same networks in PyTorch, in F32 on as many threads. Returns null if PyTorch isn't installed. */
 function runTorch(script, { python, threads, sizes }) {
   if (spawnSync(python, ['-c', 'import torch']).status !== 0) {
     process.stderr.write(`${python} has no PyTorch: measured without it (--python names another)\n`);
@@ -62,7 +62,7 @@ function runTorch(script, { python, threads, sizes }) {
   return status === 0 ? JSON.parse(stdout) : null;
 }
 
-/** A time is judged by its ratio to PyTorch where both ratios are known, all else as it is. */
+/** Judges a time by its ratio to PyTorch if both ratios are known, and everything else by its value. */
 function check(goal, cost, beside) {
   const ours = cost[goal.metric];
   const torch = beside?.[goal.torchKey] ?? null;
@@ -71,8 +71,13 @@ function check(goal, cost, beside) {
   const reaches = (value) => (ours === null || !value ? null : ours <= value * divisor);
   const wantedRatio = goal.torchReference ? goal.target / goal.torchReference : null;
   return {
-    ...{ ...goal, ours, torch, ratio, wantedRatio },
-    ...{ met: reaches(goal.target), stretched: reaches(goal.stretch) },
+    ...goal,
+    ours,
+    torch,
+    ratio,
+    wantedRatio,
+    met: reaches(goal.target),
+    stretched: reaches(goal.stretch),
   };
 }
 

@@ -1,5 +1,5 @@
-// The tensors of the FLUX transformers in Black Forest Labs' layout: names and shapes (PyTorch order), derived from the
-// published configurations. The benchmark fills them with random values.
+// Lists the tensors of the FLUX transformers in Black Forest Labs' layout: names and shapes (PyTorch order), derived from
+// the published configurations. The benchmark fills them with random values.
 
 const width = 3072;
 const headDim = 128;
@@ -7,7 +7,7 @@ const mlp = 4 * width;
 
 /** @typedef {import('./sd-layout.mjs').Entry} Entry */
 
-/** FLUX.1-schnell: 12 billion values. Fewer blocks make the cut network that block times are compared on. @returns {Entry[]} */
+/** FLUX.1-schnell: 12 billion values. With fewer blocks, it is the cut network for comparing block times. @returns {Entry[]} */
 export function listSchnell({ doubleBlocks = 19, singleBlocks = 38 } = {}) {
   const entries = [
     ...linear('img_in', 64, width),

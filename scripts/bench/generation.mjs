@@ -1,4 +1,4 @@
-// One generation in an engine process of its own, and what it cost.
+// Runs one generation in its own engine process and measures what it costs.
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -9,7 +9,7 @@ import { resolveRequest } from '../../dist/pipeline/resolve.js';
 /** @typedef {{ name: string, model: import('../../dist/families/types.js').ModelFiles, size: number, steps: number, guidance: number, batch?: number }} Row */
 
 export function openClient({ device, threads }) {
-  // the networks say how they are kept in memory, and why
+  // The engine logs how it keeps the networks in memory, and why.
   const onLog = (_level, message) => process.stderr.write(`${message}\n`);
   return new EngineClient({ device, threads, onLog });
 }
@@ -29,8 +29,9 @@ export async function createRequest(
 }
 
 /**
- * A cold generation: the process starts, loads and ends with it, and the files are in the page cache. `readySeconds`
- * is from no process at all to the first denoising step. Peaks are resident memory, files in use included.
+ * Measures a cold generation: the process starts for it, loads the model and ends with it; the files are in the page
+ * cache. `readySeconds` runs from before the process starts to the first denoising step. Peaks are resident memory,
+ * including mapped files in use.
  * @param {Row} row
  */
 export async function measureGeneration(row, options) {
@@ -59,7 +60,7 @@ export async function measureGeneration(row, options) {
       steps: row.steps,
       textSeconds: result.seconds.encode,
       readySeconds: (stepEnds[0] - begin) / 1000,
-      // the first step also reads the mapped weights for the first time
+      // Leave out the first step, which also reads the mapped weights for the first time.
       stepSeconds: median(stepEnds.slice(1).map((end, i) => (end - stepEnds[i]) / 1000)),
       decodeSeconds: result.seconds.decode,
       textPeakBytes: await textPeak,
@@ -78,7 +79,7 @@ async function readThrough(file) {
   for await (const _ of createReadStream(file, { highWaterMark: 1 << 22 }));
 }
 
-/** Highest resident memory of a process so far, in bytes; null where the system doesn't tell. */
+/** Peak resident memory of a process so far, in bytes; null if the system doesn't report it. */
 async function readPeak(pid) {
   if (os.platform() !== 'linux' || pid === null) return null;
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');

@@ -1,8 +1,9 @@
-// Micro benchmark of native/kernels at the networks' own shapes: GFLOP/s and the share of what the register
-// tile reaches on data in L1 (of 8-bit products for quantised weights), both on the given threads. Convolutions
-// count the multiplications of the plain method. Products with few tokens give the bytes of weights a second.
+// Micro benchmark of native/kernels on shapes from the networks. Prints GFLOP/s, and the share of what the
+// register tile reaches on data in L1 (in 8-bit products for quantised weights), both on the given threads.
+// Convolutions count the multiplications of the plain method. Products with few tokens print bytes of weights
+// per second.
 //   cmake -S . -B build -DIMAGEFORGE_TESTS=ON && cmake --build build --target kernels_bench
-//   build/Release/kernels_bench [threads] [part of a name, "machine" for the machine's own limits only]
+//   build/Release/kernels_bench [threads] [part of a name, or "machine" for the machine's limits only]
 #include "kernels/kernels.h"
 
 #include <algorithm>
@@ -27,14 +28,14 @@ int threads = 2;
 double peak = 0, peak_int8 = 0;
 const char * wanted = "";
 
-/// On one thread only the program's own processor time counts, so that a busy machine can still be used to
-/// compare.
+/// On one thread, counts only the program's own processor time, so that figures compare even on a busy
+/// machine.
 double seconds() {
     if (threads == 1) return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// The best of the runs that fill half a second (at least three): other programs only ever add time.
+/// The best of the runs that fill half a second (at least three), since other programs can only add time.
 template <typename Run>
 double time_of(Run run) {
     run();
@@ -48,7 +49,7 @@ double time_of(Run run) {
     return *std::min_element(times.begin(), times.end());
 }
 
-/// GFLOP/s of a tile on all threads at once.
+/// GFLOP/s of a tile, running on all threads at once.
 double measure_peak(double (*tile)(int64_t), int64_t repeats) {
     double flops = 0;
     const double time = time_of([&] {
@@ -76,14 +77,15 @@ void report(const std::string & name, ggml_tensor * node, double flops, double b
 
 bool skipped(const std::string & name) { return name.find(wanted) == std::string::npos; }
 
-/// What the machine gives at best: a large product of matrices in F32, and copying between arrays far larger
-/// than its caches (bytes read and bytes written).
+/// The machine's limits: a large matrix product in F32, and copying between arrays far larger than the caches
+/// (bytes read plus bytes written).
 void measure_machine() {
     constexpr int64_t side = 2048;
     Context context(side * side * 4 * 4);
     ggml_tensor * w = make(context, GGML_TYPE_F32, {side, side}, random_source);
     ggml_tensor * x = make(context, GGML_TYPE_F32, {side, side}, random_source);
-    report("machine: product f32 2048^3", kernels::linear(context, env, w, x, nullptr), 2.0 * side * side * side);
+    report("machine: product f32 2048^3", kernels::linear(context, env, w, x, nullptr),
+           2.0 * side * side * side);
 
     constexpr size_t bytes = 256u << 20;
     std::vector<std::vector<char>> from(threads, std::vector<char>(bytes / threads, 1)), to = from;
@@ -117,9 +119,8 @@ void conv(ggml_type type, int64_t side, int64_t in, int64_t out, int kernel = 3,
                              "^2" + (batch > 1 ? " x " + std::to_string(batch) : "");
     if (skipped(name)) return;
     Context context((side * side * (in + out) * batch + in * out * kernel * kernel) * 5);
-    ggml_tensor * w = ggml_is_quantized(type)
-                          ? make(context, type, {in, kernel * kernel, out}, random_source)
-                          : make(context, type, {kernel, kernel, in, out}, random_source);
+    ggml_tensor * w = ggml_is_quantized(type) ? make(context, type, {in, kernel * kernel, out}, random_source)
+                                              : make(context, type, {kernel, kernel, in, out}, random_source);
     ggml_tensor * x = make(context, GGML_TYPE_F32, {side, side, in, batch}, random_source);
     ggml_tensor * b = make(context, GGML_TYPE_F32, {out}, random_source);
     kernels::ConvParams params;

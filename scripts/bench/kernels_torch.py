@@ -1,4 +1,4 @@
-"""PyTorch beside kernels_bench: the same shapes in F32, the best of half a second each, in GFLOP/s.
+"""Measures PyTorch on the shapes of kernels_bench: F32, the best run of half a second each, in GFLOP/s.
 
     python scripts/bench/kernels_torch.py [threads]
 """
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 
 def best(run):
-    # On one thread only processor time counts, as in kernels_bench.
+    # On one thread, count processor time only, as kernels_bench does.
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     run()
     times = []

@@ -1,8 +1,8 @@
-// What many clients at once see: how many are answered, how quickly, and how long /health takes meanwhile.
+// Measures the server under many clients at once: how many get an answer, how fast, and how long /health takes meanwhile.
 //   node scripts/bench/load.mjs                               200 clients of `imageforge serve` with the embedded model
 //   node scripts/bench/load.mjs --clients 50 --size 128 --steps 4 --inline
-//   node scripts/bench/load.mjs --url http://127.0.0.1:8765   a server that runs already
-// /health is asked from a thread of its own, so that the clients' own work is not measured. --json prints a document.
+//   node scripts/bench/load.mjs --url http://127.0.0.1:8765   a server that is already running
+// A separate thread asks /health, so that the clients' own work is not measured. --json prints a document.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -70,7 +70,7 @@ async function measure(url, { clients, size, steps, inline }) {
   };
 }
 
-/** Asks 50 times a second until it is told to stop. */
+/** Asks /health up to 50 times a second until told to stop. */
 async function watchHealth(url) {
   const times = [];
   let failed = 0;
@@ -85,7 +85,7 @@ async function watchHealth(url) {
     if (response.status !== 200) failed++;
     return performance.now() - begun;
   };
-  // the first ones pay for the connection and for code that has never run
+  // The first requests open the connection and run cold code.
   for (let i = 0; i < 5; i++) await ask();
   parentPort.postMessage('ready');
   while (!stopped) {

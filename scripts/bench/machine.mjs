@@ -1,12 +1,12 @@
-// What the machine gives at best: the limits that every other figure is held against.
+// Measures the machine's limits, which every other figure is compared with.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
 /**
- * Peak of a large F32 matrix product and of copying, measured with our kernels' own micro benchmark on the same
- * threads; null where it can't be built (no compiler).
+ * Peak rates of a large F32 matrix product and of copying, measured with our kernels' micro benchmark on the same
+ * number of threads; null if that can't be built (no compiler).
  */
 export function measureMachine({ root, threads }) {
   const name = os.cpus()[0]?.model.trim() || os.arch();
@@ -29,7 +29,7 @@ export function measureMachine({ root, threads }) {
   return { ...machine, text: `${name}, ${threads} threads; ${limits}\n` };
 }
 
-/** What kernels_bench prints; built on first use in the folder of the addon. */
+/** Returns the output of kernels_bench, which is built in the addon's build folder on first use. */
 function runKernelsBench(root, args) {
   const build = path.join(root, 'build');
   const program = path.join(build, 'Release', `kernels_bench${os.platform() === 'win32' ? '.exe' : ''}`);

@@ -1,6 +1,6 @@
-// `npm run bench -- --profile`: where each network's time goes, by kind of operation, and how near that is to what the
-// machine can do. Every operation is timed by itself, so threads start and stop at each; the same generation is timed
-// once more as it normally runs, to show how much that adds.
+// `npm run bench -- --profile`: shows where each network's time goes, by kind of operation, and how close that is to what
+// the machine can do. Every operation is timed on its own, so threads start and stop at each one. The same generation also
+// runs without profiling, to show how much that adds.
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -34,7 +34,7 @@ export async function run(options, machine) {
   return results;
 }
 
-/** Options that were given, so that those that weren't take this mode's defaults. */
+/** Keeps only options that were given, so that the others take this mode's defaults. */
 export function defined(options) {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
@@ -54,7 +54,7 @@ async function profileGeneration(row, options) {
   }
 }
 
-/** A network's operations added up by kind; what its runs took beyond them is `outside`. */
+/** Adds up a network's operations by kind. `outside` is the time that its runs took beyond them. */
 function sumByKind({ operations, ...network }) {
   const kinds = Object.keys(titles).map((kind) => ({ kind, calls: 0, seconds: 0, flop: 0, bytes: 0 }));
   for (const operation of operations) {
@@ -76,7 +76,7 @@ function describe(network, machine) {
   const lines = [
     ...kinds.map((kind) => ({ ...kind, title: titles[kind.kind] })),
     { title: 'outside operations', calls: runs, seconds: outside, flop: 0, bytes: 0 },
-    { title: 'in all', calls: runs, seconds, flop: network.flop, bytes: network.bytes },
+    { title: 'total', calls: runs, seconds, flop: network.flop, bytes: network.bytes },
   ];
   const columns = [
     [`${network.network}: ${runs} runs of ${builds} graphs`, (l) => l.title],
@@ -86,15 +86,15 @@ function describe(network, machine) {
     ['GFLOP', (l) => format(l.flop / 1e9, 0)],
     ['GFLOP/s', (l) => format(l.flop > 0 ? l.flop / l.seconds / 1e9 : null, 0)],
     ['GB/s', (l) => format(l.bytes > 0 ? l.bytes / l.seconds / 1e9 : null, 1)],
-    ['FLOP a byte', (l) => format(l.flop > 0 ? l.flop / l.bytes : null, 0)],
+    ['FLOP per byte', (l) => format(l.flop > 0 ? l.flop / l.bytes : null, 0)],
     ['% of roofline', (l) => format(rooflineShare(l, machine), 0)],
   ];
   return formatTable(columns, lines);
 }
 
 /**
- * Share of what the machine could do: where an operation computes a lot on each byte the F32 product's rate is the
- * limit, else the memory's. Above 100 where less is computed than counted (Winograd) or in less precision (8 bits).
+ * Share of what the machine could do. The limit is the F32 product's rate if an operation computes a lot on each byte,
+ * else the memory's rate. Exceeds 100 if less is computed than counted (Winograd) or in less precision (8 bits).
  */
 function rooflineShare({ flop, bytes, seconds }, { productGflops, copyGigabytes }) {
   if (!productGflops || !copyGigabytes || bytes === 0) return null;
@@ -107,7 +107,7 @@ function reconcile(networks, { phases, wallSeconds }) {
   const apart = networks.map(({ network, seconds }) => `${network} ${format(seconds)} s`);
   const sum = networks.reduce((total, { seconds }) => total + seconds, 0);
   return (
-    `Operation by operation: ${apart.join(', ')}; in all ${format(sum)} s. ` +
-    `The same generation as it normally runs: ${parts.join(', ')}; ${format(wallSeconds)} s from start to end.`
+    `Operation by operation: ${apart.join(', ')}; ${format(sum)} s in total. ` +
+    `The same generation without profiling: ${parts.join(', ')}; ${format(wallSeconds)} s from start to end.`
   );
 }

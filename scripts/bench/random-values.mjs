@@ -1,5 +1,5 @@
-// Random tensor bytes for benchmark weights: seeded, streamed in chunks, normal with standard deviation
-// 1 / sqrt(fan in) for matrices and kernels, 1 for the weights of norms and for variances, 0 for biases and means.
+// Makes random tensor bytes for benchmark weights, from a seed and streamed in chunks. Matrices and kernels are normal with
+// standard deviation 1 / sqrt(fan in); the weights of norms and variances are 1, biases and means 0.
 
 const chunkValues = 1 << 20;
 const normals = makeNormals(1 << 16, 42);
@@ -67,7 +67,7 @@ function hash(text) {
   return h >>> 0;
 }
 
-/** Nearest IEEE half of a small number. */
+/** The nearest IEEE half-precision value to a small number. */
 function toHalf(value) {
   const bits = new Uint32Array(Float32Array.of(value).buffer)[0];
   const sign = (bits >>> 16) & 0x8000;

@@ -1,6 +1,6 @@
-// Writes full-size models with random weights as GGUF, for the benchmark: the values don't matter for speed, but they
-// are scaled so that activations stay finite. Quantised types apply where `imageforge convert` applies them: to the
-// matrices, and as Q8_0 to a UNet's kernels, whose channels then lie together; the rest stays F16.
+// Writes full-size models with random weights as GGUF for the benchmark. The values don't matter for speed, but they are
+// scaled so that activations stay finite. Quantised types apply where `imageforge convert` applies them: to the matrices,
+// and as Q8_0 to a UNet's kernels, whose channels are then stored together. The rest stays F16.
 import { access, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { listKlein4b, listSchnell } from './flux-layout.mjs';
@@ -12,7 +12,7 @@ const blocks = { f32: [1, 4], f16: [1, 2], q8_0: [32, 34], q4_0: [32, 18] };
 
 const clipL = { width: 768, layers: 12, projection: 0 };
 
-/** What each model is made of; parts that FLUX publishes in F16 stay so. */
+/** The parts of each model. Parts that FLUX publishes in F16 stay F16. */
 const models = {
   sd15: { parts: { model: { list: () => listTensors('sd15') } } },
   sdxl: { parts: { model: { list: () => listTensors('sdxl') } } },
@@ -24,7 +24,7 @@ const models = {
       t5xxl: { list: listT5Xxl, tokenizer: async () => makeUnigramTokenizer() },
     },
   },
-  // two double and four single blocks: what a block costs, without the gigabytes
+  // Two double and four single blocks show what a block costs, without the gigabytes.
   'schnell-cut': {
     parts: {
       model: { list: () => listSchnell({ doubleBlocks: 2, singleBlocks: 4 }) },
@@ -41,13 +41,14 @@ const models = {
   },
 };
 
-/** The one file of a full checkpoint. */
+/** Returns the one file of a full checkpoint, and writes it first if it is missing. */
 export async function makeOnce(name, type) {
   return (await makeParts(name, type)).model;
 }
 
 /**
- * The files of a model by part, those that are missing written first, as a stream: memory stays at a chunk of a tensor.
+ * Returns the files of a model by part, and writes missing ones first. Streams them, so that memory holds only a chunk of
+ * a tensor.
  * @param {keyof models} name
  * @param {'f16' | 'q8_0' | 'q4_0'} type of the matrices
  */

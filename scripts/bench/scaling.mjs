@@ -1,5 +1,5 @@
-// `npm run bench -- --scaling`: what grows with what. Steps, pictures and pixels cost their share, threads divide it,
-// and memory stays where it is over 50 generations; the run ends with exit code 1 when it doesn't.
+// `npm run bench -- --scaling`: shows how cost scales with steps, pictures, pixels and threads, and whether memory stays
+// flat over 50 generations. Ends with exit code 1 if it doesn't.
 import { createRequest, openClient } from './generation.mjs';
 import { defined } from './profile.mjs';
 import { findModels } from './rows/index.mjs';
@@ -7,7 +7,7 @@ import { format, formatTable, mebibytes } from './table.mjs';
 
 const generations = 50;
 const warmUp = 5;
-/** Share by which resident memory may grow from the first twenty generations after the warm-up to the last twenty. */
+/** How much resident memory may grow from the first twenty generations after warm-up to the last twenty, as a share. */
 const growthLimit = 0.02;
 
 export async function run(options) {
@@ -41,15 +41,15 @@ export async function run(options) {
     result.cost = result.seconds / base.seconds;
     result.work = result.units / base.units;
   }
-  console.log(`${row.name}, guidance ${row.guidance}; 256 x 256 and 2 steps where nothing else is said\n`);
+  console.log(`${row.name}, guidance ${row.guidance}; 256 x 256 and 2 steps unless stated otherwise\n`);
   console.log(`${formatTable(columns, results)}\n`);
 
   const memory = await measureMemory(options);
   const growth = memory.last / memory.first - 1;
   const flat = growth <= growthLimit;
   console.log(
-    `pocket, ${generations} generations: ${mebibytes(memory.first)} MiB at first, ${mebibytes(memory.last)} MiB ` +
-      `at last (${format(100 * growth, 1)} %, at most ${100 * growthLimit} % allowed)` +
+    `pocket, ${generations} generations: ${mebibytes(memory.first)} MiB at the start, ${mebibytes(memory.last)} MiB ` +
+      `at the end (${format(100 * growth, 1)} %, at most ${100 * growthLimit} % allowed)` +
       `${flat ? '' : ': MEMORY GROWS'}`,
   );
   if (!flat) process.exitCode = 1;
@@ -67,7 +67,7 @@ const columns = [
   ['resident MiB', (r) => mebibytes(r.rss)],
 ];
 
-/** The variants one after the other in one engine that is warm: the first is run once before. */
+/** Measures the variants one after another in one warm engine: the first variant runs once before. */
 async function measureSeries(variants, options) {
   const client = openClient(options);
   const results = [];
@@ -86,8 +86,8 @@ async function measureSeries(variants, options) {
 }
 
 /**
- * Resident bytes of the engine after each generation. First and last are the lowest of twenty: garbage comes and goes,
- * what stays shows in the lowest.
+ * Measures the engine's resident bytes after each generation. `first` and `last` are the lowest of twenty, since garbage
+ * comes and goes and only the lowest shows what stays.
  */
 async function measureMemory(options) {
   const [pocket] = findModels(['pocket']);

@@ -1,5 +1,5 @@
-// The tensors of Stable Diffusion 1.5 and XL in single-file layouts: names and shapes (PyTorch order), derived from the
-// published configurations. The benchmark fills them with random values.
+// Lists the tensors of Stable Diffusion 1.5 and XL in single-file layouts: names and shapes (PyTorch order), derived from
+// the published configurations. The benchmark fills them with random values.
 
 const autoencoderChannels = [128, 256, 512, 512];
 const timeWidth = 1280;
@@ -81,7 +81,7 @@ function unetResBlock(name, input, output) {
   ];
 }
 
-/** XL's transformers stand between matrices, 1.5's between convolutions. */
+/** XL's transformers project in and out with matrices, those of 1.5 with convolutions. */
 function spatialTransformer(name, channels, depth, { context, vector }) {
   const project = (part) =>
     vector ? linear(`${name}.${part}`, channels, channels) : conv(`${name}.${part}`, channels, channels, 1);

@@ -1,6 +1,6 @@
-// Markdown tables.
+// Formats Markdown tables.
 
-/** @param {[string, (row: any) => string][]} columns titles and what is in their cells */
+/** @param {[string, (row: any) => string][]} columns a title and how to fill a cell for each */
 export function formatTable(columns, items) {
   const rows = [
     columns.map(([title]) => title),
@@ -12,7 +12,7 @@ export function formatTable(columns, items) {
   return lines.join('\n');
 }
 
-/** A number, or a dash for what is unknown. */
+/** Formats a number, or a dash for an unknown value. */
 export function format(value, digits = 2) {
   return value === null || value === undefined || Number.isNaN(value) ? '–' : value.toFixed(digits);
 }

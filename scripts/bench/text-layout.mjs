@@ -1,5 +1,5 @@
-// The tensors of FLUX's text encoders in Hugging Face's layout, and small tokenizers that stand in for the published
-// ones: the benchmark's prompts are short, and every row is padded to its full length anyway.
+// Lists the tensors of FLUX's text encoders in Hugging Face's layout. Small tokenizers stand in for the published ones: the
+// benchmark's prompts are short, and every row is padded to its full length anyway.
 
 /** @typedef {import('./sd-layout.mjs').Entry} Entry */
 
@@ -27,7 +27,7 @@ export function listT5Xxl() {
   return [...entries, { name: 'encoder.final_layer_norm.weight', shape: [width] }];
 }
 
-/** Qwen3-4B: 4 billion values, of whose 36 layers FLUX.2 uses 27. @returns {Entry[]} */
+/** Qwen3-4B: 4 billion values. FLUX.2 uses 27 of its 36 layers. @returns {Entry[]} */
 export function listQwen3() {
   const [width, intermediate, headDim, heads, keys] = [2560, 9728, 128, 32, 8];
   const entries = [{ name: 'model.embed_tokens.weight', shape: [151936, width] }];
@@ -48,7 +48,7 @@ export function listQwen3() {
   return [...entries, { name: 'model.norm.weight', shape: [width] }];
 }
 
-/** One piece a character of ASCII. */
+/** One piece per ASCII character. */
 export function makeUnigramTokenizer() {
   const characters = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i).replace(' ', '\u2581'));
   return {
@@ -61,7 +61,7 @@ export function makeUnigramTokenizer() {
   };
 }
 
-/** One token a byte. @param {string} pattern of Qwen's words @param {string[]} symbols of the bytes */
+/** One token per byte. @param {string} pattern that splits Qwen's words @param {string[]} symbols for the bytes */
 export function makeByteTokenizer(pattern, symbols) {
   const special = ['<|endoftext|>', '<|im_start|>', '<|im_end|>', '<think>', '</think>'];
   return {

@@ -1,9 +1,9 @@
-"""Stable Diffusion 1.5's UNet and decoder in PyTorch: F32, random weights, the same sizes and threads as ours.
+"""Measures Stable Diffusion 1.5's UNet and decoder in PyTorch: F32, random weights, the same sizes and threads as ours.
 
     python scripts/bench/torch_sd15.py [threads] [sizes...]
 
-Prints JSON: seconds of a step (the UNet on a batch of two) and of a decode by size, this process's peak in bytes after
-the steps and in all, and the F32 matrix product 2048^3 in GFLOP/s.
+Prints JSON: seconds per step (the UNet on a batch of two) and per decode by size, this process's peak memory in bytes
+after the steps and overall, and the rate of the F32 matrix product 2048^3 in GFLOP/s.
 """
 import json
 import resource

@@ -1,5 +1,5 @@
-// Compiles src/ into dist/, copies what TypeScript leaves behind (vocabularies, web pages) and removes what has no source
-// any more. Does nothing when dist/ is newer than every source: npx runs a clone's prepare script again.
+// Compiles src/ into dist/, copies files that TypeScript does not handle (vocabularies, web pages) and removes files whose
+// source is gone. Does nothing if dist/ is newer than every source, since npx runs a clone's prepare script again.
 
 import { spawnSync } from 'node:child_process';
 import { chmod, cp, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
@@ -29,7 +29,7 @@ if (!(await isCurrent())) {
   await mkdir(path.dirname(stamp), { recursive: true });
   await writeFile(stamp, `${sources.length}\n`);
 }
-// npm sets this only when it first links the command: npx fails in a folder that was cloned anew under an old path.
+// npm makes the command executable only when it first links it, so npx would fail in a fresh clone at an old path.
 await chmod(path.join(root, 'dist/cli/main.js'), 0o755);
 
 async function removeOrphans() {
@@ -53,7 +53,7 @@ async function isCurrent() {
   const made = await time(stamp);
   if (made === undefined || (await time(path.join(root, 'dist/index.js'))) === undefined) return false;
   const inputs = [...sources, path.join(root, 'tsconfig.json'), path.join(root, 'package.json')];
-  // Folders too: a source that was removed leaves its folder newer.
+  // Check folders too: removing a source updates its folder's time.
   const folders = entries.filter((entry) => entry.isDirectory());
   inputs.push(
     path.join(root, 'src'),

@@ -1,5 +1,5 @@
-// Brings ggml's source into third_party/ggml/source: packs the pinned npm package with the user's npm client, checks it
-// against the pinned sha512 and unpacks the git bundle inside. Anything else than the pinned bytes is refused.
+// Fetches ggml's source into third_party/ggml/source: packs the pinned npm package with the user's npm client, checks it
+// against the pinned sha512 and unpacks the git bundle inside. Refuses anything but the pinned bytes.
 //
 //   node scripts/build/fetch-ggml.mjs [--archive FILE] [--target FOLDER] [--force]
 
@@ -23,7 +23,7 @@ export async function readPin() {
 }
 
 /**
- * Makes sure that the pinned source lies in `target` and returns that folder.
+ * Makes sure that the pinned source is in `target`, and returns that folder.
  * @param {{ archive?: string, target?: string, force?: boolean, log?: (line: string) => void }} options
  */
 export async function fetchGgml(options = {}) {
@@ -55,12 +55,12 @@ function stampOf(pin) {
   return `${pin.integrity} ${pin.commit}\n`;
 }
 
-/** `npm pack` through the client that runs us: its registry, credentials, proxy and cache are the user's. */
+/** Runs `npm pack` with the client that runs us, and so with the user's registry, credentials, proxy and cache. */
 async function pack(pin, folder, log) {
   log(`downloading ${pin.package}, which carries the source of ggml ${pin.version}`);
   const args = ['pack', pin.package, '--json', '--ignore-scripts', '--pack-destination', folder];
   const npm = process.env.npm_execpath;
-  // A dry run or a JSON setting of the surrounding npm call must not reach this one.
+  // The outer npm call's dry-run and JSON settings must not reach this one.
   const env = { ...process.env, npm_config_dry_run: 'false' };
   try {
     const { stdout } = npm?.endsWith('.js')
@@ -99,7 +99,7 @@ async function check(file, pin) {
 
 async function unpack(file, pin, work) {
   const clone = path.join(work, 'clone');
-  // A relative name: GNU tar takes "C:" for a host.
+  // Use a relative name, since GNU tar takes "C:" for a host.
   await run('tar', ['-xzf', path.relative(work, path.resolve(file)), pin.bundle], { cwd: work });
   const git = (...args) => run('git', ['-c', 'core.autocrlf=false', ...args], { cwd: work });
   await git('clone', '--quiet', '--no-checkout', path.join(work, pin.bundle), clone);

@@ -1,7 +1,7 @@
-// npm's install script: takes a prebuilt addon when one lies here and loads, else compiles it.
+// npm's install script: uses a prebuilt addon if there is one that loads, and compiles the addon otherwise.
 //
-// CMake is called directly, with Node's C headers from the package node-api-headers: cmake-js and node-gyp fetch headers
-// from nodejs.org, and nothing but the package registry may be needed here.
+// It calls CMake directly, with Node's C headers from the package node-api-headers: cmake-js and node-gyp fetch headers
+// from nodejs.org, but installing must need nothing but the package registry.
 //
 //   node scripts/build/install.mjs [--build]     --build: compile even if a prebuilt addon loads
 //
@@ -26,7 +26,7 @@ const progress = new Progress();
 const gpuSwitches = ['IMAGEFORGE_CUDA', 'IMAGEFORGE_VULKAN'];
 
 async function main() {
-  // No prebuilt addon is known to have the GPU backends that are asked for.
+  // Prebuilt addons are not known to have the requested GPU backends.
   const forced =
     process.argv.includes('--build') ||
     process.env.npm_config_build_from_source === 'true' ||
@@ -47,7 +47,7 @@ async function main() {
 
 let loadError = '';
 
-/** Loads the addon in a process of its own, so that a bad one can't take this one down; tells its devices. */
+/** Loads the addon in a separate process, so that a bad one can't crash this one. Returns its devices. */
 function loads(env) {
   const script =
     "const a = require(require('node-gyp-build').path(process.cwd()));" +
@@ -82,25 +82,25 @@ async function configure() {
     ...(process.env.CMAKE_ARGS?.split(/\s+/).filter(Boolean) ?? []),
   ];
   const cache = await readFile(path.join(build, 'CMakeCache.txt'), 'utf8').catch(() => '');
-  // A folder that was moved or configured elsewhere can't be reused.
+  // A build folder that was moved or configured elsewhere can't be reused.
   if (cache && !cache.includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${root}\n`))
     await rm(build, { recursive: true });
   if (!existsSync(path.join(build, 'CMakeCache.txt'))) args.push('-G', chooseGenerator());
   try {
     await run('cmake', args, (line) => {
-      // what the build's own files have to say
+      // Messages of the project's own CMake files.
       const notice = /^ImageForge: (.*)/.exec(line);
       if (notice) progress.phase(notice[1]);
     });
   } catch (error) {
-    // What CMake found on the way would outlive its mending: half of one CUDA toolkit beside half of the next.
+    // CMake's cache would survive the repair and mix, for example, half of one CUDA toolkit with half of the next.
     await rm(path.join(build, 'CMakeCache.txt'), { force: true });
     throw error;
   }
 }
 
 async function compile() {
-  // A compiler process takes up to half a gigabyte here.
+  // One compiler process takes up to half a gigabyte.
   const jobs = Math.max(1, Math.min(os.availableParallelism(), Math.floor(os.freemem() / 2 ** 29) || 1));
   progress.phase(`compiling with ${jobs} ${jobs === 1 ? 'process' : 'processes'}`);
   await run('cmake', ['--build', build, '--parallel', String(jobs)], (line) => {
@@ -111,20 +111,20 @@ async function compile() {
   });
 }
 
-/** "Building CXX object third_party/…/ops.cpp.o" -> "ops.cpp" */
+/** Turns "Building CXX object third_party/…/ops.cpp.o" into "ops.cpp". */
 function describe(step) {
   const file = step.trim().split(/\s+/).at(-1) ?? '';
   return path.basename(file).replace(/\.o$/, '');
 }
 
-/** Runs a command with its output in build/install.log; the last lines of it are in the error. */
+/** Runs a command with its output in build/install.log. An error quotes the last lines of it. */
 async function run(command, args, onLine = () => {}) {
   await mkdir(build, { recursive: true });
   const file = path.join(build, 'install.log');
   const log = createWriteStream(file, { flags: 'a' });
   log.write(`$ ${command} ${args.join(' ')}\n`);
   const tail = [];
-  // Without these ninja and cmake would colour or rewrite their lines.
+  // Keep ninja and cmake from colouring or rewriting their lines.
   const child = spawn(command, args, {
     cwd: root,
     env: { ...process.env, TERM: 'dumb', NINJA_STATUS: '[%f/%t] ', MAKEFLAGS: '' },

@@ -1,5 +1,5 @@
-// Lays the compiled addon out as node-gyp-build looks for it: prebuilds/<platform>-<arch>/ with its libraries beside it.
-// Run after install.mjs on each platform; the package carries what lies there.
+// Lays the compiled addon out where node-gyp-build looks for it: prebuilds/<platform>-<arch>/, with its libraries beside
+// it. Run it after install.mjs on each platform; the package includes that folder.
 
 import { cp, mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const from = path.join(root, 'build/Release');
 const into = path.join(root, 'prebuilds', `${process.platform}-${process.arch}`);
-// A tag that node-gyp-build reads: the C library is part of what a Linux binary needs.
+// node-gyp-build reads this tag: a Linux binary needs a certain C library.
 const libc =
   process.platform !== 'linux'
     ? ''

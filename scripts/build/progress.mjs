@@ -1,4 +1,4 @@
-// Progress of a long build on stderr: one line that is rewritten on a terminal, a line every few seconds elsewhere.
+// Shows the progress of a long build on stderr: on a terminal one line that is rewritten, elsewhere a line every few seconds.
 
 const interval = 5_000;
 
@@ -8,7 +8,7 @@ export class Progress {
   #last = 0;
   #open = false;
 
-  /** Starts a phase; always visible. */
+  /** Starts a phase. Always prints. */
   phase(text) {
     this.#endLine();
     process.stderr.write(`imageforge: ${text}\n`);
@@ -31,7 +31,7 @@ export class Progress {
     }
   }
 
-  /** The last line, with the time it all took. */
+  /** Prints the last line, with the total time. */
   done(text) {
     this.#endLine();
     process.stderr.write(`imageforge: ${text} (${((Date.now() - this.#started) / 1000).toFixed(0)} s)\n`);

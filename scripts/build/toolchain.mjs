@@ -1,10 +1,10 @@
-// What compiling needs, and the one command that installs what is missing.
+// The tools that compiling needs, and the one command that installs the missing ones.
 
 import { execFileSync } from 'node:child_process';
 
 /**
  * @typedef {{ what: string, commands: string[][], packages: Record<string, string> }} Tool
- * `commands` are tried one after the other; `packages` names what each package manager calls it.
+ * `commands` are tried in order; `packages` has the name of the package for each package manager.
  */
 
 /** @type {Tool[]} */
@@ -44,7 +44,7 @@ const tools = [
   { what: 'tar', commands: [['tar', '--version']], packages: all('tar') },
 ];
 
-/** How each package manager is called, in the order in which they are looked for. */
+/** The install command of each package manager, in the order in which they are looked for. */
 const managers = {
   apt: { probe: ['apt-get', '--version'], install: 'apt-get install -y' },
   dnf: { probe: ['dnf', '--version'], install: 'dnf install -y' },
@@ -57,7 +57,7 @@ function all(name) {
   return { apt: name, dnf: name, pacman: name, apk: name, zypper: name, brew: name };
 }
 
-/** @returns {string | undefined} what the command prints, undefined where it doesn't run */
+/** @returns {string | undefined} what the command prints; undefined if it doesn't run */
 function probe([command, ...args]) {
   try {
     return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
@@ -107,7 +107,7 @@ function howToInstall(missing) {
   return `Install them with:\n  ${sudo}${manager.install} ${packages.join(' ')}\nthen run the same npm command again.`;
 }
 
-/** The generator that will be used: Ninja where it is, else make. */
+/** The generator that CMake will use: Ninja if it is installed, else make. */
 export function chooseGenerator() {
   return probe(['ninja', '--version']) === undefined ? 'Unix Makefiles' : 'Ninja';
 }

@@ -1,5 +1,5 @@
-// Checks the message of a commit, as git's commit-msg hook: the subject has fewer than 72 characters, so that a log and
-// a list of pull requests show it whole, and an empty line parts it from the body.
+// Checks a commit message, as git's commit-msg hook. The subject must have fewer than 72 characters, so that logs and lists
+// of pull requests show all of it, and an empty line must separate it from the body.
 //
 //   node scripts/check/commit-subject.mjs FILE
 import { readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ const LIMIT = 72;
 const [subject = '', second = ''] = readFileSync(process.argv[2], 'utf8')
   .split(/\r?\n/)
   .filter((line) => !line.startsWith('#'));
-// git writes these itself, from the subjects of other commits
+// Git writes these subjects itself, from those of other commits.
 const made = /^(Merge|Revert|fixup!|squash!|amend!) /.test(subject);
 
 const problems = [];

@@ -1,8 +1,8 @@
-// The house's one-way streets, as part of `npm run lint`:
+// Checks the direction of imports, as part of `npm run lint`:
 // - in src/ and native/ a folder imports only folders to its right;
-// - the doors (command line, HTTP, MCP) know neither the engine nor what lies behind it, and of the service not the
-//   parts that run it: they ask `ImageService`;
-// - no file reaches itself through what it imports, types included.
+// - the doors (command line, HTTP, MCP) import neither the engine, nor anything behind it, nor the parts of the service
+//   that run it: they ask `ImageService`;
+// - no file reaches itself through its imports, types included.
 // Prints each import that breaks a rule, with its line.
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** From the doors to the leaves; the package's entry, src/index.ts, may take from all of them. */
+/** From the doors to the leaves. The package's entry, src/index.ts, may import all of them. */
 const order = {
   src: 'cli http mcp library service registry engine pipeline families sampling text weights native shared'.split(
     ' ',
@@ -19,10 +19,10 @@ const order = {
 };
 const doors = ['cli', 'http', 'mcp'];
 const behindTheService = ['engine', 'pipeline', 'native'];
-/** What runs the service; only files beside them may take from them. */
+/** The files that run the service. Only files in the same folder may import them. */
 const insideTheService = /^service\/(engine-room|lifecycle|make-images|make-larger|workshop)\.ts$/;
 
-/** The part of Node-API stays in one folder: the rest is built without Node. */
+/** Only one folder uses Node-API; the rest builds without Node. */
 const napi = /^(napi|node_api|js_native_api)\.h$/;
 
 const patterns = {
@@ -32,7 +32,7 @@ const patterns = {
 };
 patterns['.h'] = patterns['.cpp'];
 
-/** Every import of a tree: `target` is the file that it reaches, undefined outside of the tree. */
+/** Lists every import of a tree. `target` is the imported file, or undefined if that is outside the tree. */
 function readImports(tree) {
   const files = readdirSync(path.join(root, tree), { recursive: true })
     .map((entry) => entry.split(path.sep).join('/'))
@@ -54,11 +54,11 @@ function readImports(tree) {
 function findTarget(tree, file, written) {
   const beside = path.posix.join(path.posix.dirname(file), written);
   if (tree === 'src') return beside.replace(/\.js$/, '.ts');
-  // includes name files from native/, or files beside them
+  // Includes name files from native/, or files beside them.
   return written.includes('/') ? written : beside;
 }
 
-/** @returns {string | undefined} what is wrong with one import */
+/** @returns {string | undefined} what is wrong with one import, if anything */
 function judge(tree, { file, written, target }) {
   const from = file.split('/')[0];
   if (tree === 'native' && napi.test(written) && from !== 'addon')
@@ -77,7 +77,7 @@ function judge(tree, { file, written, target }) {
   return undefined;
 }
 
-/** Files that reach themselves, each circle once, as the way round. */
+/** Finds files that reach themselves. Reports each circle once, as its path. */
 function findCircles(imports) {
   const reached = new Map();
   for (const { file, target } of imports)

@@ -1,5 +1,5 @@
-// `npm run check:package`: what the package says of itself. knip looks for unused files, exports and dependencies,
-// publint and "are the types wrong" at the tarball, which is packed once, of what dist/ holds.
+// `npm run check:package`: checks the package. knip looks for unused files, exports and dependencies; publint and "are the
+// types wrong" check the tarball, which is packed once from dist/.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,7 +11,7 @@ const require = createRequire(import.meta.url);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(path.join(os.tmpdir(), 'imageforge-pack-'));
 
-/** Runs a tool of node_modules by the name of its command; true when it found nothing. */
+/** Runs a tool from node_modules by its command. Returns whether it found nothing wrong. */
 function check(name, command, ...args) {
   const home = path.join(root, 'node_modules', name);
   const { bin } = require(path.join(home, 'package.json'));

@@ -1,6 +1,6 @@
 // `npm test`: builds the program and the native test programs, runs every test, says why tests were skipped, and ends with
-// a line that counts them.
-// Arguments go to vitest: `npm test -- tests/unit` runs a part (the native test programs run only without arguments).
+// a line that counts them. Arguments go to vitest: `npm test -- tests/unit` runs a part. The native test programs run only
+// without arguments.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -56,7 +56,7 @@ function runVitest() {
   }
 }
 
-/** A test that may be skipped says why in its title or its suite's: "(needs a GPU)", "(skipped: no python3 here)". */
+/** A test that may be skipped says why in its title or its suite's title: "(needs a GPU)", "(skipped: no python3 here)". */
 function reasonOf(title) {
   return /\((needs [^()]+)\)/.exec(title)?.[1] ?? /\(skipped: ([^()]+)\)/.exec(title)?.[1] ?? title;
 }

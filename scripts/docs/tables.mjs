@@ -1,5 +1,5 @@
-// The tables of docs/ that the program knows better than a writer: settings, models, commands, samplers. Each stands between
-// <!-- table: NAME --> and <!-- end --> and is made from what dist/ holds.
+// Writes the tables of docs/ that can be made from the program: settings, models, commands, samplers. Each one is between
+// <!-- table: NAME --> and <!-- end --> and comes from the code in dist/.
 //
 //   node scripts/docs/tables.mjs [--check]      writes them; --check only says which pages are out of date
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ const makers = {
   'docs/cli.md': { commands: makeCommands, samplers: makeSamplers },
 };
 
-/** A table for each group of .env.example, whose text has all there is to say. */
+/** Makes a table for each group of .env.example, which has all there is to say about a setting. */
 function makeSettings() {
   const [, ...groups] = formatEnvExample().split(/^# --- (.+) ---$/m);
   const tables = [];
@@ -29,7 +29,7 @@ function makeSettings() {
   return tables.join('\n\n');
 }
 
-/** "# What it does.\n# NAME=default\n# OTHER_NAME=default" */
+/** Reads "# What it does.\n# NAME=default\n# OTHER_NAME=default". */
 function readSetting(text) {
   const lines = text.split('\n').map((line) => line.replace(/^# /, ''));
   const [about, ...names] = lines;
@@ -96,6 +96,6 @@ for (const [page, tables] of Object.entries(makers)) {
   if (!process.argv.includes('--check')) writeFileSync(file, after);
 }
 if (process.argv.includes('--check') && stale.length > 0) {
-  console.error(`${stale.join(', ')}: tables are out of date; write them anew with npm run docs:tables`);
+  console.error(`${stale.join(', ')}: tables are out of date; update them with npm run docs:tables`);
   process.exitCode = 1;
 }

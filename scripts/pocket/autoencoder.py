@@ -1,4 +1,4 @@
-"""The autoencoder of `pocket`; its tensor names are those of a Stable Diffusion 1.x checkpoint (LDM layout), so that the
+"""The autoencoder of `pocket`. Its tensor names are those of Stable Diffusion 1.x checkpoints (LDM layout), so that the
 engine loads it like any other."""
 from dataclasses import dataclass
 
@@ -36,7 +36,7 @@ class AutoencoderBlock(nn.Module):
 
 
 class AutoencoderAttention(nn.Module):
-    """One head over all positions."""
+    """Attention with one head over all positions."""
 
     def __init__(self, channels: int, groups: int):
         super().__init__()
@@ -130,7 +130,7 @@ class Autoencoder(nn.Module):
         self.decoder = Decoder(config)
         self.quant_conv = nn.Conv2d(8, 8, 1)
         self.post_quant_conv = nn.Conv2d(4, 4, 1)
-        # Little noise on the latents and near-identity blocks at first: both save thousands of steps.
+        # Start with little noise on the latents and near-identity blocks: both save thousands of steps.
         nn.init.zeros_(self.quant_conv.weight.data[4:])
         nn.init.constant_(self.quant_conv.bias.data[4:], -6.0)
         for module in self.modules():
@@ -138,7 +138,7 @@ class Autoencoder(nn.Module):
                 module.conv2.weight.data.mul_(0.1)
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of the posterior, before the latent scale."""
+        """Mean and log variance of the posterior, before latent scaling."""
         mean, logvar = self.quant_conv(self.encoder(x)).chunk(2, dim=1)
         return mean, logvar.clamp(-30, 20)
 

@@ -1,4 +1,4 @@
-// Captions of scenes, with varied wording. What a caption leaves out has a default in the drawing, so that every
+// Writes captions of scenes, with varied wording. What a caption leaves out has a default in the drawing, so that every
 // caption determines its picture: no style word means flat, no background means white (gray behind white objects).
 import { createRandom } from './scene.mjs';
 
@@ -83,13 +83,13 @@ function describeContent(random, scene, article) {
   return `${two} ${backward} ${one}`;
 }
 
-/** The background that a caption without one stands for. */
+/** The background of a scene whose caption names none. */
 export function defaultBackground(/** @type {{objects: {colour: string}[]}} */ scene) {
   return scene.objects.some((object) => object.colour === 'white') ? 'gray' : 'white';
 }
 
 /**
- * A caption for a scene. With `complete`, colours, style and background are always named.
+ * Writes a caption for a scene. With `complete`, it always names colours, style and background.
  * @param {Scene} scene @param {Random | number} source a random function or a seed @param {{complete?: boolean}} [options]
  */
 export function describeScene(scene, source, { complete = false } = {}) {

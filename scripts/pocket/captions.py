@@ -1,4 +1,4 @@
-"""Captions of a drawn data set as token ids, and what each caption says, for the text encoder's training."""
+"""Token ids of a data set's captions, and what each caption says, for training the text encoder."""
 import json
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, captions: list[str]) -> np.ndarray:
-    """CLIP's ids, [N, 77]: begin, at most 75 tokens, then end to the last place."""
+    """CLIP's ids, [N, 77]: a begin token, at most 75 tokens, then end tokens up to the last position."""
     ids = np.full((len(captions), TOKENS), END, dtype=np.int64)
     ids[:, 0] = BEGIN
     for row, encoded in zip(ids, tokenizer.encode_batch(captions, add_special_tokens=False)):
@@ -30,7 +30,7 @@ def encode(tokenizer: Tokenizer, captions: list[str]) -> np.ndarray:
 
 
 class CompactVocabulary:
-    """Rows for the ids that occur; row 0 stands for every other id and stays zero."""
+    """Assigns rows to the ids that occur. Row 0 stands for every other id and stays zero."""
 
     def __init__(self, ids: np.ndarray | list[int]):
         used = np.unique(np.asarray(ids))

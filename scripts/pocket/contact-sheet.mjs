@@ -1,4 +1,4 @@
-// The README's contact sheet, made with the product itself: text to image, image to image and inpainting in pocket.
+// Makes the README's contact sheet with the product itself: text to image, image to image and inpainting with pocket.
 //   node scripts/pocket/contact-sheet.mjs docs/images/contact-sheet.png
 import sharp from 'sharp';
 import { ImageForge } from '../../dist/index.js';
@@ -81,7 +81,7 @@ async function inOrder(items, task) {
   return results;
 }
 
-/** White over one half of the picture. */
+/** A mask that is white over one half of the picture. */
 function maskOf(half) {
   const box = { top: 0, left: 0, width: size, height: size };
   if (half === 'left') box.width = size / 2;

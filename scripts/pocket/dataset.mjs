@@ -1,6 +1,6 @@
 // Draws scenes for training: node dataset.mjs --out DIR --count N --seed S
-// writes pictures.u8 (N x 128 x 128 x 3 bytes) and captions.jsonl ({captions, scene} a line: three captions each). Held-out combinations
-// are left out.
+// Writes pictures.u8 (N x 128 x 128 x 3 bytes) and captions.jsonl (one {captions, scene} per line, with three captions each).
+// Leaves out held-out combinations.
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -20,7 +20,7 @@ const random = createRandom(Number(values.seed));
 const pictures = createWriteStream(join(values.out, 'pictures.u8'));
 const captions = createWriteStream(join(values.out, 'captions.jsonl'));
 
-/** One picture in eight has the background that a caption without background stands for. */
+/** One picture in eight has the background that captions may leave out. */
 function trainingScene() {
   for (;;) {
     const scene = randomScene(random);

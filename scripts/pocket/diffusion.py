@@ -1,4 +1,4 @@
-"""The noise schedule of SD 1.x and a small sampler for looking at training; the product's samplers are elsewhere."""
+"""The noise schedule of SD 1.x, and a small sampler for watching training. The product has its own samplers."""
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ SIGMAS = ((1 - ALPHA_BAR) / ALPHA_BAR).sqrt()
 
 
 def schedule(name: str, steps: int) -> Tensor:
-    """Sigmas from large to small, with 0 appended."""
+    """Sigmas in descending order, followed by 0."""
     if name == "karras":
         low, high = SIGMAS[0] ** (1 / 7), SIGMAS[-1] ** (1 / 7)
         sigmas = (high + torch.linspace(0, 1, steps) * (low - high)) ** 7
@@ -17,7 +17,7 @@ def schedule(name: str, steps: int) -> Tensor:
         t = np.linspace(999, 0, steps)
         sigmas = torch.from_numpy(np.exp(np.interp(t, np.arange(1000), SIGMAS.log().numpy()))).float()
     else:
-        raise ValueError(f"schedule {name} is none of karras, normal")
+        raise ValueError(f"schedule: expected karras or normal, found {name}")
     return torch.cat([sigmas, torch.zeros(1)])
 
 
@@ -27,7 +27,7 @@ def timestep_of(sigma: Tensor) -> float:
 
 @torch.no_grad()
 def sample(unet, context: Tensor, empty: Tensor, noise: Tensor, *, steps=20, guidance=4.0, name="karras", sampler="euler"):
-    """Latents [B, 4, h, w] for contexts [B, 77, width]; `empty` [1, 77, width] is the state of the empty prompt."""
+    """Samples latents [B, 4, h, w] for contexts [B, 77, width]. `empty` [1, 77, width] is the empty prompt's state."""
     sigmas = schedule(name, steps)
     x, count, previous = noise * sigmas[0], len(noise), None
     both = torch.cat([context, empty.expand(count, -1, -1)])

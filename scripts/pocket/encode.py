@@ -1,5 +1,5 @@
 """Encodes a drawn data set once: encode.py --run DIR --data DIR --count N
-Writes DIR/autoencoder-final.pt, whose latents have unit deviation after SD's fixed factor, and data/latents.npy."""
+Writes DIR/autoencoder-final.pt, whose latents have unit standard deviation after SD's fixed factor, and data/latents.npy."""
 import argparse
 from pathlib import Path
 

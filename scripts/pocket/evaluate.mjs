@@ -1,5 +1,5 @@
 // Judges a picture against a caption: node scripts/pocket/evaluate.mjs IMAGE.png "caption"
-// prints what was found and whether it is what the caption says; exit code 0 when right, 1 when not.
+// Prints what was found and whether it matches the caption. Exit code 0 if it does, 1 if not.
 import { pathToFileURL } from 'node:url';
 import { defaultBackground, shapeWords } from './caption.mjs';
 import { recognise } from './recognise.mjs';
@@ -29,7 +29,7 @@ const backgroundPatterns = [
   new RegExp(`\\bon (?:an? )?(${names})(?=$|,)`),
 ];
 
-/** What a caption in the wording of caption.mjs asks for. @param {string} caption @returns {Expected} */
+/** Reads what a caption in the wording of caption.mjs asks for. @param {string} caption @returns {Expected} */
 export function parseCaption(caption) {
   let text = caption.toLowerCase();
   let background;
@@ -45,7 +45,7 @@ export function parseCaption(caption) {
     shape: /** @type {string} */ (shapeOfWord.get(match[2])),
   }));
   if (objects.length === 0)
-    throw new Error(`no known shape in "${caption}"; known are ${shapeNames.join(', ')}`);
+    throw new Error(`no known shape in "${caption}"; expected one of ${shapeNames.join(', ')}`);
   if (objects.length === 1) return { background: background ?? defaultBackground({ objects }), objects };
   const found = relations.find(([pattern]) => pattern.test(text));
   if (!found) throw new Error(`two objects but no relation in "${caption}"`);
@@ -72,7 +72,7 @@ export function judge(pixels, expected) {
   return { ...found, right, correct: Object.values(right).every(Boolean) };
 }
 
-/** RGB bytes of an image file, brought to the size that the recogniser works at. @param {string} file */
+/** Reads an image file as RGB bytes, scaled to the recogniser's size. @param {string} file */
 export async function readPixels(file) {
   const { default: sharp } = await import('sharp');
   const image = sharp(file)

@@ -1,5 +1,5 @@
 // Writes heldout.json: 200 captions of combinations that training never sees, half with one object, half with two.
-// `node heldout.mjs --seed 7 --out FILE` draws another 200, to choose settings by (score.mjs --captions FILE).
+// `node heldout.mjs --seed 7 --out FILE` draws another 200, for choosing settings (score.mjs --captions FILE).
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { describeScene } from './caption.mjs';

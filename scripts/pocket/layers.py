@@ -1,10 +1,10 @@
-"""What pocket's convolutional networks share."""
+"""Layers that pocket's convolutional networks share."""
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class ConvertedGroupNorm(nn.GroupNorm):
-    """Group norm that keeps the activations in the autocast type; statistics are taken in F32 by the kernel."""
+    """Group norm that keeps activations in the autocast type. The kernel computes statistics in F32."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.group_norm(x, self.num_groups, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)

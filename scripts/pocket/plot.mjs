@@ -1,4 +1,4 @@
-// Draws a training curve: node plot.mjs LOSSES.csv OUT.png COLUMN [COLUMN ...]; minutes to the right, logarithmic up.
+// Draws a training curve: node plot.mjs LOSSES.csv OUT.png COLUMN [COLUMN ...]. Minutes on the x axis, a logarithmic y axis.
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 

@@ -12,7 +12,7 @@ const colours = Object.keys(palette);
 
 // ------------------------------------------------------------------------------------------ colours
 
-/** Each colour with its shades, from dark to light, as soft shading and tints make them. */
+/** Each colour with the shades that soft shading and tints make of it, from dark to light. */
 const shades = colours.map((name) =>
   [-1.3, -1, -0.66, -0.33, 0, 0.33, 0.66, 1, 1.3].map((light) =>
     palette[name].map((v) => (light > 0 ? v + (255 - v) * 0.3 * light : v * (1 + 0.34 * light))),
@@ -96,7 +96,7 @@ function boxOf(mask) {
 
 const count = (/** @type {Uint8Array} */ mask) => mask.reduce((sum, v) => sum + v, 0);
 
-/** 8-connected pieces of at least `least` pixels, the largest first. @param {Uint8Array} mask @param {number} least */
+/** 8-connected pieces of at least `least` pixels, largest first. @param {Uint8Array} mask @param {number} least */
 function piecesOf(mask, least) {
   const seen = new Uint8Array(area);
   /** @type {Uint8Array[]} */
@@ -133,7 +133,7 @@ function union(masks) {
   return all;
 }
 
-/** The mask with everything that the outside cannot reach. @param {Uint8Array} mask */
+/** Fills the mask's holes: adds everything that the outside cannot reach. @param {Uint8Array} mask */
 function fillHoles(mask) {
   const outside = new Uint8Array(area);
   const queue = [];
@@ -175,7 +175,7 @@ function erode(mask, times) {
 
 const grid = 24;
 
-/** A mask's box, scaled to fit a square grid, as coverage 0..1, lightly blurred. @param {Uint8Array} mask @param {Box} box */
+/** A mask's box scaled to a square grid, as coverage 0..1, lightly blurred. @param {Uint8Array} mask @param {Box} box */
 function normalise(mask, box) {
   const side = Math.max(box.x1 - box.x0, box.y1 - box.y0);
   const left = (box.x0 + box.x1 - side) / 2;
@@ -274,7 +274,7 @@ function matchShape(mask, among) {
 /** @typedef {{objects: Found[], relation?: import('./scene.mjs').Relation, score: number}} Reading */
 
 /**
- * What a picture shows.
+ * Recognises what a picture shows.
  * @param {Uint8Array} pixels RGB bytes of a picture of 128 x 128
  * @returns {Recognised}
  */
@@ -289,7 +289,7 @@ export function recognise(pixels) {
 
   /** @param {Uint8Array} part @param {readonly string[]} [among] @returns {Found} */
   const identify = (part, among) => ({ ...matchShape(part, among), colour: colourOf(part) });
-  /** The colour that most pixels have; edges, which mix colours, count little. */
+  /** The colour of most pixels. Edges mix colours, so they count little. */
   const colourOf = (/** @type {Uint8Array} */ part) => {
     const votes = new Float32Array(colours.length);
     for (let at = 0; at < area; at++) {

@@ -1,5 +1,5 @@
-"""Makes checkpoints of the published weights, so that training goes on from them: restore.py --gguf FILE --run DIR
-Optimiser states are not part of a GGUF: they start anew. Then run encode.py, train_denoiser.py, … on DIR as usual."""
+"""Makes checkpoints from the published weights, so that training can continue from them: restore.py --gguf FILE --run DIR
+A GGUF has no optimiser states, so they start fresh. Then run encode.py, train_denoiser.py, … on DIR as usual."""
 import argparse
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def read_parts(path: Path) -> dict[str, dict[str, torch.Tensor]]:
 
 
 def compact_vocabulary(text: dict[str, torch.Tensor]) -> list[int]:
-    """Ids whose embedding was trained, after -1 for row 0, which stands for all others; shrinks the table in place."""
+    """Returns -1 for row 0, which stands for all untrained ids, then the trained ids. Shrinks the table in place."""
     rows = text[TOKENS]
     assert rows.shape[0] == TextConfig.vocabulary
     used = rows.abs().sum(dim=1).nonzero().flatten()
@@ -50,7 +50,7 @@ def main() -> None:
     save_atomically(autoencoder, args.run / "autoencoder-final.pt")
     model = Autoencoder()
     model.load_state_dict(autoencoder)
-    # Training's KL term expects latents of about the deviation that it leads to, not the published scale.
+    # The KL term of training expects latents at about the deviation that it leads to, not at the published scale.
     fold_latent_scale(model, torch.full((4,), 1 / (LATENT_SCALE**2 * TRAINED_DEVIATION)), torch.zeros(4))
     save_atomically({"model": model.state_dict(), "average": model.state_dict(), **start}, args.run / "autoencoder.pt")
     save_atomically({"model": text, "vocabulary": vocabulary}, args.run / "text.pt")

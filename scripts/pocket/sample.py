@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--captions", type=Path, default=Path(__file__).parent / "heldout.json")
-    parser.add_argument("--every", type=int, default=1, help="take each n-th caption")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th caption")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=4)

@@ -1,5 +1,5 @@
-// Scenes of the embedded model `pocket`: what is in a picture, how it is drawn and how it is described.
-// Everything follows from a seed. The model learns from these pictures and captions, the evaluator from the shapes.
+// Scenes for the embedded model `pocket`: what a picture contains and how it is drawn. Everything follows from a seed. The
+// model learns from these pictures and their captions, the evaluator from the shapes.
 import { layerAt, shapeNames } from './shapes.mjs';
 
 export { shapeNames };
@@ -35,7 +35,7 @@ export const relationNames = ['above', 'left of', 'inside'];
 /** Shapes with room for another object in the middle. */
 export const containerNames = ['circle', 'square', 'triangle', 'heart', 'ring', 'cloud'];
 
-/** Second tint of a colour: darker, or lighter where the colour itself is dark. @returns {Rgb} */
+/** The second tint of a colour: darker, or lighter if the colour itself is dark. @returns {Rgb} */
 export function tintOf(/** @type {string} */ colour) {
   const [r, g, b] = palette[colour];
   if (colour === 'white') return [190, 202, 218];
@@ -73,7 +73,7 @@ function hash(/** @type {string} */ text) {
   return Math.imul(h, 0x2c1b3c6d) >>> 0;
 }
 
-/** True for the 8 % of combinations that training never sees: first object and background, or both and relation. */
+/** True for the 8 % of combinations (first object and background, or both objects and relation) that training never sees. */
 export function isHeldOut(/** @type {Scene} */ scene) {
   const parts = scene.objects.flatMap((object) => [object.shape, object.colour]);
   return hash([...parts, scene.relation ?? '', scene.background].join('|')) % 100 < 8;
@@ -88,7 +88,7 @@ const sizeNames = ['small', 'medium', 'large'];
 const margin = 3;
 
 /**
- * A random scene. `fixed` decides what is not left to chance: `count` of objects, `relation`, `style`.
+ * Makes a random scene. `fixed` holds what is not left to chance: `count` of objects, `relation`, `style`, `background`.
  * @param {Random} random
  * @param {{count?: 1 | 2, relation?: Relation, style?: Style, background?: string}} [fixed]
  * @returns {Scene}
@@ -192,7 +192,7 @@ export function drawScene(/** @type {Scene} */ scene) {
       samples[i + 2] = ground[2];
     }
   }
-  // The second object of an inside relation is the container: it goes below.
+  // With the relation "inside", the second object is the container, so it is drawn first.
   const order = scene.relation === 'inside' ? [...scene.objects].reverse() : scene.objects;
   for (const object of order) drawObject(samples, n, object, scene.style);
   for (let y = y0; y < y1; y++) {

@@ -1,4 +1,4 @@
-// The figures of docs/pocket.md: draws the held-out captions with the product itself and judges every picture.
+// Makes the figures of docs/pocket.md: draws the held-out captions with the product itself and judges every picture.
 // node scripts/pocket/score.mjs [--steps N] [--guidance G] [--sampler S] [--schedule S] [--raw FILE] [--every N]
 //   [--model FILE] [--captions FILE]
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -56,4 +56,4 @@ for (const [key, { correct, of }] of Object.entries(totals).sort(([a], [b]) => (
     `${key.padEnd(32)} ${String(correct).padStart(3)} of ${of}  ${((100 * correct) / of).toFixed(1)} %`,
   );
 }
-console.log(`${((performance.now() - start) / 1000 / entries.length).toFixed(2)} s a picture`);
+console.log(`${((performance.now() - start) / 1000 / entries.length).toFixed(2)} s per picture`);

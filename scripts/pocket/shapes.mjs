@@ -1,5 +1,5 @@
-// The shapes that `pocket` can draw: each is a function of a point in the unit box (x right, y down, both in
-// -1..1) that answers which layer covers it: 0 nothing, 1 the main colour, 2 a tint of the main colour.
+// The shapes that `pocket` can draw. Each is a function of a point in the unit box (x right, y down, both in -1..1) that
+// returns which layer covers it: 0 none, 1 the main colour, 2 a tint of the main colour.
 
 /** @typedef {(x: number, y: number) => 0 | 1 | 2} Layer */
 
@@ -212,7 +212,7 @@ const gridSize = 256;
 /** @type {Map<string, Uint8Array>} */
 const grids = new Map();
 
-/** The layer of a shape at a point of its unit box, read from a table of 256 x 256. */
+/** The layer of a shape at a point of its unit box, from a table of 256 x 256. */
 export function layerAt(/** @type {string} */ shape, /** @type {number} */ x, /** @type {number} */ y) {
   let grid = grids.get(shape);
   if (!grid) {

@@ -1,4 +1,4 @@
-// A contact sheet of raw pictures (128 x 128 RGB bytes, one after another): node sheet.mjs IN.raw OUT.png [columns]
+// Makes a contact sheet of raw pictures (128 x 128 RGB bytes, one after another): node sheet.mjs IN.raw OUT.png [columns]
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { pictureSize } from './scene.mjs';

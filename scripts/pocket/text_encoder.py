@@ -51,7 +51,7 @@ class TextLayer(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """CLIP-L's text encoder. `forward` gives the last hidden state after the final layer norm, [B, 77, width]."""
+    """CLIP-L's text encoder. `forward` returns the last hidden state after the final layer norm, [B, 77, width]."""
 
     def __init__(self, config: TextConfig = TextConfig()):
         super().__init__()

@@ -1,5 +1,5 @@
 """Trains pocket's autoencoder on drawn pictures: train_autoencoder.py --data DIR --out DIR --minutes M
-On small crops first, on whole pictures in the end. Resumes from DIR/autoencoder.pt."""
+Starts on small crops and ends on whole pictures. Resumes from DIR/autoencoder.pt."""
 import argparse
 from pathlib import Path
 
@@ -20,17 +20,17 @@ from training import (
 )
 
 SIZE = 128
-PHASES = ((0.45, 64, 8), (1.0, 128, 4))  # (until this share of the time, crop size, batch over all workers)
+PHASES = ((0.45, 64, 8), (1.0, 128, 4))  # (up to this share of the time, crop size, batch over all workers)
 KL_WEIGHT = 4e-4
-NOISE = 0.1  # deviation, beside the posterior's own: the denoiser's latents are not exact either
-OBJECT_WEIGHT = (2.0, 15.0)  # of a pixel that is not background: more the fewer there are, between these limits
+NOISE = 0.1  # deviation, on top of the posterior's own: the denoiser's latents are not exact either
+OBJECT_WEIGHT = (2.0, 15.0)  # limits for the weight of object pixels; the fewer there are, the more each counts
 
 
 def batch_of(
     pictures: np.ndarray, random: np.random.Generator, size: int, count: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Crops, mostly of places where there is something to see, as [count, 3, size, size], channels last, and the
-    weights of their pixels, [count, 1, size, size], with mean 1."""
+    """Returns crops, mostly of places with something to see, as [count, 3, size, size], channels last, and the weights
+    of their pixels, [count, 1, size, size], with mean 1."""
     crops, weights = [], []
     while len(crops) < count:
         picture = pictures[random.integers(len(pictures))]
@@ -46,7 +46,7 @@ def batch_of(
 
 
 def picture_losses(y: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Squared and absolute error, and the absolute error of the differences between neighbours."""
+    """Squared error, absolute error, and the absolute error of differences between neighbouring pixels."""
     d = y - x
     across, down = (d[..., 1:] - d[..., :-1]).abs(), (d[..., 1:, :] - d[..., :-1, :]).abs()
     edge = (weight[..., 1:] * across).mean() + (weight[..., 1:, :] * down).mean()

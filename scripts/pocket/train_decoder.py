@@ -1,4 +1,4 @@
-"""Trains the decoder alone, on whole pictures, after the encoder is settled: train_decoder.py --data DIR --run DIR
+"""Trains only the decoder, on whole pictures, once the encoder is final: train_decoder.py --data DIR --run DIR
 --minutes M. Latents get a little noise, since the denoiser's are not exact either. Changes DIR/autoencoder-final.pt."""
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from autoencoder import LATENT_SCALE, Autoencoder
 from train_autoencoder import batch_of, picture_losses
 from training import Average, Budget, learning_rate, log_row, run_workers, save_atomically, training_options, update
 
-SIZE, BATCH = 128, 2  # pictures a worker
+SIZE, BATCH = 128, 2  # pictures per worker
 NOISE = 0.08  # deviation; the latents' own is 1
 
 

@@ -26,7 +26,7 @@ from unet import Unet
 
 BATCH = 48  # over all workers
 EMPTY_PROMPTS = 0.1  # for classifier-free guidance
-PAIRS = 0.8  # share of pictures with two objects, which are learnt last
+PAIRS = 0.8  # share of pictures with two objects, which the model learns last
 
 
 def loss_weights() -> torch.Tensor:

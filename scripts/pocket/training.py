@@ -1,5 +1,5 @@
-"""What the training scripts share: options, workers, the time budget, the learning-rate curve, the step of the
-optimiser, averaging of weights, checkpoints."""
+"""Shared by the training scripts: options, workers, time budget, learning-rate curve, optimiser step, weight averaging
+and checkpoints."""
 import argparse
 import copy
 import csv
@@ -17,9 +17,9 @@ from torch import nn
 
 
 def training_options(description: str, minutes: float, rate: float) -> argparse.ArgumentParser:
-    """A parser with what every training takes."""
+    """Makes a parser with the options that every training script takes."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--data", type=Path, required=True, help="folder that dataset.mjs wrote")
+    parser.add_argument("--data", type=Path, required=True, help="folder written by dataset.mjs")
     parser.add_argument("--minutes", type=float, default=minutes)
     parser.add_argument("--rate", type=float, default=rate, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=1)
@@ -27,8 +27,8 @@ def training_options(description: str, minutes: float, rate: float) -> argparse.
 
 
 def run_workers(main, parser: argparse.ArgumentParser) -> None:
-    """Runs `main(args, rank)` in --workers processes of one thread each. They meet once a step, which on a busy
-    machine is far quicker than threads that wait for each other in every operation."""
+    """Runs `main(args, rank)` in --workers processes with one thread each. They synchronise once per step, which on a
+    busy machine is far faster than threads that wait for each other in every operation."""
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rank", type=int, help="set by the script itself for its workers")
     parser.add_argument("--store", type=Path, help="set by the script itself for its workers")
@@ -47,7 +47,7 @@ def run_workers(main, parser: argparse.ArgumentParser) -> None:
 
 
 def share_gradients(parameters: list[nn.Parameter], extra: list[float]) -> list[float]:
-    """Averages gradients and the numbers in `extra` over the workers; returns the averaged numbers."""
+    """Averages gradients and the numbers in `extra` over the workers. Returns the averaged numbers."""
     flat = torch.cat([*(p.grad.reshape(-1) for p in parameters), torch.tensor(extra)])
     distributed.all_reduce(flat)
     flat /= distributed.get_world_size()
@@ -59,7 +59,7 @@ def share_gradients(parameters: list[nn.Parameter], extra: list[float]) -> list[
 
 
 def update(optimiser: torch.optim.Optimizer, loss: torch.Tensor, numbers: list[float]) -> list[float]:
-    """One step of the optimiser on all workers' losses; returns `numbers` averaged over the workers."""
+    """Takes one optimiser step on all workers' losses. Returns `numbers` averaged over the workers."""
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     optimiser.zero_grad()
     loss.backward()
@@ -91,7 +91,7 @@ def learning_rate(peak: float, step: int, progress: float, warm_up: int = 200) -
 
 
 class Average:
-    """Exponential moving average of a module's weights, with a short memory while training is young."""
+    """Exponential moving average of a module's weights, with a short memory early in training."""
 
     def __init__(self, module: nn.Module, decay: float):
         self.module, self.decay, self.updates = copy.deepcopy(module).requires_grad_(False), decay, 0
@@ -105,13 +105,13 @@ class Average:
 
 
 def resume(path: Path, keys: tuple[str, str], optimiser: torch.optim.Optimizer, average: Average, module: nn.Module):
-    """Loads the checkpoint at `path` if there is one: `keys` name the module's weights and their average. Returns the
-    steps and minutes behind it."""
+    """Loads the checkpoint at `path` if there is one. `keys` name the module's weights and their average. Returns the
+    steps and minutes already trained."""
     if not path.exists():
         return 0, 0.0
     state = torch.load(path)
     module.load_state_dict(state[keys[0]])
-    if "optimiser" in state:  # restore.py has none
+    if "optimiser" in state:  # restore.py writes none
         optimiser.load_state_dict(state["optimiser"])
     average.module.load_state_dict(state[keys[1]])
     average.updates = state["step"]

@@ -13,7 +13,7 @@ from layers import ConvertedGroupNorm, Resample
 class UnetConfig:
     channels: int = 64
     multipliers: tuple[int, ...] = (1, 2, 2)
-    attention: tuple[bool, ...] = (False, True, True)  # none at 16 x 16, where it takes half the time
+    attention: tuple[bool, ...] = (False, True, True)  # none at 16 x 16, where it would take half the time
     res_blocks: int = 1  # per level; the decoder half has one more
     heads: int = 8
     norm_groups: int = 8
@@ -55,7 +55,7 @@ class CrossAttention(nn.Module):
             f(s).view(b, -1, self.heads, size).transpose(1, 2).reshape(b * self.heads, -1, size)
             for f, s in ((self.to_q, x), (self.to_k, context), (self.to_v, context))
         )
-        # Written out: the backward pass of PyTorch's fused attention is three times slower on a CPU.
+        # Written out, since the backward pass of PyTorch's fused attention is three times slower on a CPU.
         h = torch.bmm(torch.softmax(torch.bmm(q * size**-0.5, k.transpose(1, 2)), dim=-1), v)
         return self.to_out(h.view(b, self.heads, n, size).transpose(1, 2).reshape(b, n, c))
 

@@ -1,6 +1,6 @@
 // Validates the recogniser: node validate.mjs [--count 600] [--seed 77] draws random scenes and compares.
-// With --raw FILE --captions FILE.jsonl it judges raw pictures (128 x 128 RGB one after another) against the scenes of
-// a data set, or against {expected} lines, instead.
+// With --raw FILE --captions FILE.jsonl it instead judges raw pictures (128 x 128 RGB bytes, one after another) against the
+// scenes of a data set, or against {expected} lines.
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { judge } from './evaluate.mjs';

@@ -1,4 +1,4 @@
-// What can be chosen for a benchmark.
+// The options of `imageforge bench`.
 
 export interface BenchFlags {
   model?: string;
@@ -11,5 +11,5 @@ export interface BenchFlags {
   quiet?: true;
 }
 
-/** What of a request can be chosen. */
+/** The request fields that `bench` offers as options. */
 export const BENCH_FIELDS = ['model', 'steps', 'guidance', 'width', 'height'];

@@ -1,4 +1,4 @@
-// For options that may be repeated: commander's parser of one value, which gathers all.
+// Parses an option that may be repeated: commander calls it for each value, and it gathers them.
 
 export function collect(value: string, before: string[] = []): string[] {
   return [...before, value];

@@ -1,4 +1,4 @@
-// The doctor's checks, each on its own: one that fails doesn't hide the others.
+// The checks of `imageforge doctor`. They run independently, so one failure doesn't hide the others.
 
 import { planModel } from '../families/index.js';
 import { resolveModel } from '../registry/resolve-model.js';
@@ -67,7 +67,7 @@ async function describeDevices(wanted: Config['device']): Promise<string> {
   const missing = silent.map(({ kind, reason }) => `; no ${kind}: ${reason}`).join('');
   if (wanted !== 'auto' && !devices.some(({ kind }) => kind === wanted))
     throw new ImageForgeError('DEVICE_UNAVAILABLE', `found ${found}${missing}; DEVICE asks for ${wanted}`, {
-      hint: `Set DEVICE=auto, or make ${wanted} work: README tells what compiling for a GPU needs.`,
+      hint: `Set DEVICE=auto, or make ${wanted} work: the README says what building for a GPU needs.`,
     });
   return found + missing;
 }
@@ -84,7 +84,7 @@ async function checkModel(config: Config): Promise<string> {
   return `${key} (${family}, ${formatBytes(bytes)})`;
 }
 
-/** Never a failure: it is optional. */
+/** Never fails: prompt assist is optional. */
 async function checkAssist(config: Config): Promise<string> {
   const { PromptAssistant } = await import('../service/assist.js');
   const { reachable, model_available, url, model } = await new PromptAssistant(config).check();

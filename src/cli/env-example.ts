@@ -1,4 +1,4 @@
-// The text of .env.example, made from the table of settings; `imageforge config --example` prints it.
+// Makes the text of .env.example from the table of settings; `imageforge config --example` prints it.
 import { type SettingName, settings } from '../shared/settings.js';
 
 const GROUPS: Record<string, readonly SettingName[]> = {

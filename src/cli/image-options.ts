@@ -1,5 +1,5 @@
-// The options of generate, edit, inpaint and bench, made from the request schema, and those that only the command line
-// has.
+// The options of generate, edit, inpaint and bench: those made from the request schema, and those that only the command
+// line has.
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { factsOf, innerType } from '../service/request/field.js';
@@ -7,7 +7,7 @@ import { createRequestSchemas, type ImageOperation } from '../service/request/sc
 import { LIMITS } from '../shared/limits.js';
 import { collect } from './collect.js';
 
-/** What commander gives. */
+/** The options as commander parsed them. */
 export interface ImageOptions {
   output?: string;
   outputDir?: string;
@@ -17,7 +17,7 @@ export interface ImageOptions {
   quiet?: true;
   json?: true;
   cache: boolean;
-  /** Those of the schema; numbers are still texts. */
+  /** The options from the schema. Numbers are still strings. */
   [name: string]: string | string[] | boolean | undefined;
 }
 
@@ -27,7 +27,7 @@ interface RequestOption {
   read(value: string | string[] | boolean | undefined): unknown;
 }
 
-// Bounds are checked with the request itself, under the user's settings.
+// These schemas only describe the options. The request itself is checked later, under the user's settings.
 const schemas = createRequestSchemas({ maxRes: LIMITS.largeSide });
 const options = {
   generate: describeOptions('generate'),
@@ -37,27 +37,27 @@ const options = {
 
 export function addImageOptions(command: Command, operation: ImageOperation): Command {
   return addRequestOptions(command, operation)
-    .option('--no-cache', 'neither look for the image of an earlier request nor keep this one')
+    .option('--no-cache', 'neither reuse the image of an earlier request nor store this one')
     .option(
       '-o, --output <path>',
-      'file to write; of a batch NAME.png, NAME_2.png … (default: a name from time and seed)',
+      'file to write; of a batch NAME.png, NAME_2.png … (default: named after time and seed)',
     )
     .option('--force', 'overwrite the files of --output')
     .option('--output-dir <folder>', 'folder to write to (default: OUTPUT_DIR)')
-    .option('--preview <file>', 'PNG or JPEG file that shows the picture while it is made')
+    .option('--preview <file>', 'PNG or JPEG file to update with a preview while the image is made')
     .option('--json', 'print one JSON document instead of the path')
     .option('-q, --quiet', 'no progress, no notes')
     .option('-v, --verbose', 'log what happens');
 }
 
-/** Those of a request's fields that are named, or all. */
+/** Adds the options of the given fields, or of all fields. */
 export function addRequestOptions(command: Command, operation: ImageOperation, fields?: string[]): Command {
   for (const { field, option } of options[operation])
     if (!fields || fields.includes(field)) command.addOption(option);
   return command;
 }
 
-/** Fields of the request schema; the schema checks them. */
+/** The parsed options as request fields. The schema checks them later. */
 export function readOptions(
   operation: ImageOperation,
   prompt: string | undefined,
@@ -70,7 +70,7 @@ export function readOptions(
   return { prompt, ...Object.fromEntries(fields), use_cache: given.cache };
 }
 
-/** A text that is no number stays one, for the schema to refuse by name. */
+/** Text that is not a number stays text, so that the schema refuses the field by name. */
 export function toNumber(text: string | undefined): number | string | undefined {
   return text !== undefined && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim())
     ? Number(text)
@@ -101,7 +101,10 @@ function describeOption(field: string, schema: z.ZodType): RequestOption {
   return { field, option, read: (value) => (isNumber ? toNumber(value as string | undefined) : value) };
 }
 
-/** "file.safetensors:0.8", or with the text encoders' strength behind; a colon of a Windows drive is no strength. */
+/**
+ * Parses "file.safetensors:0.8", or "file.safetensors:0.8:0.4" with a strength for the text encoders. The colon of a Windows
+ * drive does not begin a strength.
+ */
 function parseLora(text: string): { path: string; strength: number; text_strength?: number } {
   const [, path, strength, ofText] = /^(.+?):(-?\d+(?:\.\d+)?)(?::(-?\d+(?:\.\d+)?))?$/.exec(text) ?? [];
   if (path === undefined) return { path: text, strength: 1 };

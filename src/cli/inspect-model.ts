@@ -1,4 +1,4 @@
-// What `imageforge models inspect` prints: what a file holds, which model that makes, and what it still needs.
+// Prints `imageforge models inspect`: what a file holds, which model it is, and what it still needs.
 import { statSync } from 'node:fs';
 import { type Inspection, inspectFile, type TypeUse } from '../families/inspect.js';
 import { ImageForgeError } from '../shared/errors.js';
@@ -11,7 +11,7 @@ export async function printInspection(file: string, json: boolean): Promise<void
   process.stdout.write(json ? `${JSON.stringify(toDocument(inspection), null, 2)}\n` : describe(inspection));
 }
 
-/** Without the plan's tensor tables, which are as long as the file's own. */
+/** Leaves out the plan's tensor tables, which are as long as the file's own. */
 function toDocument({ plan, ...rest }: Inspection): object {
   if (!plan) return rest;
   const { prediction, inpaint, latent, defaults } = plan;

@@ -1,4 +1,4 @@
-// generate --interactive: prompt, parameters, picture, again; the model stays loaded between them.
+// generate --interactive: asks for a prompt and parameters, makes the picture, and starts over. The model stays loaded.
 import * as prompts from '@clack/prompts';
 import { ImageForgeError } from '../shared/errors.js';
 import { type ImageOptions, readOptions, toNumber } from './image-options.js';
@@ -42,7 +42,7 @@ export async function runInteractive(firstPrompt: string | undefined, given: Ima
           options,
         );
       } catch (error) {
-        // a mistake or a cancelled picture ends this picture, not the conversation
+        // An error or a cancellation ends this picture, not the session.
         const { message, hint } = ImageForgeError.from(error);
         prompts.log.error(hint ? `${message}\n${hint}` : message);
       }

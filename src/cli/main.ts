@@ -1,13 +1,13 @@
 #!/usr/bin/env node
-// The command line's entry: reads the arguments and hands over to one command. Commands load what they need when they
-// run, so that --help answers at once.
+// The entry of the command line: reads the arguments and runs one command. Commands import what they need when they
+// run, so --help answers at once.
 import { exitCodeOf } from '../shared/errors.js';
 import { createProgram } from './program.js';
 import { printError } from './report.js';
 
-// A file-size limit (ulimit -f) then is an error like a full disk, not the program's end.
+// With a handler, hitting the file-size limit (ulimit -f) is an error like a full disk and doesn't end the program.
 process.on('SIGXFSZ', () => undefined);
-// `imageforge … | head` ends quietly.
+// `imageforge … | head` closes stdout early; end quietly then.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
 });
@@ -19,5 +19,5 @@ try {
   process.exitCode = printError(error, process.argv);
 }
 
-// An engine that could not be asked to end must not keep a finished command.
+// After an abort, an engine that didn't end must not keep the process alive.
 if (process.exitCode === exitCodeOf('ABORTED')) process.exit();

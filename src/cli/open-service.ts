@@ -1,4 +1,4 @@
-// The service as the command line uses it: settings from here, paths unconfined, logs as text on stderr.
+// Opens the service for the command line: settings from the environment, unconfined paths, text logs on stderr.
 import { ImageService } from '../service/image-service.js';
 import type { ModelDescription } from '../service/models/list.js';
 import { type Config, readConfig } from '../shared/config.js';
@@ -15,14 +15,13 @@ export function openService({
   return new ImageService({ config, logger });
 }
 
-/** Every model that could be used, without starting an engine. */
+/** Lists every known model without starting an engine. */
 export async function describeModels(config = readConfig()): Promise<ModelDescription[]> {
   return openService({ config }).listModels();
 }
 
 /**
- * Ctrl-C and SIGTERM cancel what runs; a second one ends the program at once. Returns the signal and how to let go of
- * the handlers.
+ * Makes Ctrl-C and SIGTERM cancel what runs; a second one ends the program at once. `release` removes the handlers.
  */
 export function cancelOnSignals(): { signal: AbortSignal; release: () => void } {
   const controller = new AbortController();

@@ -1,4 +1,4 @@
-// generate --preview FILE: a file that shows the picture while it is made, for an image viewer that reloads it.
+// generate --preview FILE: keeps a file up to date with the picture while it is made, for an image viewer that reloads it.
 import { rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Progress } from '../service/image-service.js';
@@ -15,7 +15,7 @@ export class PreviewFile {
   #writing: Promise<void> | undefined;
   #failure: ImageForgeError | undefined;
 
-  /** @throws ImageForgeError INVALID_ARGUMENT for another ending than .png, .jpg or .jpeg. */
+  /** @throws ImageForgeError INVALID_ARGUMENT unless the name ends in .png, .jpg or .jpeg. */
   constructor(file: string) {
     if (!/\.(png|jpe?g)$/i.test(file)) {
       throw new ImageForgeError(
@@ -26,7 +26,7 @@ export class PreviewFile {
     this.#file = path.resolve(file);
   }
 
-  /** Replaces the picture as a whole; one that comes while the last is written is left out. */
+  /** Replaces the file atomically. Skips a preview that arrives while the last one is being written. */
   show(preview: NonNullable<Progress['preview']>): void {
     this.#writing ??= this.#write(preview)
       .catch((error) => {
@@ -37,7 +37,7 @@ export class PreviewFile {
       });
   }
 
-  /** Why it could not be written, if so: the picture itself does not suffer from it. */
+  /** Waits for the last write. Returns why writing failed, if it did; the picture itself is not affected. */
   async end(): Promise<ImageForgeError | undefined> {
     await this.#writing;
     return this.#failure;

@@ -1,4 +1,4 @@
-// The list of commands. `-h` is --height, as users of `flux` know it; help is --help.
+// The list of commands. `-h` means --height, as in the `flux` command; help is --help only.
 import { Command } from 'commander';
 import { readVersion } from '../shared/version.js';
 import { BENCH_FIELDS } from './bench-flags.js';
@@ -17,7 +17,7 @@ import { addServe } from './commands/serve.js';
 import { addStatus } from './commands/status.js';
 import { addUpscale } from './commands/upscale.js';
 
-/** `args`: what the user typed. */
+/** `args` is what the user typed. */
 export async function createProgram(args: readonly string[]): Promise<Command> {
   const program = new Command('imageforge')
     .description('Local, private image generation')
@@ -48,7 +48,7 @@ export async function createProgram(args: readonly string[]): Promise<Command> {
   return program;
 }
 
-/** The options of a request come from its schema, which takes its time to load: only where it is named. */
+/** Request options come from the schema, which is slow to load, so only a command that was named gets them. */
 async function addSchemaOptions(command: Command): Promise<void> {
   const name = command.name();
   if (name !== 'generate' && name !== 'edit' && name !== 'inpaint' && name !== 'bench') return;

@@ -1,4 +1,4 @@
-// Progress on stderr: a bar with step, speed and time left on a terminal, one line a phase otherwise.
+// Progress on stderr: on a terminal a bar with step, speed and time left, otherwise one line per phase.
 import type { Phase, Progress } from '../service/image-service.js';
 
 export interface ProgressView {
@@ -32,11 +32,11 @@ const LABELS: Record<Phase, string> = {
   upscale: 'upscaling',
 };
 const BAR_WIDTH = 28;
-/** Redrawing more often than the eye sees slows fast steps down. */
+/** Milliseconds. Redrawing faster than the eye can see would slow down fast steps. */
 const MIN_INTERVAL = 40;
 
 class Bar implements ProgressView {
-  /** What was done when this pass began, and when that was: a step of another pass takes another time. */
+  /** The step count and time at which this pass began. Speed is measured per pass, since steps differ between passes. */
   #begun = { of: '', count: 0, at: 0 };
   #drawn = Number.NEGATIVE_INFINITY;
   #phase: string | undefined;
@@ -77,7 +77,7 @@ class Bar implements ProgressView {
     this.target.write('\r\x1b[K');
   }
 
-  /** The time left is that of this pass: how long a step of the next one takes is not known yet. */
+  /** The time left covers this pass only: how long a step of the next one takes is not known yet. */
   #describeSpeed(count: number, left: number): string {
     const seconds = (this.now() - this.#begun.at) / 1000;
     const steps = count - this.#begun.count;
@@ -121,7 +121,7 @@ class Lines implements ProgressView {
   }
 }
 
-/** 7 s, 1:05, 1:02:09 */
+/** For example "7 s", "1:05" or "1:02:09". */
 export function formatDuration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${whole} s`;

@@ -1,4 +1,4 @@
-// What `imageforge models pull` and `imageforge models rm` do: progress to stderr, what was done to stdout.
+// Runs `imageforge models pull` and `imageforge models rm`: progress on stderr, the outcome on stdout.
 import { guardVariable } from '../registry/catalog.js';
 import { pullModel, requireEntry } from '../registry/pull.js';
 import { removeModel } from '../registry/remove.js';

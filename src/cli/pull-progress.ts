@@ -1,4 +1,4 @@
-// A download's progress on stderr: a bar with speed and time left on a terminal, a line every few seconds otherwise.
+// Download progress on stderr: on a terminal a bar with speed and time left, otherwise a line every few seconds.
 import type { PullProgress } from '../registry/pull.js';
 import { formatDuration, type ProgressTarget } from './progress.js';
 import { formatBytes } from './table.js';
@@ -12,7 +12,7 @@ export interface PullView {
 const BAR_WIDTH = 24;
 const REDRAW_MS = 100;
 const LINE_MS = 5000;
-/** The speed shown is that of the last seconds. */
+/** Speed is averaged over this window. */
 const SPEED_WINDOW_MS = 10_000;
 
 export function createPullView(target: ProgressTarget, now = () => performance.now()): PullView {
@@ -53,7 +53,7 @@ class Speedometer {
 
   constructor(private readonly now: () => number) {}
 
-  /** Bytes a second; 0 while unknown. */
+  /** Bytes per second; 0 while unknown. */
   measure(label: string, bytes: number): number {
     const at = this.now();
     if (label !== this.#label) this.#samples = [];

@@ -1,9 +1,9 @@
-// How a command ends when it fails: one line on stderr (and a hint), the exit code of the error's kind, with --json a
-// document on stdout.
+// Reports a failed command: one line (and a hint) on stderr, a JSON document on stdout with --json, and the exit code of
+// the error.
 import { CommanderError } from 'commander';
 import { ImageForgeError } from '../shared/errors.js';
 
-/** Returns the exit code. */
+/** Prints the error and returns the exit code. */
 export function printError(error: unknown, argv: readonly string[]): number {
   if (error instanceof CommanderError && error.exitCode === 0) return 0;
   const known = error instanceof CommanderError ? fromCommander(error) : ImageForgeError.from(error);
@@ -20,10 +20,10 @@ export function printError(error: unknown, argv: readonly string[]): number {
 }
 
 function fromCommander({ code, message }: CommanderError): ImageForgeError {
-  // commander shows the whole help for a bare `imageforge`; that asks for a command
+  // For a bare `imageforge` commander gives the whole help as the message.
   if (code === 'commander.help') return new ImageForgeError('INVALID_ARGUMENT', 'a command is missing');
   return new ImageForgeError('INVALID_ARGUMENT', message.replace(/^error: /, ''), {
-    ...(code === 'commander.excessArguments' && { hint: 'A prompt of several words stands in quotes.' }),
+    ...(code === 'commander.excessArguments' && { hint: 'Put a prompt of several words in quotes.' }),
   });
 }
 

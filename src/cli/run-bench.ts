@@ -1,4 +1,4 @@
-// Runs `imageforge bench`: progress to stderr, the figures to stdout.
+// Runs `imageforge bench`: progress on stderr, figures on stdout.
 import { type BenchResult, benchModel } from '../service/bench.js';
 import { ImageForgeError } from '../shared/errors.js';
 import type { BenchFlags } from './bench-flags.js';

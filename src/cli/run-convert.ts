@@ -1,4 +1,4 @@
-// What `imageforge convert` does: progress to stderr, the path (or one JSON document) to stdout.
+// Runs `imageforge convert`: progress on stderr, the path (or one JSON document) on stdout.
 import { convertModel } from '../families/convert-model.js';
 import type { ConvertProgress, ConvertResult } from '../weights/convert.js';
 import { readTensorRule } from '../weights/convert-rules.js';
@@ -44,16 +44,16 @@ function describe({ bytes, types, leftOut }: ConvertResult, seconds: number): st
   const parts = types.map(({ type, tensors }) => `${tensors} ${type}`).join(', ');
   const note =
     leftOut.length > 0
-      ? `note: ${leftOut.length} tensors that GGUF has no form for were left out: ${leftOut.slice(0, 3).join(', ')}${leftOut.length > 3 ? ', …' : ''}\n`
+      ? `note: ${leftOut.length} tensors that GGUF cannot store were left out: ${leftOut.slice(0, 3).join(', ')}${leftOut.length > 3 ? ', …' : ''}\n`
       : '';
   return `${formatBytes(bytes)}, ${parts}, ${formatDuration(seconds)}\n${note}`;
 }
 
 const LABELS: Record<ConvertProgress['phase'], string> = { hash: 'reading', convert: 'converting' };
-/** Milliseconds between two drawings. */
+/** Milliseconds between redraws. */
 const INTERVAL = 100;
 
-/** A percentage that stands still on a terminal; a line for each phase otherwise. */
+/** On a terminal a percentage that updates in place, otherwise one line per phase. */
 class ConvertBar {
   #phase: string | undefined;
   #drawn = 0;

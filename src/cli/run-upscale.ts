@@ -1,4 +1,4 @@
-// What `imageforge upscale` does: progress to stderr, the path (or one JSON document) to stdout.
+// Runs `imageforge upscale`: progress on stderr, the path (or one JSON document) on stdout.
 import { toResponse } from '../service/answers/results.js';
 import { parseUpscale } from '../service/request/upscale.js';
 import { toNumber } from './image-options.js';

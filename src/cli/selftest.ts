@@ -1,4 +1,4 @@
-// The self-test speaks to `imageforge mcp` over its pipes as any client does: newline-delimited JSON-RPC.
+// The self-test talks to `imageforge mcp` over pipes like any client: newline-delimited JSON-RPC.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,7 @@ interface ToolAnswer {
 
 type Say = (line: string) => void;
 
-/** Says what passes, line by line. @throws ImageForgeError at the first thing that does not. */
+/** Says line by line what passed. @throws ImageForgeError at the first failure. */
 export async function runSelftest({ generate, say }: { generate: boolean; say: Say }): Promise<void> {
   const client = new PipeClient(fileURLToPath(new URL('./main.js', import.meta.url)));
   try {
@@ -38,7 +38,7 @@ export async function runSelftest({ generate, say }: { generate: boolean; say: S
     const { prompt, assisted, source } = JSON.parse(
       textOf(await client.call('assist_prompt', { prompt: 'a red fox' })),
     );
-    require(typeof prompt === 'string' && prompt !== '', 'assist_prompt gives no prompt');
+    require(typeof prompt === 'string' && prompt !== '', 'assist_prompt returned no prompt');
     const shown = [`"prompt": ${JSON.stringify(prompt)}`, `"assisted": ${assisted}`, `"source": "${source}"`];
     say(`assist_prompt ok: {${shown.join(', ')}}`);
 
@@ -56,7 +56,7 @@ async function tryGeneration(client: PipeClient, say: Say): Promise<void> {
   say(`generate_image -> content kinds: ${quoteList(answer.content.map(({ type }) => type))}`);
   const image = answer.content.find(({ type }) => type === 'image');
   const bytes = Buffer.from(image?.data ?? '', 'base64');
-  require(bytes.length > 0, 'generate_image gives no image');
+  require(bytes.length > 0, 'generate_image returned no image');
   const kind = image?.mimeType === 'image/png' ? 'PNG' : 'JPEG';
   say(`generate_image ok: ${bytes.length} bytes ${kind}, mime=${image?.mimeType}`);
 }
@@ -104,7 +104,7 @@ class PipeClient {
     return answer;
   }
 
-  /** Ends as clients end a server: closes its stdin, and kills it only when that does not help. */
+  /** Ends the server as clients do: closes its stdin, and kills it only if that does not help. */
   async close(): Promise<void> {
     this.#child.stdin!.end();
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
@@ -121,7 +121,7 @@ class PipeClient {
     try {
       message = JSON.parse(line) as typeof message;
     } catch {
-      this.#rejectAll(`stdout carries something else than the protocol: ${line.slice(0, 200)}`);
+      this.#rejectAll(`stdout carries something other than the protocol: ${line.slice(0, 200)}`);
       return;
     }
     const { id, result, error } = message;
@@ -150,7 +150,7 @@ function textOf({ content }: ToolAnswer): string {
   return content.find(({ type }) => type === 'text')?.text ?? '';
 }
 
-/** ['one', 'two'] */
+/** "['one', 'two']" */
 function quoteList(names: string[]): string {
   return `[${names.map((name) => `'${name}'`).join(', ')}]`;
 }

@@ -1,17 +1,20 @@
-// The two servers as processes: settings, JSON logs on stderr, and an end within ten seconds of a signal.
+// Runs the two servers as processes: reads settings, logs JSON on stderr, and ends within ten seconds of a signal.
 import { ImageService } from '../service/image-service.js';
 import { type Config, readConfig } from '../shared/config.js';
 import { createJsonLogger, type Logger, silentLogger } from '../shared/log.js';
 
-/** What runs may end by itself for this long after a signal; the engine's end and the last answers take up to 2 s more. */
+/**
+ * How long running jobs may take to finish after a signal. Stopping the engine and sending the last answers takes up to
+ * 2 s more.
+ */
 const GRACE_MS = 7000;
-/** After this the process ends, whatever still hangs. */
+/** After this long the process exits, whatever still hangs. */
 const LIMIT_MS = 9500;
 
 interface ServeOptions {
   host?: string;
   port?: string;
-  /** The address as a JSON document on stdout. */
+  /** Print the address as a JSON document on stdout. */
   json?: true;
 }
 
@@ -24,7 +27,7 @@ export async function serveHttp({ host, port, json }: ServeOptions): Promise<voi
   });
 }
 
-/** Ends in order at SIGINT or SIGTERM: what runs is finished if it can be, what waits is told to come back. */
+/** Serves until SIGINT or SIGTERM, then shuts down: running jobs finish if they can, waiting ones are told to retry. */
 export async function serveUntilSignal(
   service: ImageService,
   logger: Logger,
@@ -54,7 +57,7 @@ async function openService(config: Config): Promise<{ service: ImageService; log
   return { service: new ImageService({ config, logger, confine: true }), logger };
 }
 
-/** Fires at the first SIGINT or SIGTERM; the second ends the program, and so does hanging. */
+/** Fires at the first SIGINT or SIGTERM. A second one ends the program, and so does a shutdown that hangs. */
 function listenForSignals(): AbortSignal {
   const controller = new AbortController();
   const onSignal = () => {

@@ -1,4 +1,4 @@
-// Columns of text for a terminal.
+// Formats text in columns for a terminal.
 
 export function formatTable(rows: readonly (readonly string[])[]): string {
   const widths = rows.reduce<number[]>(
@@ -16,7 +16,7 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
     .join('');
 }
 
-/** 4.3 GB, 35 MB, 12 kB */
+/** For example "4.3 GB", "35 MB" or "12 kB". */
 export function formatBytes(bytes: number): string {
   if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
   return bytes >= 1e6 ? `${Math.round(bytes / 1e6)} MB` : `${Math.ceil(bytes / 1e3)} kB`;

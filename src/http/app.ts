@@ -1,4 +1,4 @@
-// The HTTP door: guards, routes, and one place where errors become answers.
+// The HTTP door: guards, routes, and the one place that turns errors into answers.
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { routePath } from 'hono/route';
@@ -34,10 +34,10 @@ export interface AppOptions {
 
 export interface App {
   fetch: Hono['fetch'];
-  /** Everything that is answered, documented or not. */
+  /** Every route, documented or not. */
   routes: { method: string; path: string }[];
   jobs: JobStore;
-  /** Ends MCP sessions; what was asked over HTTP ends with its connection. */
+  /** Closes MCP sessions. Plain HTTP requests end with their connection. */
   close(): Promise<void>;
 }
 

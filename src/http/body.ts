@@ -1,17 +1,17 @@
-// Bodies of bounded size, one by one and all together: what is being read or worked on is counted.
+// Limits request bodies, each on its own and all together: a body counts until its request is answered.
 import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { ImageForgeError } from '../shared/errors.js';
 import { LIMITS } from '../shared/limits.js';
 import { refuseField } from './errors.js';
 
-/** Two pictures in base64 and the fields around them. */
+/** Room for two pictures in base64 and the other fields. */
 const MAX_BODY = 2 * LIMITS.pictureLength + 2 ** 20;
 const MAX_TOGETHER = 2 ** 29;
 
 /**
- * Lets one request with a body begin in each turn of the event loop: between those of a crowd that arrives at once the
- * server still answers others, /health first of all.
+ * Starts at most one request with a body per turn of the event loop. When many arrive at once, the server still answers
+ * others in between, /health above all.
  */
 export function takeTurns(): MiddlewareHandler {
   const waiting: (() => void)[] = [];
@@ -57,7 +57,7 @@ export function limitBodies(): MiddlewareHandler[] {
   return [limitOne, limitAll];
 }
 
-/** The JSON object of a request. @throws ImageForgeError INVALID_ARGUMENT. */
+/** Reads the JSON object in a request's body. @throws ImageForgeError INVALID_ARGUMENT. */
 export async function readJson(c: Context): Promise<Record<string, unknown>> {
   const text = await c.req.text();
   let value: unknown;

@@ -1,4 +1,4 @@
-// What every route works with.
+// What every route gets to work with.
 
 import type { ImageService } from '../service/image-service.js';
 import type { JobStore } from '../service/jobs/store.js';

@@ -1,4 +1,4 @@
-// Swagger UI from this machine's own files: it works without a network.
+// Serves Swagger UI from the package's own files, so it works without a network.
 import { readFile } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
 import type { Hono } from 'hono';

@@ -1,4 +1,4 @@
-// Errors as each family of clients reads them: FastAPI's `detail` beside our typed `error`, OpenAI's, and the WebUI's.
+// Formats errors for each kind of client: FastAPI's `detail` beside our typed `error`, OpenAI's form, and the WebUI's.
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
@@ -15,7 +15,7 @@ export const errorSchema = z
           z.object({ type: z.string(), loc: z.array(z.union([z.string(), z.int()])), msg: z.string() }),
         ),
       ])
-      .describe('What was wrong: a text, or one entry per field of the request'),
+      .describe('What was wrong: a string, or one entry per field of the request'),
     error: z.object({
       code: z.string().describe('Stable name of the kind of error'),
       message: z.string(),
@@ -30,7 +30,7 @@ interface Problem {
   message: string;
 }
 
-/** The answer to a failed request, in the form of the door that it came through. */
+/** Answers a failed request in the form of the API that it came through. */
 export function answerError(c: Context, thrown: unknown, retryAfterSeconds: number): Response {
   const error = thrown instanceof HTTPException ? fromHono(thrown) : ImageForgeError.from(thrown);
   if (error.status === 429 || error.status === 503) {
@@ -50,14 +50,14 @@ export function answerError(c: Context, thrown: unknown, retryAfterSeconds: numb
   );
 }
 
-/** What a client may know of an error: the inside of the program is not its business. */
+/** The parts of an error that clients may see, without internal details. */
 export function publish(error: ImageForgeError): ReturnType<ImageForgeError['toJSON']> {
   const { details, ...rest } = error.toJSON();
   const { problems: _problems, ...told } = details ?? {};
   return Object.keys(told).length > 0 ? { ...rest, details: told } : rest;
 }
 
-/** @throws ImageForgeError INVALID_ARGUMENT that FastAPI's clients see as a 422 of this field. */
+/** @throws ImageForgeError INVALID_ARGUMENT that FastAPI clients see as a 422 for this field. */
 export function refuseField(field: string, message: string): never {
   throw new ImageForgeError('INVALID_ARGUMENT', message, {
     details: { fields: [field], problems: [{ field, message }] },

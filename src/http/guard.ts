@@ -1,5 +1,5 @@
-// Who may ask: the Host header (a web page that points its own name at this machine), the Origin header (a page that
-// talks to this machine from a browser), and the API key.
+// Decides who may use the server. It checks the Host header (against DNS rebinding), the Origin header (against web pages
+// from elsewhere that talk to this machine through a browser), and the API key.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
@@ -9,15 +9,19 @@ import { ImageForgeError } from '../shared/errors.js';
 
 type GuardConfig = Pick<Config, 'host' | 'apiKey' | 'allowRemote'>;
 
-/** Answered without a key: they tell nothing about anybody's pictures. */
+/** Answered without a key, since they reveal nothing about anybody's pictures. */
 const OPEN_PATHS = /^\/(health|docs(\/.*)?|openapi\.json)$/;
 
-/** @throws ImageForgeError CONFIG_INVALID for a server that others could use by accident. */
+/** @throws ImageForgeError CONFIG_INVALID for settings that would open the server to others by accident. */
 export function requireSafeBinding({ host, apiKey, allowRemote }: GuardConfig): void {
   if (isLoopback(host) || apiKey !== undefined || allowRemote) return;
-  throw new ImageForgeError('CONFIG_INVALID', `HOST=${host} would serve other machines without a key.`, {
-    hint: 'Set API_KEY, or ALLOW_REMOTE=1 if everybody on that network may use it.',
-  });
+  throw new ImageForgeError(
+    'CONFIG_INVALID',
+    `HOST=${host} would open the server to other machines without a key.`,
+    {
+      hint: 'Set API_KEY, or ALLOW_REMOTE=1 if everybody on that network may use it.',
+    },
+  );
 }
 
 export function guardRequests(config: GuardConfig): MiddlewareHandler {
@@ -25,13 +29,13 @@ export function guardRequests(config: GuardConfig): MiddlewareHandler {
   return async (c, next) => {
     const host = hostnameOf(`http://${c.req.header('host') ?? ''}`);
     if (host === undefined || !isKnownHost(host, config)) {
-      throw new ImageForgeError('FORBIDDEN', 'This Host header is not one of this server.', {
-        hint: 'Use the address or name that HOST says; with an API_KEY any name works.',
+      throw new ImageForgeError('FORBIDDEN', 'The Host header does not name this server.', {
+        hint: 'Use the address or name in HOST; with an API_KEY any name works.',
       });
     }
     const origin = c.req.header('origin');
     if (origin !== undefined && !isKnownOrigin(origin, host)) {
-      throw new ImageForgeError('FORBIDDEN', 'Web pages from elsewhere may not use this server.');
+      throw new ImageForgeError('FORBIDDEN', 'Web pages from other sites may not use this server.');
     }
     if (key && c.req.method !== 'OPTIONS' && !OPEN_PATHS.test(c.req.path)) {
       const given = readKey(c.req.header('authorization'), c.req.header('x-api-key'));
@@ -49,7 +53,7 @@ export function guardRequests(config: GuardConfig): MiddlewareHandler {
   };
 }
 
-/** For CORS: pages of this machine and of this server's own name. */
+/** For CORS: accepts pages from this machine and from the server's own name. */
 export function isKnownOrigin(origin: string, host: string): boolean {
   const name = hostnameOf(origin);
   return name !== undefined && (isLoopback(name) || name === host);
@@ -62,7 +66,7 @@ export function isLoopback(name: string): boolean {
   );
 }
 
-/** A rebinding page sends its own name, never an address; and it has no key. */
+/** A DNS rebinding page sends its own name, never an address, and it has no key. */
 function isKnownHost(name: string, { host, apiKey }: GuardConfig): boolean {
   if (isLoopback(name) || name === unbracket(host).toLowerCase()) return true;
   if (isLoopback(host)) return false;
@@ -83,7 +87,7 @@ function readKey(authorization: string | undefined, header: string | undefined):
   return /^Bearer\s+(\S+)$/i.exec(authorization ?? '')?.[1] ?? header;
 }
 
-/** Digests have one length, so that the comparison tells nothing about the key's. */
+/** Digests all have the same length, so comparing them does not reveal the length of the key. */
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }

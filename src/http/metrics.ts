@@ -1,4 +1,4 @@
-// GET /metrics in Prometheus' text format, version 0.0.4.
+// Formats GET /metrics in Prometheus' text format, version 0.0.4.
 
 import type { ServiceStatus } from '../service/image-service.js';
 import type { JobStore } from '../service/jobs/store.js';
@@ -14,21 +14,23 @@ export class Metrics {
   format(status: ServiceStatus, { totals }: JobStore): string {
     const { queue, engine, loaded } = status;
     return [
-      ...family('imageforge_jobs_total', 'counter', 'Jobs that have ended, by how.', [
+      ...family('imageforge_jobs_total', 'counter', 'Jobs that have ended, by outcome.', [
         ['outcome="done"', totals.done],
         ['outcome="failed"', totals.failed],
         ['outcome="cancelled"', totals.cancelled],
       ]),
-      ...family('imageforge_images_total', 'counter', 'Images given out.', [['', totals.images]]),
+      ...family('imageforge_images_total', 'counter', 'Images delivered.', [['', totals.images]]),
       ...family('imageforge_cache_hits_total', 'counter', 'Jobs answered from the cache.', [
         ['', totals.cached],
       ]),
-      ...family('imageforge_job_seconds_total', 'counter', 'Seconds of all jobs that are done.', [
+      ...family('imageforge_job_seconds_total', 'counter', 'Seconds spent on jobs that succeeded.', [
         ['', totals.seconds],
       ]),
-      ...family('imageforge_queue_waiting', 'gauge', 'Jobs that wait.', [['', queue.waiting]]),
+      ...family('imageforge_queue_waiting', 'gauge', 'Jobs that are waiting.', [['', queue.waiting]]),
       ...family('imageforge_queue_limit', 'gauge', 'Jobs that may wait.', [['', queue.limit]]),
-      ...family('imageforge_job_running', 'gauge', 'Whether a job runs.', [['', Number(queue.running)]]),
+      ...family('imageforge_job_running', 'gauge', 'Whether a job is running.', [
+        ['', Number(queue.running)],
+      ]),
       ...family('imageforge_model_loaded', 'gauge', 'Whether a model is in memory.', [['', Number(loaded)]]),
       ...family('imageforge_engine_resident_bytes', 'gauge', "Resident memory of the engine's process.", [
         ['', engine.rss],

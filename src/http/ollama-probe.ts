@@ -1,10 +1,10 @@
-// Whether Ollama answers, known without waiting for it: /health must be quick also when Ollama's host is not.
+// Knows whether Ollama answers without waiting for it: /health must be quick even when Ollama's host is not.
 import type { PromptAssistant } from '../service/assist.js';
 
 export type OllamaState = Awaited<ReturnType<PromptAssistant['check']>>;
 
 const FRESH_MS = 5000;
-/** How long questions may wait for the very first answer; later ones take the last answer while the next is awaited. */
+/** How long a read may wait for the very first answer. Later reads take the last answer while the next one is pending. */
 const FIRST_WAIT_MS = 20;
 
 export class OllamaProbe {

@@ -1,4 +1,4 @@
-// The OpenAPI 3.1 document, made from the schemas that requests are checked with.
+// Makes the OpenAPI 3.1 document from the schemas that check requests.
 import { z } from 'zod';
 import { errorSchema } from './errors.js';
 import type { RouteDescription } from './routes.js';
@@ -6,27 +6,27 @@ import type { RouteDescription } from './routes.js';
 const ERRORS: Record<number, string> = {
   400: 'The request contradicts itself or the model',
   401: 'The API key is missing or wrong',
-  403: 'Not allowed: a guarded model, a path outside of the allowed folders, a foreign Host or Origin',
+  403: 'Not allowed: a locked model, a path outside the allowed folders, a foreign Host or Origin',
   404: 'There is no such model, file or job',
   413: 'The body or a picture is too large',
   422: 'A field is missing or wrong, or the model is incomplete or unreadable',
-  429: 'The queue is full; Retry-After says when to come back',
+  429: 'The queue is full; Retry-After says when to try again',
   499: 'The job was cancelled',
   500: 'The engine or the program failed',
-  503: 'The device is not there, or the server is ending',
+  503: 'The device is not available, or the server is shutting down',
   507: 'Not enough memory or disk space',
 };
 
-/** In the order of the page. */
+/** In the order of the documentation page. */
 const TAGS = [
   { name: 'images', description: 'Make, change and repaint images' },
   { name: 'jobs', description: 'Requests that outlive their client, with live events' },
   { name: 'state', description: 'Health, models, memory and the unload timer' },
-  { name: 'OpenAI', description: "The images API of OpenAI's clients" },
+  { name: 'OpenAI', description: "OpenAI's images API" },
   { name: 'WebUI', description: 'The API of the Stable Diffusion WebUI' },
 ];
 
-/** A schema's JSON form; one that has a name becomes a component and is referred to. */
+/** Turns a schema into JSON Schema. A named schema becomes a component, and the result refers to it. */
 type Refer = (schema: z.ZodType, io: 'input' | 'output', name?: string) => object;
 
 export function describeApi(routes: readonly RouteDescription[], version: string): object {
@@ -110,7 +110,7 @@ function describeRoute(
   };
 }
 
-/** References inside a schema point to the document's components. */
+/** Points references inside a schema at the document's components. */
 function relocate<T>(schema: T): T {
   return JSON.parse(JSON.stringify(schema).replaceAll('#/$defs/', '#/components/schemas/')) as T;
 }

@@ -4,15 +4,15 @@ import type { z } from 'zod';
 
 export interface RouteDescription {
   method: 'get' | 'post' | 'put' | 'delete';
-  /** Hono's spelling: /jobs/:id */
+  /** In Hono's syntax: /jobs/:id */
   path: string;
   tag: string;
   summary: string;
   body?: { schema: z.ZodType; name: string; type?: 'application/json' | 'multipart/form-data' };
   query?: z.ZodObject;
-  /** Of status 200, unless `status` says another. */
+  /** `status` defaults to 200. */
   answer: { schema?: z.ZodType; type?: string; status?: number; description: string };
-  /** Statuses of errors besides those that any route may have. */
+  /** Error statuses besides those that any route may answer with. */
   errors?: readonly number[];
 }
 
@@ -29,7 +29,7 @@ export class Routes {
     this.#app.on(description.method.toUpperCase(), description.path, handle);
   }
 
-  /** Methods of the routes that match a path, to tell "not found" from "not allowed". */
+  /** The methods of the routes that match a path. Tells "not found" from "method not allowed". */
   methodsOf(path: string): string[] {
     return this.descriptions
       .filter(({ path: pattern }) => new RegExp(`^${pattern.replace(/:\w+/g, '[^/]+')}$`).test(path))

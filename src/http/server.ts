@@ -1,4 +1,4 @@
-// The HTTP server's life: binds, serves, and ends in order.
+// The HTTP server: binds, serves, and shuts down in order.
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -14,26 +14,26 @@ import { createApp } from './app.js';
 import { requireSafeBinding } from './guard.js';
 
 /**
- * Connections stay open for longer than clients and proxies keep theirs (httpx 5 s, many proxies 60 s): a request that is
- * sent as its connection is closed fails.
+ * Keep connections open for longer than clients and proxies do (httpx 5 s, many proxies 60 s): a request that is sent just
+ * as the server closes its connection fails.
  */
 const KEEP_ALIVE_MS = 65_000;
 
-/** After the grace: for the engine's end, and for the last answers. */
+/** Added to the grace period, for stopping the engine and sending the last answers. */
 const ENDING_MS = 2000;
 
 export interface HttpServer {
-  /** http://127.0.0.1:8765 */
+  /** For example http://127.0.0.1:8765. */
   url: string;
   jobs: JobStore;
   /**
-   * Takes no more requests, lets what runs end within `graceMs`, refuses what waits, ends the engine. Jobs of /jobs that
-   * have not ended go on at the next start on this port.
+   * Takes no more requests, gives running jobs `graceMs` to finish, refuses waiting ones and ends the engine. Unfinished
+   * jobs of /jobs resume at the next start on this port.
    */
   close(graceMs?: number): Promise<void>;
 }
 
-/** @throws ImageForgeError CONFIG_INVALID for an unsafe or a taken address. */
+/** @throws ImageForgeError CONFIG_INVALID for an address that is unsafe or in use. */
 export async function startServer({
   service,
   logger = silentLogger,
@@ -65,7 +65,7 @@ export async function startServer({
       app.jobs.suspend();
       const ended = Promise.all(app.jobs.active().map((job) => job.ended));
       await service.close(graceMs);
-      // what has left the engine is still to be written and sent; keep-alive connections are not waited for
+      // Finished pictures must still be written and sent. Idle keep-alive connections are not waited for.
       const sweep = setInterval(() => server.closeIdleConnections(), 20);
       await Promise.race([ended.then(() => closed), wait(Math.max(500, deadline - performance.now()))]);
       clearInterval(sweep);
@@ -83,10 +83,13 @@ async function resumeJobs(jobs: JobStore, saved: SavedJobs, logger: Logger): Pro
     try {
       jobs.resume(job);
     } catch (error) {
-      logger.warn({ job: job.id, error }, 'a job of the last run waits for the next start');
+      logger.warn(
+        { job: job.id, error },
+        'a job of the last run could not be resumed; it waits for the next start',
+      );
     }
   }
-  if (left.length > 0) logger.info({ jobs: left.length }, 'jobs of the last run go on');
+  if (left.length > 0) logger.info({ jobs: left.length }, 'jobs of the last run were resumed');
 }
 
 function listen(server: Server, port: number, host: string): Promise<void> {
@@ -94,11 +97,11 @@ function listen(server: Server, port: number, host: string): Promise<void> {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE';
       const message = taken
-        ? `Port ${port} of ${host} is taken.`
+        ? `Port ${port} on ${host} is in use.`
         : `Cannot serve ${host}:${port}: ${error.message}.`;
       reject(
         new ImageForgeError('CONFIG_INVALID', message, {
-          hint: taken ? 'End the other program, or choose another PORT.' : 'Choose another HOST or PORT.',
+          hint: taken ? 'Stop the other program, or choose another PORT.' : 'Choose another HOST or PORT.',
           cause: error,
         }),
       );

@@ -1,5 +1,5 @@
-// MCP over streamable HTTP. The protocol of 2026 has no sessions; clients of 2025 get one each, so that a cancel that
-// comes as a request of its own finds the call it means.
+// MCP over streamable HTTP. The 2026 protocol has no sessions. Each 2025 client gets one, so that a cancel, which arrives
+// as a separate request, finds the call that it refers to.
 import { randomUUID } from 'node:crypto';
 import {
   createMcpHandler,
@@ -21,7 +21,7 @@ interface Session {
 export class McpHttpDoor {
   readonly #factory: McpServerFactory;
   readonly #modern: ReturnType<typeof createMcpHandler>;
-  /** The least recently used first. */
+  /** Least recently used first. */
   readonly #sessions = new Map<string, Session>();
   readonly #logger: Logger;
 
@@ -41,7 +41,7 @@ export class McpHttpDoor {
     const id = request.headers.get('mcp-session-id');
     if (id === null) return this.#open(request);
     const session = this.#sessions.get(id);
-    if (!session) return refuse(404, 'There is no such session: initialize again.');
+    if (!session) return refuse(404, 'There is no such session; initialize again.');
     this.#sessions.delete(id);
     this.#sessions.set(id, session);
     return session.transport.handleRequest(request);

@@ -1,4 +1,4 @@
-// The tools that make pictures, and the tool that looks after what outlasts a call.
+// The tools that make pictures, and the tool for jobs that outlast a call.
 import type { CallToolResult, McpServer, ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { ImageService } from '../service/image-service.js';
@@ -12,7 +12,7 @@ import { lenient } from './lenient.js';
 import { reportProgress } from './progress.js';
 import { jobResultSchema, showError, showResult, showRunning } from './results.js';
 
-/** Clients give up at 60 s. */
+/** Seconds. Clients give up after 60. */
 const DEFAULT_WAIT = 45;
 const MAX_WAIT = 3600;
 
@@ -21,15 +21,16 @@ const waitSeconds = z
   .min(0)
   .max(MAX_WAIT)
   .nullish()
-  .describe(`Seconds to wait for the image; after them the answer is a job_id. Default ${DEFAULT_WAIT}`);
+  .describe(`Seconds to wait for the image; after that the answer is a job_id. Default ${DEFAULT_WAIT}`);
 
-/** Hints of the tools that write files, and neither change nor send any. */
+/** Annotations of the tools that write new files but neither change nor send any. */
 const MAKES_PICTURES = {
   readOnlyHint: false,
   destructiveHint: false,
   idempotentHint: false,
   openWorldHint: false,
 };
+
 export function addImageTools(server: McpServer, service: ImageService, jobs: JobStore): void {
   const { generate, edit, inpaint } = service.schemas;
   const tools = [
@@ -44,7 +45,7 @@ export function addImageTools(server: McpServer, service: ImageService, jobs: Jo
       name: 'edit_image',
       operation: 'edit',
       title: 'Edit an image',
-      description: 'Change an existing image as a prompt says. Needs image_path (or init_image).',
+      description: 'Change an existing image according to a prompt. Needs image_path (or init_image).',
       schema: edit,
     },
     {
@@ -93,13 +94,13 @@ export function addUpscaleTool(server: McpServer, service: ImageService, jobs: J
   );
 }
 
-/** The fields that a schema has for agents, and how long to wait. */
+/** The schema's fields that are meant for agents, plus wait_seconds. */
 function toInput({ shape }: z.ZodObject): ReturnType<typeof lenient> {
   const offered = Object.entries(shape).filter(([, field]) => factsOf(field as z.ZodType).agents);
   return lenient(z.object({ ...Object.fromEntries(offered), wait_seconds: waitSeconds }));
 }
 
-/** A request's job, and its picture or how to come back for it. */
+/** Starts a request as a job. Answers with its picture, or with the job's id if that takes too long. */
 function begin(
   parse: () => JobRequest,
   jobs: JobStore,
@@ -116,9 +117,9 @@ export function addJobTool(server: McpServer, jobs: JobStore): void {
   server.registerTool(
     'job',
     {
-      title: 'Look after a job',
+      title: 'Manage a job',
       description:
-        'A generation that outlasted its call: look at it (status), wait for its image (wait), get the image (result), or cancel it.',
+        'A generation that outlasted its call: check it (status), wait for its image (wait), get the image (result), or cancel it.',
       inputSchema: lenient(
         z.object({
           job_id: z.string(),
@@ -161,7 +162,7 @@ async function actOn(
   }
 }
 
-/** The picture, or, when that takes longer than the client waits, a job that goes on. */
+/** Answers with the picture or, if that takes longer than the client waits, with a job that continues. */
 async function follow(
   job: Job,
   jobs: JobStore,
@@ -180,7 +181,7 @@ async function follow(
   }
 }
 
-/** true when the job has ended within this time. */
+/** Waits up to `seconds` for the job. Returns whether it has ended. */
 async function waits(job: Job, seconds: number, context: ServerContext): Promise<boolean> {
   const stop = reportProgress(job, context);
   let timer: NodeJS.Timeout | undefined;

@@ -1,5 +1,5 @@
-// A tool's input schema that tells clients everything and refuses nothing: the service checks arguments with the same
-// schema, and its errors say what to do.
+// Makes a tool's input schema that describes arguments but refuses none. The service checks them against the same schema,
+// and its errors say what to do.
 import type { StandardSchemaWithJSON } from '@modelcontextprotocol/server';
 import type { z } from 'zod';
 

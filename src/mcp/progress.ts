@@ -1,12 +1,12 @@
-// Progress notifications of one call: every step, and at least every ten seconds while nothing else happens.
+// Progress notifications for one call: at every step, and at least every ten seconds when nothing else happens.
 import type { ServerContext } from '@modelcontextprotocol/server';
 import type { Job, NumberedEvent } from '../service/jobs/job.js';
 
 const HEARTBEAT_MS = 8000;
-/** What a message without a finished step adds: the protocol wants every value above the last. */
+/** Added when no step has finished since the last message: the protocol wants every value to be higher than the last. */
 const TINY = 1e-3;
 
-/** Reports until the returned function is called. Clients that gave no token hear nothing. */
+/** Reports progress until the returned function is called. Does nothing if the client sent no token. */
 export function reportProgress(job: Job, { mcpReq }: ServerContext): () => void {
   const progressToken = mcpReq._meta?.progressToken;
   if (progressToken === undefined) return () => undefined;

@@ -1,4 +1,4 @@
-// What the tools answer: a preview that chats can show, the path and a link to the full picture, and the facts.
+// Formats the tools' answers: a preview that chats can show, the path of and a link to the full picture, and its data.
 import path from 'node:path';
 import type { CallToolResult } from '@modelcontextprotocol/server';
 import { z } from 'zod';
@@ -10,10 +10,10 @@ import type { Size } from '../service/pictures/size.js';
 import { ImageForgeError } from '../shared/errors.js';
 import { describeProgress } from './progress.js';
 
-/** As base64 it stays below 300 kB. */
+/** Stays below 300 kB as base64. */
 const PREVIEW = { side: 768, bytes: 225_000 };
 
-/** What chats have no use for, and what is there under another name. */
+/** Fields left out: chats have no use for them, or the answer has them under another name. */
 const UNSAID = {
   ok: true,
   mime: true,
@@ -33,11 +33,11 @@ const optional = {
   images: z.array(imageResponseSchema.shape.images.element.pick({ seed: true, output_path: true })),
 };
 
-/** One shape for a finished picture and for a job that still runs. */
+/** One shape for a finished picture and for a job that is still running. */
 export const jobResultSchema = z
   .object({
     status: z.enum(['done', 'running', 'failed', 'cancelled']),
-    job_id: z.string().optional().describe('For the tool job, when the work goes on'),
+    job_id: z.string().optional().describe('For the tool "job", while the work continues'),
   })
   .extend(z.object(optional).partial().shape);
 
@@ -82,7 +82,7 @@ async function showUpscaled(result: UpscaleResult): Promise<CallToolResult> {
 
 export function showRunning(job: Job): CallToolResult {
   const structured = {
-    // clients know one word for "not yet"; the place in the line stands beside it
+    // Clients get one word for "not yet"; `position` tells a waiting job from a running one.
     status: job.active ? 'running' : job.state,
     job_id: job.id,
     position: job.position,
@@ -95,7 +95,7 @@ export function showRunning(job: Job): CallToolResult {
   };
 }
 
-/** A tool error: what was wrong, and what to do. */
+/** Answers with a tool error: what was wrong, and what to do. */
 export function showError(thrown: unknown): CallToolResult {
   const { code, message, hint } = ImageForgeError.from(thrown);
   const text = [`${code}: ${message}`, ...(hint ? [`Hint: ${hint}`] : [])].join('\n');
@@ -106,7 +106,7 @@ export function showFacts(facts: Record<string, unknown>): CallToolResult {
   return { content: [{ type: 'text', text: JSON.stringify(facts, null, 2) }], structuredContent: facts };
 }
 
-/** The picture itself where it is small enough, as the replaced program sent it; else a preview. */
+/** Shows the picture itself if it is small enough, as the replaced program did, or else a preview. */
 async function showPicture(
   png: Buffer,
   { width, height }: Size,

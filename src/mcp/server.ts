@@ -1,4 +1,4 @@
-// The MCP door: one factory of servers, for stdio and HTTP, for both eras of the protocol.
+// The MCP door: one server factory for stdio and HTTP and for both generations of the protocol.
 import { McpServer, type McpServerFactory, ResourceTemplate } from '@modelcontextprotocol/server';
 import type { ImageService } from '../service/image-service.js';
 import type { JobStore } from '../service/jobs/store.js';
@@ -10,8 +10,8 @@ import { addStateTools } from './state-tools.js';
 
 const INSTRUCTIONS =
   'Makes images on this machine. generate_image, edit_image and inpaint_image answer with a preview, the path of the ' +
-  'full image and its seed, upscale_image with a larger one; a long generation answers {"status": "running", "job_id"}: then call job with action "wait". ' +
-  'list_models tells which models are available.';
+  'full image and its seed, upscale_image with a larger one. A long generation answers {"status": "running", "job_id"}; then call job with action "wait". ' +
+  'list_models says which models are available.';
 
 export function createMcpFactory(service: ImageService, jobs: JobStore): McpServerFactory {
   return () => {

@@ -1,4 +1,4 @@
-// The tools around the pictures: prompt assist, models, status, unload, timeout.
+// The tools besides those that make pictures: prompt assist, models, status, unload and timeout.
 import type { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { modelSchema } from '../service/answers/schemas.js';
@@ -23,7 +23,7 @@ export function addStateTools(server: McpServer, service: ImageService): void {
     {
       title: 'Expand a prompt',
       description:
-        'Expand a short request into a richer image prompt with Ollama; unchanged when it is not reachable.',
+        'Expand a short request into a richer image prompt with Ollama; returned unchanged if Ollama is not reachable.',
       inputSchema: z.object({
         prompt: z.string().min(1).max(LIMITS.promptLength),
         style: z.string().max(LIMITS.promptLength).nullish().describe('Style to aim at'),
@@ -51,7 +51,7 @@ export function addStateTools(server: McpServer, service: ImageService): void {
     {
       title: 'List models',
       description:
-        'Every model that can be asked for: what it does, its defaults, whether it is on this disk.',
+        'Every model that a request can name: what it does, its defaults, whether it is on this disk.',
       inputSchema: z.object({}),
       outputSchema: z.object({
         default_model: z.string(),
@@ -84,9 +84,9 @@ export function addStateTools(server: McpServer, service: ImageService): void {
     {
       title: 'Unload the model',
       description:
-        'Unload the model now (after what runs), giving its memory back. The next request loads it again.',
+        'Unload the model now (after the running job) and free its memory. The next request loads it again.',
       inputSchema: z.object({}),
-      outputSchema: z.object({ unloaded: z.boolean().describe('false: there was none') }),
+      outputSchema: z.object({ unloaded: z.boolean().describe('false if none was loaded') }),
       annotations: CHANGE,
     },
     async () => showFacts({ unloaded: await service.unload() }),

@@ -1,4 +1,4 @@
-// MCP over stdin and stdout. Nothing but the protocol may reach stdout, whatever a library prints.
+// MCP over stdin and stdout. Only the protocol may reach stdout, whatever libraries print.
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -10,14 +10,14 @@ import { LIMITS } from '../shared/limits.js';
 import type { Logger } from '../shared/log.js';
 import { createMcpFactory } from './server.js';
 
-/** Two pictures in base64 and the fields around them. */
+/** Room for two pictures in base64 and the other fields. */
 const MAX_MESSAGE = 2 * LIMITS.pictureLength + 2 ** 20;
-/** After the grace: for the engine's end and for the last answers. */
+/** Added to the grace period, for stopping the engine and sending the last answers. */
 const ENDING_MS = 2500;
-/** From a job's end to its answer: the preview is made in between. */
+/** Time from the end of a job to its answer, in which the preview is made. */
 const ANSWER_MS = 300;
 
-/** Sends what is printed to stderr from now on; the returned stream is the only way to the real stdout. */
+/** Redirects everything printed to stderr from now on. Only the returned stream reaches the real stdout. */
 export function claimStdout(): Writable {
   const write = process.stdout.write.bind(process.stdout);
   const claimed = new Writable({
@@ -31,13 +31,13 @@ export interface StdioOptions {
   stdout: Writable;
   logger: Logger;
   signal: AbortSignal;
-  /** What runs may end for this long after the signal, and is answered. */
+  /** How long running jobs may take to finish and be answered after the signal. */
   graceMs: number;
 }
 
 /**
- * Serves until the client closes stdin or the signal fires, then ends the service. Jobs that have not ended wait for the
- * next server that is asked for them.
+ * Serves until the client closes stdin or the signal fires, then closes the service. Unfinished jobs resume in the next
+ * server that is asked for them.
  */
 export async function runStdio(
   service: ImageService,
@@ -69,7 +69,7 @@ export async function runStdio(
   await saved.release();
 }
 
-/** Lets what runs end, and its answer leave. */
+/** Lets running jobs finish and their answers go out. */
 async function finish(service: ImageService, jobs: JobStore, graceMs: number): Promise<void> {
   const ended = jobs.active().map((job) => job.ended);
   await service.close(graceMs);

@@ -1,4 +1,4 @@
-// Prompt assist: Ollama expands a short request. Whatever goes wrong, the prompt goes through unchanged and the answer
+// Prompt assist: Ollama expands a short prompt. If anything goes wrong, the prompt passes through unchanged and the result
 // says why.
 import type { Config } from '../shared/config.js';
 
@@ -7,7 +7,7 @@ export interface AssistResult {
   tags: string[];
   assisted: boolean;
   source: 'ollama' | 'passthrough';
-  /** Why it was not expanded. */
+  /** Why the prompt was not expanded. */
   reason?: string;
 }
 
@@ -56,7 +56,7 @@ export class PromptAssistant {
     }
   }
 
-  /** For /health and status: a short look, no more than a second. */
+  /** For /health and `imageforge doctor`: a quick check that takes at most a second. */
   async check(): Promise<{ reachable: boolean; url: string; model: string; model_available: boolean }> {
     const facts = { url: this.#url, model: this.#model };
     try {
@@ -101,7 +101,7 @@ export class PromptAssistant {
   }
 }
 
-/** Refusals are read here: the library would print some of them to stdout. */
+/** Reads error responses itself, since the library would print some of them to stdout. */
 async function fetchChecked(url: Parameters<typeof fetch>[0], init: RequestInit): Promise<Response> {
   const response = await fetch(url, init);
   if (response.ok) return response;

@@ -1,4 +1,4 @@
-// What a picture costs on this machine: loading, a step, decoding, and the most memory that the engine's process had.
+// Measures what a picture costs on this machine: loading, a step, decoding, and peak memory of the engine's process.
 import type { Progress } from '../pipeline/types.js';
 import type { ImageResult } from './answers/results.js';
 import type { ImageService } from './image-service.js';
@@ -11,16 +11,16 @@ export interface BenchResult {
   steps: number;
   guidance: number;
   runs: number;
-  /** From the request to the first step: the engine's process starts, the model is loaded, the prompt is read. */
+  /** From the request to the first step: starting the engine's process, loading the model, encoding the prompt. */
   ready_s: number;
   load_s: number;
   prompt_s: number;
-  /** Median of all steps; null when there were none to measure. */
+  /** Median over all steps; null if there were none to measure. */
   step_s: number | null;
-  /** Median of the runs, as are the two below. */
+  /** Median over the runs, like total_s. */
   decode_s: number;
   total_s: number;
-  /** Bytes: resident, mapped weight files in use included. */
+  /** Resident bytes, including the parts of mapped weight files in use. */
   peak_memory: number;
 }
 
@@ -33,7 +33,7 @@ export interface BenchOptions {
 const PROMPT = 'a large red star above a small blue house';
 
 /**
- * Makes the same picture `runs` times, beginning without an engine; nothing is saved or taken from the cache.
+ * Makes the same picture `runs` times, starting without an engine. Saves nothing and does not use the cache.
  * @throws ImageForgeError of any code.
  */
 export async function benchModel(

@@ -1,4 +1,4 @@
-// The one engine: the line in front of it, its lifetime, and what it has in memory.
+// The one engine: its queue, its lifetime, and the model that it has in memory.
 import { EngineClient } from '../engine/client.js';
 import type { ModelFiles } from '../families/types.js';
 import type { Config } from '../shared/config.js';
@@ -12,7 +12,7 @@ export interface NeededModel {
   /** Key or path, as requests name it. */
   key: string;
   files: ModelFiles;
-  /** Of every weight file by its path, as the files are now. */
+  /** Identity of every weight file by its path, as the files are now. */
   identities: ReadonlyMap<string, string>;
 }
 
@@ -22,17 +22,17 @@ export interface EngineRoomStatus extends LifecycleStatus {
   queue: { waiting: number; running: boolean; limit: number };
 }
 
-/** A place in the line. */
+/** How a piece of work waits in the queue. */
 type Turn = { [Name in 'signal' | 'priority' | 'onPosition']?: RunControls[Name] | undefined };
 
-/** What the engine gets for its end after a server's grace. */
+/** How long the engine may take to end after a server's grace period. */
 const ENGINE_END_MS = 1000;
 
 export class EngineRoom {
   readonly #queue: JobQueue;
   readonly #lifecycle: Lifecycle;
   readonly #client: EngineClient;
-  /** What the engine has in memory, as it was when it was loaded. */
+  /** The model in the engine's memory, with its files as they were when it was loaded. */
   #loaded: { key: string; affinity: string; identities: ReadonlyMap<string, string> } | undefined;
 
   constructor(config: Config, logger: Logger, client = createClient(config, logger)) {
@@ -50,12 +50,12 @@ export class EngineRoom {
     return this.#client.pid;
   }
 
-  /** Reads headers only, without starting an engine. */
+  /** Makes a plan from the files' headers, without starting an engine. */
   plan(files: ModelFiles): ReturnType<EngineClient['plan']> {
     return this.#client.plan(files);
   }
 
-  /** Runs `work` when its turn comes, after whatever the model's files demand. */
+  /** Runs `work` when its turn comes. Unloads first if a file of the model was replaced. */
   useModel<T>(model: NeededModel, turn: Turn, work: (client: EngineClient) => Promise<T>): Promise<T> {
     const affinity = affinityOf(model.files);
     return this.use(affinity, turn, async (client) => {
@@ -64,18 +64,18 @@ export class EngineRoom {
     });
   }
 
-  /** The same for work that needs no model; jobs of one affinity run one after the other where that saves loading. */
+  /** As useModel(), for work without a model. The queue groups work of the same affinity where that saves loading. */
   use<T>(affinity: string, turn: Turn, work: (client: EngineClient) => Promise<T>): Promise<T> {
     return this.#queue.add({ ...turn, affinity, run: () => this.#lifecycle.use(work) });
   }
 
-  /** Ends the engine's process after the running job; true when there was one. */
+  /** Ends the engine's process after the running job. Returns whether there was one. */
   async unload(): Promise<boolean> {
     this.#loaded = undefined;
     return this.#lifecycle.unload();
   }
 
-  /** Idle seconds until the engine is unloaded; 0 = never. */
+  /** Sets the idle seconds until the engine is unloaded; 0 means never. */
   setTimeout(seconds: number): void {
     this.#lifecycle.setTimeout(seconds);
   }
@@ -92,17 +92,17 @@ export class EngineRoom {
     };
   }
 
-  /** Refuses what waits, lets what runs end within `graceMs` (default: at once), then ends the engine. */
+  /** Refuses waiting work, gives the running job `graceMs` to finish (default: none), then ends the engine. */
   async close(graceMs = 0): Promise<void> {
     const drained = this.#queue.close();
     if (graceMs > 0)
       await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, graceMs).unref())]);
-    // An engine in the middle of a long step does not hear a polite request.
+    // An engine in the middle of a long step does not react to a polite request.
     await this.#lifecycle.close(graceMs > 0 ? ENGINE_END_MS : undefined);
     await drained;
   }
 
-  /** A file that was replaced under its name must not be drawn with the old weights. */
+  /** Notes what is loaded. Unloads first if a file was replaced, so that no picture is drawn with its old weights. */
   async #noteModel({ key, identities }: NeededModel, affinity: string, client: EngineClient): Promise<void> {
     const before = this.#loaded?.affinity === affinity ? this.#loaded.identities : noFiles;
     const replaced = [...identities].some(([file, now]) => (before.get(file) ?? now) !== now);

@@ -1,5 +1,5 @@
-// The service behind every door: one queue, one engine, one cache, one way to write pictures. A door parses, calls
-// this, and formats the answer.
+// The service behind every door: one queue, one engine, one cache, one way to write pictures. A door parses a request,
+// calls the service and formats the answer.
 import type { EngineClient } from '../engine/client.js';
 import { nameDefault, requireDefault, resolveModel } from '../registry/resolve-model.js';
 import type { Config } from '../shared/config.js';
@@ -33,9 +33,9 @@ export type { RunControls } from './jobs/run-controls.js';
 export interface ServiceOptions {
   config: Config;
   logger?: Logger;
-  /** Paths in requests are confined to the allowed folders (servers); those of the user at the machine are not (CLI). */
+  /** Confine the paths in requests to the allowed folders. Servers do; the command line does not. */
   confine?: boolean;
-  /** Default: one made from the settings. */
+  /** Default: a client made from the settings. */
   client?: EngineClient;
 }
 
@@ -68,7 +68,7 @@ export class ImageService {
     };
   }
 
-  /** A door's fields (snake_case, either spelling) as a request. @throws ImageForgeError INVALID_ARGUMENT. */
+  /** Parses a door's fields (snake_case, any spelling) into a request. @throws ImageForgeError INVALID_ARGUMENT. */
   parse(operation: ImageOperation, fields: unknown): ImageRequest;
   parse(operation: 'upscale', fields: unknown): UpscaleRequest;
   parse(operation: Operation, fields: unknown): JobRequest;
@@ -77,7 +77,7 @@ export class ImageService {
   }
 
   /**
-   * Makes the pictures of one request, or a picture larger, and writes them.
+   * Makes the pictures of one request, or enlarges a picture, and saves them.
    * @throws ImageForgeError of any code; nothing is left half-written.
    */
   run(request: ImageRequest, controls?: RunControls): Promise<ImageResult>;
@@ -91,18 +91,18 @@ export class ImageService {
     } catch (error) {
       const known = ImageForgeError.from(error);
       if (known.code !== 'ABORTED') throw known;
-      // Wherever it was noticed, the caller did it.
+      // Wherever the abort surfaced, the caller caused it.
       const what = request.operation === 'upscale' ? 'upscaling' : 'generation';
       throw new ImageForgeError('ABORTED', `The ${what} was cancelled.`, { cause: error });
     }
   }
 
-  /** Every model that can be asked for. Reads headers, starts no engine. */
+  /** Lists every model that a request can name. Reads headers only, and starts no engine. */
   listModels(): Promise<ModelDescription[]> {
     return listModels(this.config, (files) => this.#workshop.models.plan(files), this.defaultModel);
   }
 
-  /** Loads the default model, so that the first request finds it (WARMUP). */
+  /** Loads the default model, so that the first request need not wait for it (WARMUP). */
   async warmUp(signal?: AbortSignal): Promise<void> {
     const { engine, models } = this.#workshop;
     const { key, files } = resolveModel({}, this.config);
@@ -116,12 +116,12 @@ export class ImageService {
     );
   }
 
-  /** Ends the engine's process after the running job; true when there was one. */
+  /** Ends the engine's process after the running job. Returns whether there was one. */
   unload(): Promise<boolean> {
     return this.#workshop.engine.unload();
   }
 
-  /** Idle seconds until the engine is unloaded; 0 = never. */
+  /** Sets the idle seconds until the engine is unloaded; 0 means never. */
   setTimeout(seconds: number): void {
     this.#workshop.engine.setTimeout(seconds);
   }
@@ -139,7 +139,7 @@ export class ImageService {
     return this.#workshop.engine.pid;
   }
 
-  /** Requests that may wait in line. */
+  /** How many requests may wait. */
   get queueLimit(): number {
     return this.#workshop.engine.queueLimit;
   }
@@ -149,7 +149,7 @@ export class ImageService {
     return nameDefault(this.config);
   }
 
-  /** Refuses what waits, lets what runs end within `graceMs` (default: at once), then ends the engine. */
+  /** Refuses waiting requests, gives the running one `graceMs` to finish (default: none), then ends the engine. */
   close(graceMs = 0): Promise<void> {
     return this.#workshop.engine.close(graceMs);
   }

@@ -1,12 +1,12 @@
-// When the engine lives: it starts with the first request and ends after a while without one, which gives all of its
-// memory back. The time can be changed while it runs.
+// The engine's lifetime: it starts with the first request and ends after some idle time, which frees all of its memory.
+// The timeout can be changed while it runs.
 import type { EngineClient, EngineStatus } from '../engine/client.js';
 import type { Logger } from '../shared/log.js';
 
 export interface LifecycleStatus {
-  /** Seconds without a request until the engine is unloaded; 0 = never. */
+  /** Idle seconds until the engine is unloaded; 0 means never. */
   timeoutSeconds: number;
-  /** Seconds that are left; null while nothing is loaded, while it works, or without a timeout. */
+  /** Seconds left until then; null while nothing is loaded, while it is working, or without a timeout. */
   secondsLeft: number | null;
   lastUsed: Date | null;
   loaded: boolean;
@@ -45,13 +45,13 @@ export class Lifecycle {
     }
   }
 
-  /** Takes effect at once: the idle time so far counts. */
+  /** Takes effect at once: the idle time so far counts towards the new timeout. */
   setTimeout(seconds: number): void {
     this.#timeoutSeconds = seconds;
     this.#startTimer();
   }
 
-  /** Ends the engine's process after what runs. Tells whether there was one. */
+  /** Ends the engine's process after the running job. Returns whether there was one. */
   async unload(): Promise<boolean> {
     this.#stopTimer();
     const loaded = this.#client.pid !== null;
@@ -59,7 +59,7 @@ export class Lifecycle {
     return loaded;
   }
 
-  /** Ends the engine, by force after `graceMs` (default: the client's). */
+  /** Ends the engine, by force after `graceMs` (default: the client's own). */
   async close(graceMs?: number): Promise<void> {
     this.#stopTimer();
     await this.#client.close(graceMs);

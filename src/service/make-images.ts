@@ -1,4 +1,4 @@
-// One request for pictures, from the prompt to the saved files: prepare, look into the cache, draw, write.
+// Takes one request for pictures from the prompt to the saved files: prepare, look in the cache, draw, save.
 import type { PipelineResult } from '../pipeline/types.js';
 import type { Config } from '../shared/config.js';
 import { type Seed, seedOf } from '../shared/seed.js';
@@ -26,7 +26,7 @@ import type { Workshop } from './workshop.js';
 
 interface Drawn {
   pictures: CachedPicture[];
-  /** By phase; null where the pictures were stored. */
+  /** By phase; null if the pictures come from the cache. */
   seconds: PipelineResult['seconds'] | null;
 }
 
@@ -104,7 +104,7 @@ async function expandPrompt(
   if (!asked.assistPrompt) return { request: asked };
   const { promptSyntax = config.promptSyntax } = asked;
   if (promptSyntax !== 'plain' && hasChoices(asked.prompt))
-    throw invalid('assist_prompt: expected a prompt without wildcards and variants, which it would rewrite', {
+    throw invalid('assist_prompt: expected a prompt without wildcards or variants, which it would rewrite', {
       fields: ['assist_prompt', 'prompt'],
     });
   const { prompt, reason } = await assistant.expand(asked.prompt, { signal });
@@ -120,7 +120,7 @@ function listCacheKeys(
   return seeds.map((seed) => cacheKey(request, seed, weights));
 }
 
-/** All pictures of the batch, or nothing. */
+/** Returns all pictures of the batch, or undefined if any is missing. */
 async function readCache(keys: string[], { cache }: Workshop): Promise<Drawn | undefined> {
   const pictures: CachedPicture[] = [];
   for (const key of keys) {
@@ -150,7 +150,7 @@ async function draw(
   return { pictures, seconds };
 }
 
-/** FLUX's pictures, and all of those who use the settings of the program that made only these, keep its names. */
+/** FLUX pictures keep the names of the replaced FLUX program, and so do all pictures for users of its settings. */
 function choosePrefix(family: string, { set }: Config): string {
   const isFlux = family.startsWith('flux') || [...set].some((name) => name.startsWith('FLUX_'));
   return isFlux ? 'flux' : 'image';

@@ -1,4 +1,4 @@
-// One picture through an upscaler, from its source to the saved file.
+// Takes one picture through an upscaler, from its source to the saved file.
 import path from 'node:path';
 import type { UpscaleResult } from './answers/results.js';
 import type { RunControls } from './jobs/run-controls.js';
@@ -45,7 +45,7 @@ export async function makeLarger(
   return { task: 'upscale', elapsedSeconds: seconds, cached: false, images: [saved], notes };
 }
 
-/** Base name, without ending, of a result that the caller gave no name. */
+/** The base name, without extension, of a result that the caller did not name. */
 function nameUpscaled(image: PictureSource): string {
   return 'path' in image
     ? `${path.parse(image.path).name}_upscaled`

@@ -1,4 +1,4 @@
-// What the work on one request shares with the work on others.
+// What all requests share while they are worked on.
 import type { Config } from '../shared/config.js';
 import type { Logger } from '../shared/log.js';
 import type { PromptAssistant } from './assist.js';
@@ -8,13 +8,13 @@ import type { PictureCache } from './pictures/cache.js';
 
 export interface Workshop {
   readonly config: Config;
-  /** Paths in requests come from clients, not from the user at the machine. */
+  /** Paths in requests come from clients, not from the user of this machine. */
   readonly confine: boolean;
   readonly logger: Logger;
   readonly assistant: PromptAssistant;
   readonly engine: EngineRoom;
   readonly cache: PictureCache;
   readonly models: ModelMemory;
-  /** Decoding the pictures of hundreds of clients at once would keep all of them, and their memory, waiting. */
+  /** Prepares few requests at a time: decoding hundreds of pictures at once would slow all of them and take much memory. */
   readonly preparing: <T>(work: () => Promise<T>) => Promise<T>;
 }

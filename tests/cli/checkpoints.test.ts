@@ -1,4 +1,4 @@
-// FLUX.1 checkpoints with all their parts in one file, as people download them: named alone, they are described and draw.
+// FLUX.1 checkpoints with all their parts in one file, as people download them: they can be inspected, and they draw.
 import { copyFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
@@ -43,7 +43,7 @@ describe('FLUX.1 in one file', () => {
     120_000,
   );
 
-  it('without a tokenizer says which one to put where', async () => {
+  it('says which tokenizer to put where if it has none', async () => {
     const lonely = path.join(makeFolder('lonely'), 'flux1-fp8.safetensors');
     copyFileSync(layouts.fp8!.model, lonely);
     const { code, stderr } = await runCli(['generate', 'a fox', ...quick, '-m', lonely], { folder });

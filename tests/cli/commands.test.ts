@@ -6,13 +6,13 @@ import { makeFolder } from '../folder.js';
 import { testModel } from '../test-model.js';
 import { main, runCli } from './run-cli.js';
 
-// a loaded machine starts processes slowly
+// A busy machine starts processes slowly.
 vi.setConfig({ testTimeout: 240_000 });
 
 const toModule = (source: string) => `data:text/javascript,${encodeURIComponent(source)}`;
 
 describe('imageforge', () => {
-  it('lists its commands, and says which one is missing', async () => {
+  it('lists its commands, and says when one is missing', async () => {
     const help = await runCli(['--help']);
     expect(help).toMatchObject({ code: 0, stderr: '' });
     for (const command of [
@@ -37,12 +37,12 @@ describe('imageforge', () => {
     expect(bare.stderr).toContain('error: a command is missing');
   });
 
-  it('tells its version', async () => {
+  it('prints its version', async () => {
     const { version } = JSON.parse(readFileSync(path.resolve(main, '../../../package.json'), 'utf8'));
     expect((await runCli(['--version'])).stdout.trim()).toBe(version);
   });
 
-  it('answers --help at once: nothing is loaded beside the list of commands', () => {
+  it('answers --help at once: loads nothing but the list of commands', () => {
     const hooks = toModule(
       `import { writeSync } from 'node:fs';
        export function load(url, context, next) { writeSync(2, url + '\\n'); return next(url, context); }`,
@@ -60,7 +60,7 @@ describe('imageforge', () => {
 });
 
 describe('config', () => {
-  it('shows values and where they come from, but no secret', async () => {
+  it('shows values and their origin, but no secrets', async () => {
     const { stdout } = await runCli(['config'], {
       env: { FLUX_OUTPUT_DIR: '/pictures', API_KEY: 'hunter2-hunter2' },
     });
@@ -76,7 +76,7 @@ describe('config', () => {
 });
 
 describe('models', () => {
-  it('lists what is known, and which one is used', async () => {
+  it('lists known models and marks the default', async () => {
     const env = { IMAGEFORGE_MODEL: 'flux2-dev' };
     const { models } = JSON.parse((await runCli(['models', 'list', '--json'], { env })).stdout);
     const find = (key: string) => models.find((model: { key: string }) => model.key === key);
@@ -104,7 +104,7 @@ describe('status and doctor', () => {
     expect(status.devices).toContainEqual(expect.objectContaining({ id: 'cpu', kind: 'cpu' }));
   });
 
-  it('checks what a generation needs', async () => {
+  it('check what a generation needs', async () => {
     const good = await runCli(['doctor', '--json']);
     expect(good.code).toBe(0);
     expect(JSON.parse(good.stdout).ok).toBe(true);
@@ -113,7 +113,7 @@ describe('status and doctor', () => {
     expect(bad.stdout).toMatch(/^FAIL\s+Output folder: Cannot write to \/proc\/x/m);
   });
 
-  it('fail where the device that is asked for is missing', async () => {
+  it('fail if the requested device is missing', async () => {
     const DEVICE = process.platform === 'darwin' ? 'cuda' : 'metal';
     const { code, stdout } = await runCli(['doctor'], { env: { DEVICE } });
     expect(code).toBe(6);
@@ -141,7 +141,7 @@ describe('bench', () => {
     expect(existsSync(path.join(folder, 'outputs'))).toBe(false);
   });
 
-  it('refuses a number of runs that makes no sense', async () => {
+  it('refuses a nonsensical number of runs', async () => {
     const { code, stderr } = await runCli(['bench', '--runs', '0']);
     expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('--runs: expected') });
   });

@@ -1,4 +1,4 @@
-// --control beside a model, as a user runs it, with a random ControlNet for the small test model.
+// --control with a model, as a user runs it, with a random ControlNet for the small test model.
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
@@ -9,7 +9,7 @@ import { makeFolder } from '../folder.js';
 import { testModel } from '../test-model.js';
 import { runCli } from './run-cli.js';
 
-// a loaded machine starts processes slowly
+// A busy machine starts processes slowly.
 vi.setConfig({ testTimeout: 240_000 });
 
 const folder = makeFolder();
@@ -32,7 +32,7 @@ async function generate(...args: string[]): Promise<{ pixels: Buffer; file: stri
 }
 
 describe('--control', () => {
-  it('steers the image, as much as its strength and in the steps that were asked for', async () => {
+  it('steers the image, with the given strength and in the given steps', async () => {
     const plain = await generate();
     const control = ['--control', net, '--control-image', map];
     const steered = await generate(...control);
@@ -49,7 +49,7 @@ describe('--control', () => {
     );
   });
 
-  it('takes a name of the folder for ControlNets, of a file or of a folder', async () => {
+  it('takes the name of a file or folder in the ControlNet folder', async () => {
     const own = path.join(folder, 'models', 'controlnet');
     mkdirSync(path.join(own, 'depth'), { recursive: true });
     copyFileSync(net, path.join(own, 'edges.safetensors'));
@@ -92,7 +92,7 @@ describe('--control', () => {
     expect(existsSync(path.join(empty, 'outputs'))).toBe(false);
   });
 
-  it('is what inspect calls the file', async () => {
+  it('is recognised by models inspect', async () => {
     const { stdout } = await runCli(['models', 'inspect', net], { folder });
     expect(stdout).toContain('ControlNet for Stable Diffusion 1.x');
   });

@@ -83,7 +83,7 @@ test.skipIf(process.platform !== 'linux')(
   'takes less memory than twice the largest tensor (needs Linux)',
   async () => {
     const folder = makeFolder('cli');
-    // one tensor of 256 MiB; its values are a hole in the file
+    // One tensor of 256 MiB, whose values are a hole in the file.
     const shape = [65536, 2048];
     const bytes = shape[0]! * shape[1]! * 2;
     const name = 'text_model.embeddings.token_embedding.weight';

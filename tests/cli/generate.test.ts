@@ -5,13 +5,13 @@ import { describe, expect, it, vi } from 'vitest';
 import { makeFolder } from '../folder.js';
 import { runCli } from './run-cli.js';
 
-// a loaded machine starts processes slowly
+// A busy machine starts processes slowly.
 vi.setConfig({ testTimeout: 240_000 });
 
 const quick = ['--steps', '2', '-w', '64', '-h', '64'];
 
 describe('imageforge generate', () => {
-  it('writes a PNG and its sidecar, prints the path, and one line a phase', async () => {
+  it('writes a PNG and its sidecar, and prints the path and one line per phase', async () => {
     const folder = makeFolder('cli');
     const { code, stdout, stderr } = await runCli(['generate', 'a red star', '--seed', '42', ...quick], {
       folder,
@@ -36,7 +36,12 @@ describe('imageforge generate', () => {
     expect(await sharp(path.join(folder, 'a.png')).metadata()).toMatchObject({ width: 96, height: 96 });
     const { hires: facts } = JSON.parse(readFileSync(path.join(folder, 'a.json'), 'utf8'));
     expect(facts).toEqual({
-      ...{ first_width: 64, first_height: 64, scale: 1.5, steps: 1, strength: 0.5, upscaler: 'latent' },
+      first_width: 64,
+      first_height: 64,
+      scale: 1.5,
+      steps: 1,
+      strength: 0.5,
+      upscaler: 'latent',
     });
     const alone = await runCli([...args, '--hires-strength', '0.5'], { folder });
     expect(alone.stderr).toContain('hires_strength: expected hires_scale beside it');
@@ -48,7 +53,7 @@ describe('imageforge generate', () => {
     );
   });
 
-  it('prints one JSON document with --json, and takes the cache', async () => {
+  it('prints one JSON document with --json, and uses the cache', async () => {
     const folder = makeFolder('cli');
     const args = ['generate', 'a red star', '--seed', '7', '--json', '-q', '-b', '2', ...quick];
     const [first, second] = [await runCli(args, { folder }), await runCli(args, { folder })];
@@ -113,7 +118,7 @@ describe('imageforge generate', () => {
     expect(path.dirname(elsewhere.stdout.split('\n')[0]!)).toBe(path.join(folder, 'a/b'));
   });
 
-  it('shows the picture in a file while it is made', async () => {
+  it('previews the picture in a file while it is made', async () => {
     const folder = makeFolder('cli');
     const preview = path.join(folder, 'shown/now.jpg');
     let seen = false;
@@ -231,7 +236,7 @@ describe('what is refused', () => {
     expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'INVALID_ARGUMENT' } });
   });
 
-  it('shows a stack only when asked', async () => {
+  it('shows a stack trace only when asked', async () => {
     const { stderr } = await runCli(['generate', 'x', '--output-dir', 'file/x', '--verbose'], { folder });
     expect(stderr).toMatch(/\n\s+at /);
   });
@@ -240,7 +245,7 @@ describe('what is refused', () => {
 describe.skipIf(process.platform === 'win32')('a disk that fills up', () => {
   it('leaves nothing half-written', async () => {
     const folder = makeFolder('cli');
-    // blocks of 1 kB: less than the picture, more than the probe
+    // In blocks of 1 kB: less than the picture, more than the probe file.
     const args = ['generate', 'x', '--steps', '1', '-w', '128', '-h', '128', '--no-cache'];
     const { code, stdout, stderr } = await runCli(args, { folder, shell: 'ulimit -f 4' });
     expect({ code, stdout }).toEqual({ code: 7, stdout: '' });

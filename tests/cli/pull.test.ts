@@ -1,4 +1,4 @@
-// `models pull` and `models rm` as a user runs them, against a hub on this machine.
+// `models pull` and `models rm` as a user runs them, against a local hub.
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -23,7 +23,7 @@ afterEach(() => hub.stop());
 const run = (...args: string[]) => runCli(['models', ...args], { folder, env });
 
 describe('models pull and rm', () => {
-  it('downloads, finds, and frees', async () => {
+  it('downloads files, finds them again, and removes them', async () => {
     hub.put(NAME, 3 * MiB);
     const file = path.join(folder, 'models', NAME);
     const pulled = await run('pull', 'sd-turbo');
@@ -55,7 +55,7 @@ describe('models pull and rm', () => {
     );
   });
 
-  it('keeps what has arrived on Ctrl-C, and goes on', async () => {
+  it('keeps what has arrived on Ctrl-C, and resumes', async () => {
     hub.put(NAME, 40 * MiB);
     let kill: (() => void) | undefined;
     hub.fault = ({ range }, response, content) => {
@@ -82,7 +82,7 @@ describe('models pull and rm', () => {
     expect((await run('rm', 'sd-turbo', '--json')).stdout).toContain(`"freed_bytes": ${40 * MiB}`);
   });
 
-  it('tells errors with their exit codes and what to do', async () => {
+  it('reports errors with exit codes and what to do', async () => {
     hub.gate = (_, response) => {
       response.writeHead(401).end();
       return true;

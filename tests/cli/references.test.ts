@@ -51,8 +51,14 @@ describe('FLUX.2', () => {
 describe('FLUX.1 Kontext', () => {
   const parts = path.join(folder, 'parts');
   const model = [
-    ...['-m', dev.weights(), '--vae', goldenCase('vae-flux1').weights()],
-    ...['--clip-l', path.join(parts, 'clip.safetensors'), '--t5xxl', path.join(parts, 't5.safetensors')],
+    '-m',
+    dev.weights(),
+    '--vae',
+    goldenCase('vae-flux1').weights(),
+    '--clip-l',
+    path.join(parts, 'clip.safetensors'),
+    '--t5xxl',
+    path.join(parts, 't5.safetensors'),
   ];
 
   beforeAll(async () => {
@@ -66,7 +72,7 @@ describe('FLUX.1 Kontext', () => {
     copyFileSync(t5.path('tokenizer.json'), path.join(parts, 'tokenizer.json'));
   });
 
-  it('looks at one picture, and says so when it is given two', async () => {
+  it('looks at one picture, and says so if it gets two', async () => {
     const none = await draw(model);
     const one = await draw([...model, '--ref', red]);
     expect(one.equals(none)).toBe(false);

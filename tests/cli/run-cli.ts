@@ -1,5 +1,4 @@
-// Runs the built command line as a user does: a process of its own, in a folder of its own, with the real engine and
-// the small test model.
+// Runs the built command line as a user does: in its own process and folder, with the real engine and the small test model.
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
 import { makeFolder } from '../folder.js';
@@ -25,7 +24,7 @@ export interface CliResult {
 export interface CliOptions {
   folder?: string;
   env?: Record<string, string>;
-  /** Runs before it in the same shell, e.g. 'ulimit -f 10'. */
+  /** Shell command that runs first in the same shell, e.g. 'ulimit -f 10'. */
   shell?: string;
   onStart?: (child: ChildProcess) => void;
 }

@@ -1,4 +1,4 @@
-// imageforge upscale, and --upscale beside a model, as a user runs them.
+// imageforge upscale, and --upscale with a model, as a user runs them.
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
@@ -6,7 +6,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { makeFolder } from '../folder.js';
 import { runCli } from './run-cli.js';
 
-// a loaded machine starts processes slowly
+// A busy machine starts processes slowly.
 vi.setConfig({ testTimeout: 240_000 });
 
 const fixture = (name: string) =>
@@ -37,12 +37,15 @@ describe('imageforge upscale', () => {
       task: 'upscale',
       model: 'x4',
       scale: 4,
-      ...{ width: 360, height: 280, source_width: 90, source_height: 70 },
+      width: 360,
+      height: 280,
+      source_width: 90,
+      source_height: 70,
       filename: 'boat_upscaled.png',
     });
   });
 
-  it('takes another scale, a name of the folder for output and JSON', async () => {
+  it('takes another scale, the name of an upscaler, an output folder and --json', async () => {
     const folder = makeFolder('cli');
     const source = await drawInto(folder, 33, 21);
     const output = path.join(folder, 'large.png');

@@ -8,7 +8,7 @@ import { afterAll, vi } from 'vitest';
 import { cleanEnvironment, main } from '../cli/run-cli.js';
 import { makeFolder } from '../folder.js';
 
-// each example starts a program, a server or a compiler of its own, which a busy machine makes slow
+// Each example starts its own program, server or compiler, which is slow on a busy machine.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 export const root = path.resolve(import.meta.dirname, '../..');
@@ -17,7 +17,7 @@ export const examples = path.join(root, 'examples');
 const missing = ['models/pocket.gguf', 'build/Release/imageforge.node', 'dist/index.js'].filter(
   (file) => !existsSync(path.join(root, file)),
 );
-/** Why examples can't run here; empty where they can. */
+/** Why examples can't run here; empty if they can. */
 export const reason = missing.length > 0 ? `(skipped: no ${missing.join(', ')})` : '';
 
 const children: ChildProcess[] = [];
@@ -25,7 +25,7 @@ afterAll(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-/** A folder with node_modules/imageforge, as `npm install imageforge` leaves it, and with other packages of ours. */
+/** Makes a folder with node_modules/imageforge, as `npm install imageforge` leaves it, and other packages that it needs. */
 export function makeProject(...packages: string[]): string {
   const folder = makeFolder('example');
   writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ name: 'reader', type: 'module' }));
@@ -37,7 +37,7 @@ export function makeProject(...packages: string[]): string {
   return folder;
 }
 
-/** An environment whose PATH has the command `imageforge`, as `npm install -g imageforge` makes it. */
+/** An environment with the command `imageforge` on its PATH, as after `npm install -g imageforge`. */
 export function makeInstalledEnvironment(folder: string): Record<string, string> {
   const bin = path.join(folder, 'bin');
   mkdirSync(bin, { recursive: true });
@@ -71,7 +71,7 @@ export async function run(folder: string, command: string, ...args: string[]): P
   return ended;
 }
 
-/** Starts `imageforge serve` at a free port; gives its address. */
+/** Starts `imageforge serve` on a free port and returns its address. */
 export async function serve(folder: string): Promise<string> {
   const child = spawn(process.execPath, [main, 'serve', '--port', '0', '--json'], {
     cwd: folder,
@@ -87,7 +87,7 @@ export async function serve(folder: string): Promise<string> {
   return JSON.parse(line).url;
 }
 
-/** The colours of a picture: a size, and the mean red, green and blue of its middle, where the examples draw a star. */
+/** A picture's size and the mean red, green and blue of its middle, where the examples draw a star. */
 export async function describePicture(file: string) {
   const { width, height } = await sharp(file).metadata();
   const side = Math.round(Math.min(width, height) / 8);

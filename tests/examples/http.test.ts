@@ -32,7 +32,7 @@ describe.skipIf(reason)(`clients of imageforge serve ${reason}`, () => {
       expect(red).toBeGreaterThan(blue + 60);
     });
 
-    it('says what the server said when it refuses', async () => {
+    it('reports what the server said when it refuses', async () => {
       const folder = makeFolder('example');
       const { code, stderr } = await run(folder, 'python3', script, 'a'.repeat(10_001), 'star.png', server);
       expect(stderr).toMatch(/^INVALID_ARGUMENT: .*prompt/);

@@ -1,4 +1,4 @@
-// The library's examples, compiled and run where the package is installed: examples/library.ts, and what README shows.
+// The library's examples, compiled and run where the package is installed: examples/library.ts, and the one in the README.
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -9,7 +9,7 @@ const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
 describe.skipIf(reason)(`the library's examples ${reason}`, () => {
   let folder = '';
 
-  // as a reader's own project would compile them, with the types that the package brings
+  // Compile them as a reader's own project would, with the types in the package.
   beforeAll(async () => {
     folder = makeProject('@types/node', 'undici-types');
     const [program] = [
@@ -25,7 +25,7 @@ describe.skipIf(reason)(`the library's examples ${reason}`, () => {
     expect(code).toBe(0);
   });
 
-  it('library.ts makes a star red, then blue, and tells its progress', async () => {
+  it('library.ts makes a star red, then blue, and reports progress', async () => {
     const { code, stdout, stderr } = await run(folder, process.execPath, 'library.js', folder);
     expect(code, stderr).toBe(0);
     expect(stderr).toMatch(/^denoise 1\/\d+$/m);
@@ -37,13 +37,13 @@ describe.skipIf(reason)(`the library's examples ${reason}`, () => {
     expect(blue!.blue).toBeGreaterThan(blue!.red + 60);
   });
 
-  it('library.ts says what is wrong by an error of ours', async () => {
+  it('library.ts reports what is wrong with a typed error', async () => {
     const { code, stderr } = await run(folder, process.execPath, 'library.js', 'package.json/nowhere');
     expect(stderr).toContain('OUTPUT_UNWRITABLE: ');
     expect(code).toBe(7);
   });
 
-  it('the program in README runs as it stands', async () => {
+  it('the program in the README runs as it is', async () => {
     const { code, stderr } = await run(folder, process.execPath, 'readme.js');
     expect(code, stderr).toBe(0);
     const { red, blue } = await describePicture(path.join(folder, 'star.png'));

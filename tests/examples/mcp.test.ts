@@ -1,4 +1,4 @@
-// The MCP configurations of examples/mcp: each starts (or reaches) what it names, and lists its tools there.
+// The MCP configurations of examples/mcp: each starts or reaches the server that it names, which lists its tools.
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
@@ -18,7 +18,7 @@ interface Configured {
 const folder = path.join(examples, 'mcp');
 const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
 
-/** The one server of a file, with what stands for the reader's own places filled in. */
+/** The one server of a file, with the placeholders for the reader's own paths filled in. */
 function readServer(name: string, home: string): Configured {
   const text = readFileSync(path.join(folder, name), 'utf8')
     .replaceAll('/path/to/imageforge', root)
@@ -35,7 +35,7 @@ async function connect({ command, args, env, url }: Configured, home: string): P
     await client.connect(new StreamableHTTPClientTransport(address));
   } else {
     const installed = { ...makeInstalledEnvironment(home), ...env };
-    // the client itself looks the command up, in the PATH that it was started with
+    // The client looks the command up itself, on the PATH that it was started with.
     process.env.PATH = installed.PATH;
     await client.connect(
       new StdioClientTransport({

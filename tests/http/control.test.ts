@@ -1,4 +1,4 @@
-// ControlNets over HTTP: the native fields, what clients may name, and the WebUI's script.
+// ControlNets over HTTP: the native fields, the names and paths that clients may use, and the WebUI's script.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -34,7 +34,7 @@ const make = async (change: object) => {
 const control = () => ({ control: 'canny', control_image: picture });
 
 describe('POST /generate', () => {
-  it('steers with a ControlNet by name, and remembers each way of it apart', async () => {
+  it('steers with a ControlNet by name, and caches different settings separately', async () => {
     const pixels = async (change: object) =>
       (
         await sharp(Buffer.from(await make(change), 'base64'))
@@ -53,7 +53,7 @@ describe('POST /generate', () => {
     expect(await pixels(control())).toBe(steered);
   });
 
-  it('refuses what is missing, unknown, out of bounds or outside of the folders', async () => {
+  it('refuses what is missing, unknown, out of bounds or outside the folders', async () => {
     const answers = await Promise.all(
       [
         { control: 'canny' },
@@ -73,7 +73,11 @@ describe('POST /generate', () => {
 describe("the WebUI's controlnet script", () => {
   const txt2img = (unit: object) =>
     server.post('/sdapi/v1/txt2img', {
-      ...{ prompt: 'a red fox', width: 64, height: 64, steps: 4, seed: 42 },
+      prompt: 'a red fox',
+      width: 64,
+      height: 64,
+      steps: 4,
+      seed: 42,
       alwayson_scripts: { controlnet: { args: [unit] } },
     });
 

@@ -1,5 +1,5 @@
-// The compiled HTTP server as a process of its own over the fake addon's networks; prints its address. Arguments:
-// folder, model file, query of the fake addon.
+// Runs the compiled HTTP server over the fake addon's networks and prints its address. Arguments: folder, model file,
+// query of the fake addon.
 import { serveUntilSignal } from '../../dist/cli/serve.js';
 import { createJsonLogger } from '../../dist/shared/log.js';
 import { openFakeService } from '../fake-service.mjs';

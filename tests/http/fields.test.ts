@@ -1,4 +1,4 @@
-// A field of a request is described once; from there it must reach every door that it is meant for.
+// A request field is described once; from there it must reach every door that it is meant for.
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { Command } from 'commander';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -72,7 +72,7 @@ it('the parts of a model and the noise reach MCP', () => {
     expect(offered.map(([field]) => field)).toContain(name);
 });
 
-it('what the sidecar tells is part of the cache key', () => {
+it('every field that the sidecar records is part of the cache key', () => {
   const request = { prompt: 'x' } as never;
   const weights = { identities: [], device: 'cpu' };
   const plain = cacheKey(request, 1, weights);

@@ -1,4 +1,4 @@
-// Who may ask: foreign Host and Origin headers, the key, bodies without end, and addresses that others can reach.
+// Who may use the server: foreign Host and Origin headers, the key, oversized bodies, and addresses that others can reach.
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -10,7 +10,7 @@ beforeAll(async () => {
   server = await openServer();
 });
 
-/** fetch does not let its caller choose these headers. */
+/** Sends headers that fetch does not let its caller set. */
 const ask = (path: string, headers: Record<string, string>, { url } = server) =>
   new Promise<{ status: number; headers: Record<string, unknown>; body: string }>((resolve, reject) => {
     const sent = httpRequest(`${url}${path}`, { headers }, (response) => {
@@ -39,7 +39,7 @@ describe('Host and Origin', () => {
       expect([status, headers['access-control-allow-origin']]).toEqual([403, undefined]);
     },
   );
-  it('lets pages of this machine in', async () => {
+  it('lets pages from this machine in', async () => {
     const { status, headers } = await ask('/status', { Origin: 'http://localhost:3000' });
     expect([status, headers['access-control-allow-origin']]).toEqual([200, 'http://localhost:3000']);
   });
@@ -63,7 +63,7 @@ describe('the key', () => {
     expect(await status({ Authorization: 'Basic correct' })).toBe(401);
   });
 
-  it('is needed to serve other machines, or a flag', () => {
+  it('is needed to serve other machines, unless a setting allows it', () => {
     const config = { host: '0.0.0.0', apiKey: undefined, allowRemote: false };
     expect(() => requireSafeBinding(config)).toThrow(/HOST=0.0.0.0/);
     expect(() => requireSafeBinding({ ...config, host: '192.168.1.9' })).toThrow();
@@ -75,7 +75,7 @@ describe('the key', () => {
 });
 
 describe('sizes', () => {
-  it('refuses a body that is too long by its header, before it is sent', async () => {
+  it('refuses a body whose header says that it is too long, before it is sent', async () => {
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
     socket.write('POST /edit HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000000\r\n\r\n{');
     const answer = await new Promise<string>((resolve) =>

@@ -75,7 +75,7 @@ describe('POST /generate', () => {
     expect(body.images[0].output_path).toEqual(expected.output_path);
   });
 
-  it('passes the prompt through when Ollama is not there, and says so', async () => {
+  it('passes the prompt through when Ollama is not available, and says so', async () => {
     const response = await server.post('/generate', { ...fox, assist_prompt: true });
     expect(response.status).toBe(200);
     const body = await response.json();
@@ -113,7 +113,7 @@ describe('refusals', () => {
     });
   });
 
-  it('a body that is no JSON is a 422 too', async () => {
+  it('a body that is not JSON is a 422 too', async () => {
     const response = await server.get('/generate', { method: 'POST', body: 'prompt=fox' });
     expect(response.status).toBe(422);
     expect((await response.json()).detail[0].loc).toEqual(['body']);
@@ -143,7 +143,7 @@ describe('refusals', () => {
 });
 
 describe('POST /edit and /inpaint', () => {
-  it('edits a picture given as base64, a data URL, or a path of the output folder', async () => {
+  it('edits a picture given as base64, a data URL, or a path in the output folder', async () => {
     const png = await picture();
     const asked = { prompt: 'winter', steps: 4, seed: 1 };
     const base64 = png.toString('base64');
@@ -168,7 +168,7 @@ describe('POST /edit and /inpaint', () => {
     expect(await response.json()).toMatchObject({ ok: true, task: 'inpaint' });
   });
 
-  it('says which picture is missing or no picture', async () => {
+  it('says which picture is missing or unreadable', async () => {
     const missing = await server.post('/edit', { prompt: 'winter' });
     expect(missing.status).toBe(400);
     expect((await missing.json()).detail).toMatch(/init_image/);
@@ -195,7 +195,7 @@ describe('POST /edit and /inpaint', () => {
 });
 
 describe('GET /images/:file', () => {
-  it('gives files of the output folder and nothing else', async () => {
+  it('serves files of the output folder and nothing else', async () => {
     const made = await (await server.post('/generate', fox)).json();
     const name = made.output_path.split('/').at(-1);
     const response = await server.get(`/images/${name}`);

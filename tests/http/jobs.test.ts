@@ -1,4 +1,4 @@
-// Jobs over HTTP: events as they happen, results that are kept, cancelling within a step, and a bounded line.
+// Jobs over HTTP: events as they happen, kept results, cancelling within a step, and a bounded queue.
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { fox, openServer, readEvents, type TestServer } from './open-server.js';
@@ -11,7 +11,7 @@ beforeAll(async () => {
 const start = async (fields: object = {}) => (await server.post('/jobs', { ...fox, ...fields })).json();
 
 describe('a job', () => {
-  it('answers at once, tells what happens, and keeps its result', async () => {
+  it('answers at once, reports events, and keeps its result', async () => {
     const response = await server.post('/jobs', { ...fox, seed: 11, batch: 2 });
     expect(response.status).toBe(202);
     const job = await response.json();
@@ -49,7 +49,7 @@ describe('a job', () => {
     expect(again.map(({ event }) => event)).toEqual(['done']);
   });
 
-  it('goes on when its client leaves', async () => {
+  it('continues when its client leaves', async () => {
     const job = await start({ seed: 12, steps: 8 });
     const controller = new AbortController();
     const stream = await server.get(job.events_url, { signal: controller.signal });
@@ -84,12 +84,12 @@ describe('a job', () => {
     expect(await start({ init_image, mask_image: init_image })).toMatchObject({ operation: 'inpaint' });
   });
 
-  it('that nobody knows is a 404', async () => {
+  it('with an unknown id is a 404', async () => {
     for (const path of ['/jobs/x', '/jobs/x/events']) expect((await server.get(path)).status).toBe(404);
   });
 });
 
-describe('a full line', () => {
+describe('a full queue', () => {
   it('answers 429 with Retry-After, and stays quick', async () => {
     const small = await openServer({ behaviour: 'step=30', env: { QUEUE_LIMIT: '3' } });
     const answers = await Promise.all(

@@ -1,4 +1,4 @@
-// What unloading gives back: the resident memory of the server's process and of all its children, with the real engine.
+// What unloading frees: the resident memory of the server's process and all its children, with the real engine.
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ afterAll(() => {
   child.kill('SIGKILL');
 });
 
-/** Children of a process, theirs too, and itself. */
+/** A process and all its descendants. */
 function listTree(root: number): number[] {
   const parents = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

@@ -1,5 +1,5 @@
-// A server on a free port of loopback over the real service, engine client, host and pipeline. The networks are those
-// of the addon and the embedded model where both are built, else those of the fake addon of the engine's tests.
+// Opens a server on a free loopback port over the real service, engine client, host and pipeline. The networks are the
+// embedded model's if it and the addon are there, else those of the fake addon from the engine's tests.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ export interface TestServer extends HttpServer {
 
 export interface TestServerOptions {
   env?: Record<string, string>;
-  /** Query of the fake addon: 'step=50', 'crash=2' … */
+  /** Query for the fake addon: 'step=50', 'crash=2' … */
   behaviour?: string;
 }
 
@@ -70,7 +70,7 @@ export async function openServer({ env = {}, behaviour = '' }: TestServerOptions
   return { ...server, service, folder, get, post };
 }
 
-/** What these tests ask for: small and quick. */
+/** The request of these tests: small and fast. */
 export const fox = { prompt: 'a red fox', width: 64, height: 64, steps: 4, seed: 42 };
 
 export interface ServerEvent {
@@ -80,7 +80,7 @@ export interface ServerEvent {
   id: number;
 }
 
-/** Every event of a stream until it ends. */
+/** Reads every event of a stream until it ends. */
 export async function readEvents(
   response: Response,
   until?: (event: ServerEvent) => boolean,

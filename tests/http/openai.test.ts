@@ -16,7 +16,7 @@ const headers = {
 };
 
 describe('POST /v1/images/generations', () => {
-  it('gives URLs that lead to the images', async () => {
+  it('returns URLs that lead to the images', async () => {
     const asked = {
       model: 'dall-e-3',
       prompt: 'a red fox',
@@ -40,7 +40,7 @@ describe('POST /v1/images/generations', () => {
     }
   });
 
-  it('gives the images themselves, in the wanted format', async () => {
+  it('returns the images themselves, in the requested format', async () => {
     for (const [fields, format] of [
       [{ response_format: 'b64_json' }, 'png'],
       [{ model: 'gpt-image-1' }, 'png'],
@@ -71,7 +71,7 @@ describe('POST /v1/images/generations', () => {
 describe('stream: true', () => {
   const asked = { model: 'gpt-image-1', prompt: 'a red fox', size: '64x64', steps: 8, stream: true };
 
-  it('sends pictures on the way, then the finished one', async () => {
+  it('sends partial pictures, then the finished one', async () => {
     const fields = { ...asked, partial_images: 2, output_format: 'jpeg' };
     const response = await server.post('/v1/images/generations', fields, { headers });
     expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
@@ -101,7 +101,7 @@ describe('stream: true', () => {
     }
   });
 
-  it('sends an error that its clients throw', async () => {
+  it('sends an error that clients throw', async () => {
     const fragile = await openServer({ behaviour: 'crash=3' });
     const response = await fragile.post('/v1/images/generations', asked, { headers });
     expect(response.status).toBe(200);
@@ -150,7 +150,7 @@ describe('POST /v1/images/edits', () => {
     expect((await response.json()).data[0].b64_json).toEqual(expect.any(String));
   });
 
-  it('keeps a text that looks like a number', async () => {
+  it('keeps text that looks like a number', async () => {
     const fields = { ...asked, user: '12345', negative_prompt: '2024', prompt: '1999' };
     const response = await send(fields, { image: await blob(plain()) });
     expect(response.status).toBe(200);
@@ -159,7 +159,7 @@ describe('POST /v1/images/edits', () => {
   });
 
   it('repaints only the transparent part of the mask', async () => {
-    // the left half is transparent
+    // The left half is transparent.
     const hole = Buffer.from(
       Array.from({ length: 64 * 64 }, (_, i) => [0, 0, 0, i % 64 < 32 ? 0 : 255]).flat(),
     );
@@ -197,7 +197,7 @@ describe('POST /v1/images/edits', () => {
 });
 
 describe('GET /v1/models', () => {
-  it('lists what can be used', async () => {
+  it('lists the models that can be used', async () => {
     const { object, data } = await (await server.get('/v1/models', { headers })).json();
     expect(object).toBe('list');
     for (const entry of data) {

@@ -1,4 +1,4 @@
-// The server as a process of its own: under load, ended by signals, and after its engine was killed.
+// The server as a separate process: under load, ended by signals, and after its engine was killed.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,7 +20,7 @@ afterEach(() => {
 
 interface StartOptions {
   env?: Record<string, string>;
-  /** Default: a new one. */
+  /** Default: a new folder. */
   folder?: string;
 }
 
@@ -49,7 +49,7 @@ function makeFolder(): string {
   return mkdtempSync(join(tmpdir(), 'imageforge-process-'));
 }
 
-/** What the servers of a folder have written down of jobs that have not ended. */
+/** The unfinished jobs that the servers of a folder have saved. */
 function listJobFiles(folder: string): string[] {
   const files = readdirSync(join(folder, 'cache', 'jobs'), { recursive: true, encoding: 'utf8' });
   return files.filter((name) => name.endsWith('.json'));
@@ -75,7 +75,7 @@ describe('under load', () => {
       healthFailed: 0,
     });
     expect(healthMs.count).toBeGreaterThan(0);
-    // a busy machine measures itself: the figures are printed, the limit is far off
+    // A busy machine measures its own load, so the figures are printed and the limit is generous.
     const { median, p95, worst } = healthMs;
     console.info(
       `200 clients in ${seconds.toFixed(1)} s; health: ` +
@@ -98,7 +98,7 @@ describe('WARMUP=1', () => {
 });
 
 describe('the API key', () => {
-  it('is in no log, whatever happens', async () => {
+  it('never appears in a log', async () => {
     const key = 'correct-horse-battery-staple';
     const wrong = 'hunter2-hunter2-hunter2';
     const { url, exited, child, readLog } = await start('crash=9', {
@@ -134,7 +134,7 @@ async function drawPicture(): Promise<string> {
 }
 
 describe('SIGTERM', () => {
-  it('lets a short job end, and leaves no process behind', async () => {
+  it('lets a short job finish, and leaves no process behind', async () => {
     const { child, exited, post, status } = await start('step=100');
     const answer = post('/generate', { ...fox, steps: 8 });
     while ((await status()).state !== 'busy') await sleep(20);
@@ -145,7 +145,7 @@ describe('SIGTERM', () => {
     expect(isAlive(engine_pid)).toBe(false);
   });
 
-  it('finishes what takes most of its ten seconds', async () => {
+  it('finishes a job that takes most of its ten seconds', async () => {
     const { child, exited, post, status } = await start('step=500');
     const answer = post('/generate', { ...fox, steps: 11 });
     while ((await status()).state !== 'busy') await sleep(20);
@@ -213,7 +213,7 @@ describe('SIGTERM in the middle of jobs', () => {
     await vi.waitFor(() => expect(listJobFiles(first.folder)).toEqual([]));
   });
 
-  it('keeps the result of one that ended meanwhile', async () => {
+  it('keeps the result of a job that ended meanwhile', async () => {
     const first = await start('step=200');
     const job = await (await first.post('/jobs', { ...fox, seed: null, steps: 8 })).json();
     while ((await first.status()).state !== 'busy') await sleep(20);
@@ -230,7 +230,7 @@ describe('SIGTERM in the middle of jobs', () => {
 });
 
 describe('kill -9 of the server', () => {
-  it('loses no job: the next start goes on with them', async () => {
+  it('loses no job: the next start resumes them', async () => {
     const first = await start('step=1000');
     const picture = await drawPicture();
     const bodies = [
@@ -241,7 +241,7 @@ describe('kill -9 of the server', () => {
     const jobs: { id: string; events_url: string }[] = [];
     for (const body of bodies) {
       jobs.push(await (await first.post('/jobs', body)).json());
-      // the long one first: requests join the line when their pictures and models have been read
+      // The long one first: requests join the queue once their pictures and models have been read.
       while ((await first.status()).state !== 'busy') await sleep(20);
     }
     expect(listJobFiles(first.folder)).toHaveLength(3);
@@ -263,11 +263,11 @@ describe('kill -9 of the server', () => {
       expect(await (await fetch(`${second.url}/jobs/${id}`)).json()).toMatchObject({ id, status: 'done' });
     }
     expect((await fetch(`${second.url}/jobs/${jobs[2]!.id}`)).status).toBe(404);
-    // a file goes just after its job has ended
+    // A job's file is removed just after the job has ended.
     await vi.waitFor(() => expect(listJobFiles(first.folder)).toEqual([]));
   });
 
-  it('leaves alone what a living server has', async () => {
+  it('leaves the jobs of a living server alone', async () => {
     const first = await start('step=100');
     const job = await (await first.post('/jobs', { ...fox, steps: 20 })).json();
     while ((await first.status()).state !== 'busy') await sleep(20);
@@ -277,7 +277,7 @@ describe('kill -9 of the server', () => {
     expect(events.at(-1)!.event).toBe('done');
   });
 
-  it('ends with a job that no server survives', async () => {
+  it('gives up on a job that no server survives', async () => {
     const folder = makeFolder();
     const first = await start('step=1000', { folder });
     const job = await (await first.post('/jobs', { ...fox, steps: 200 })).json();

@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 
 describe('with a model that takes them', () => {
-  it('they shape the image, and the cache tells them apart', async () => {
+  it('reference pictures shape the image, and the cache tells them apart', async () => {
     const generate = async (sides: number[]) => {
       const reference_images = await Promise.all(
         sides.map(async (side) => (await picture(side)).toString('base64')),
@@ -49,7 +49,7 @@ describe('with a model that takes them', () => {
     expect(two).not.toBe(three);
   });
 
-  it('more than the schema allows are refused', async () => {
+  it('more pictures than the schema allows are refused', async () => {
     const reference_paths = Array.from({ length: 11 }, () => 'a.png');
     const response = await server.post('/generate', { ...fox, ...model, reference_paths });
     expect(response.status).toBe(422);
@@ -57,7 +57,7 @@ describe('with a model that takes them', () => {
 });
 
 describe('with a model that takes none', () => {
-  it('they are refused by name', async () => {
+  it('reference pictures are refused by name', async () => {
     const reference_images = [(await picture(32)).toString('base64')];
     const response = await server.post('/generate', { ...fox, reference_images });
     expect(response.status).toBe(422);

@@ -104,7 +104,7 @@ describe('the lifecycle', () => {
     expect((await server.post('/generate', { ...fox, use_cache: false })).status).toBe(200);
   });
 
-  it('unloads by itself when nobody asks any more', async () => {
+  it('unloads by itself when requests stop', async () => {
     const brief = await openServer({ env: { FLUX_UNLOAD_TIMEOUT: '0.2' } });
     await brief.post('/generate', fox);
     const deadline = Date.now() + 5000;
@@ -147,7 +147,7 @@ describe('the OpenAPI document', () => {
 
   it('describes every route, and no other', () => {
     const { routes } = createApp({ service: server.service });
-    /** Pages for people, and a protocol with a document of its own. */
+    /** Pages for people, and MCP, which has its own description. */
     const others = ['/', '/*', '/docs', '/docs/start.js', '/docs/:file', '/openapi.json', '/mcp'];
     const answered = routes
       .filter(({ path }) => !others.includes(path))
@@ -157,7 +157,7 @@ describe('the OpenAPI document', () => {
     expect(described.length).toBeGreaterThan(25);
   });
 
-  it('is one of version 3.1: every operation is complete, and every reference leads somewhere', () => {
+  it('is of version 3.1: every operation is complete, and every reference resolves', () => {
     expect(document).toMatchObject({
       openapi: '3.1.0',
       info: { title: 'ImageForge', version: expect.any(String) },
@@ -184,7 +184,7 @@ describe('the OpenAPI document', () => {
     expect(text).not.toContain('$defs');
   });
 
-  it('has only types and words that JSON Schema knows', () => {
+  it('has only types and keywords that JSON Schema knows', () => {
     const words = new Set(
       `$ref type properties required items additionalProperties propertyNames enum const anyOf oneOf allOf not format
        pattern description title default examples minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength
@@ -227,7 +227,7 @@ describe('the OpenAPI document', () => {
     );
   });
 
-  it('tells what is really answered', async () => {
+  it('matches the real answers', async () => {
     const strict = (schema: z.ZodObject, answer: unknown) => z.strictObject(schema.shape).parse(answer);
     strict(imageResponseSchema, await (await server.post('/generate', fox)).json());
     strict(healthSchema, await json('/health'));

@@ -22,7 +22,7 @@ const sizeOf = async (base64: string) => {
 };
 
 describe('POST /upscale', () => {
-  it('answers with the larger picture and where it lies', async () => {
+  it('answers with the larger picture and its path', async () => {
     const response = await server.post('/upscale', { image: picture, model: 'four' });
     expect(response.status).toBe(200);
     const body = await response.json();
@@ -31,7 +31,7 @@ describe('POST /upscale', () => {
     expect((await sharp(body.output_path).metadata()).width).toBe(80);
   });
 
-  it('refuses what is missing, unknown or outside of the folders', async () => {
+  it('refuses what is missing, unknown or outside the folders', async () => {
     const answers = await Promise.all([
       server.post('/upscale', { image: picture }),
       server.post('/upscale', { image: picture, model: 'five' }),
@@ -55,7 +55,7 @@ describe('POST /upscale', () => {
 });
 
 describe('an upscaling', () => {
-  it('is a job like others: it goes on alone, tells its tiles, and keeps its result', async () => {
+  it('is a job like others: it continues without a client, reports its tiles, and keeps its result', async () => {
     const fields = { operation: 'upscale', image: picture, model: 'four' };
     const response = await server.post('/jobs', fields);
     expect(response.status).toBe(202);
@@ -72,7 +72,7 @@ describe('an upscaling', () => {
     expect(last).toMatchObject({ event: 'failed', data: { code: 'NOT_FOUND' } });
   });
 
-  it('is cancelled in the middle, waits in the line of all, and is refused where that is full', async () => {
+  it('can be cancelled midway, waits in the same queue, and is refused if that is full', async () => {
     const slow = await openServer({ behaviour: 'step=200', env: { QUEUE_LIMIT: '1' } });
     mkdirSync(join(slow.folder, 'models', 'upscalers'), { recursive: true });
     copyFileSync(fixture('x4'), join(slow.folder, 'models', 'upscalers', 'four.safetensors'));

@@ -47,7 +47,7 @@ const full = {
 };
 
 describe('txt2img', () => {
-  it('enlarges and goes over the image once more with enable_hr', async () => {
+  it('enlarges and refines the image in a second pass with enable_hr', async () => {
     const hires = { enable_hr: true, hr_scale: 1.5, hr_upscaler: 'Latent', hr_second_pass_steps: 2 };
     const response = await post('txt2img', { ...full, ...hires });
     expect(response.status).toBe(200);
@@ -74,7 +74,7 @@ describe('txt2img', () => {
     expect(await sharp(Buffer.from(images[0], 'base64')).metadata()).toMatchObject({ width, height });
   });
 
-  it('does not cut a second pass to another shape', async () => {
+  it('does not crop a second pass to another shape', async () => {
     const resize = { enable_hr: true, hr_resize_x: 128, hr_resize_y: 128 };
     const response = await post('txt2img', { ...full, height: 96, ...resize });
     expect(response.status).toBe(400);
@@ -124,7 +124,7 @@ describe('txt2img', () => {
     expect(JSON.parse(older.info)).toMatchObject({ sampler_name: 'Euler a' });
   });
 
-  it('refuses in the WebUI’s words', async () => {
+  it('refuses in the WebUI’s form', async () => {
     for (const body of [
       { ...full, sampler_name: 'Magic' },
       { ...full, width: 65 },
@@ -145,7 +145,7 @@ describe('img2img', () => {
         .toBuffer()
     ).toString('base64');
 
-  it('changes a picture, or what a mask leaves open', async () => {
+  it('changes a picture, or only the part under a mask', async () => {
     const body = {
       ...full,
       init_images: [`data:image/png;base64,${await solid('#204080')}`],
@@ -165,7 +165,7 @@ describe('img2img', () => {
 });
 
 describe('progress and interrupt', () => {
-  it('goes on, and never back, in the second pass', async () => {
+  it('keeps moving forward, never back, in the second pass', async () => {
     const hires = { enable_hr: true, hr_scale: 1.5, hr_second_pass_steps: 8 };
     let ended = false;
     const running = post('txt2img', { ...full, steps: 8, seed: 77, ...hires }).finally(() => (ended = true));
@@ -181,7 +181,7 @@ describe('progress and interrupt', () => {
     expect(rising.some((share) => share > 0.5)).toBe(true);
   });
 
-  it('shows a growing picture and ends it', async () => {
+  it('shows the picture as it grows, and interrupts it', async () => {
     expect(await get('progress')).toMatchObject({
       progress: 0,
       current_image: null,
@@ -205,7 +205,7 @@ describe('progress and interrupt', () => {
 });
 
 describe('the parameters inside a PNG', () => {
-  /** As its parser reads them: the last line is settings, quoted where they hold commas; above it the prompts. */
+  /** Parses them as the WebUI does: the last line is settings, quoted if they hold commas, and the prompts come before. */
   const readInfotext = (text: string) => {
     const lines = text.trim().split('\n');
     const settings: Record<string, string> = {};
@@ -227,7 +227,7 @@ describe('the parameters inside a PNG', () => {
   it.each([
     ['plain', 'a red fox, (snow:1.2)', 'blurry, ugly'],
     ['not Latin-1', '狐狸 und ein Füchslein…', 'nichts'],
-    ['with marks of its own', 'a "fox": one\nSteps: 99, Seed: 1', 'Size: 1x1,\nSampler: x'],
+    ['with special characters', 'a "fox": one\nSteps: 99, Seed: 1', 'Size: 1x1,\nSampler: x'],
   ])('are read by another program: %s', async (_, prompt, negative_prompt) => {
     const { images } = await (
       await post('txt2img', { ...full, sampler_name: 'Euler a', prompt, negative_prompt })
@@ -260,7 +260,7 @@ describe('lists and settings', () => {
     expect(await get('loras')).toEqual([]);
   });
 
-  it('lists styles, draws in them, and tells each image’s own prompt', async () => {
+  it('lists styles, applies them, and reports the prompt of each image', async () => {
     const prompts = await openServer();
     const folder = join(prompts.folder, 'models');
     mkdirSync(folder, { recursive: true });

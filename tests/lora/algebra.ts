@@ -1,5 +1,5 @@
-// What each kind of update makes of a weight, written from its definition with whole matrices and double precision:
-// slow, and apart from the product's code.
+// Merges each kind of update into a weight, following its definition with whole matrices in double precision. This is
+// slow, and independent of the product's code.
 
 export interface Matrix {
   rows: number;
@@ -50,7 +50,7 @@ export function kronecker(a: Matrix, b: Matrix): Matrix {
   );
 }
 
-/** up [out, rank], core [rank, rank, taps], down [rank, inputs]: what the three convolutions do one after the other. */
+/** Composes the three convolutions up [out, rank], core [rank, rank, taps] and down [rank, inputs]. */
 export function tucker(up: Matrix, core: Matrix, down: Matrix, taps: number): Matrix {
   return build(up.rows, down.columns * taps, (o, column) => {
     const [input, tap] = [Math.floor(column / taps), column % taps];
@@ -62,7 +62,7 @@ export function tucker(up: Matrix, core: Matrix, down: Matrix, taps: number): Ma
   });
 }
 
-/** The weight's rows, or its columns over all rows and taps, get the lengths that were trained. */
+/** Scales the weight's rows, or its columns over all rows and taps, to the trained lengths. */
 export function withLengths(
   weight: Matrix,
   lengths: ArrayLike<number>,
@@ -79,7 +79,7 @@ export function withLengths(
   });
 }
 
-/** Solves a X = b by elimination. */
+/** Solves a X = b by Gaussian elimination. */
 export function solve(a: Matrix, b: Matrix): Matrix {
   const [left, right] = [Float64Array.from(a.values), Float64Array.from(b.values)];
   const [n, m] = [a.rows, b.columns];
@@ -94,7 +94,7 @@ export function solve(a: Matrix, b: Matrix): Matrix {
   return build(n, m, (r, c) => right[r * m + c]! / left[r * n + r]!);
 }
 
-/** The rotations of blocks [layers, count, size, size], whose skew parts together are at most `limit` long. */
+/** The rotations for blocks [layers, count, size, size], with the norm of all skew parts limited to `limit`. */
 export function rotations(
   blocks: ArrayLike<number>,
   [layers, count, size]: [number, number, number],
@@ -114,7 +114,7 @@ export function rotations(
   return Array.from({ length: layers }, (_, layer) => all.slice(layer * count, (layer + 1) * count));
 }
 
-/** Blocks along the diagonal. */
+/** A block-diagonal matrix. */
 export function diagonal(blocks: readonly Matrix[]): Matrix {
   const size = blocks[0]!.rows;
   return build(size * blocks.length, size * blocks.length, (r, c) =>
@@ -122,7 +122,7 @@ export function diagonal(blocks: readonly Matrix[]): Matrix {
   );
 }
 
-/** Row p of the result is the row that [groups, 2, distance] has at p when its last two dimensions are exchanged. */
+/** Permutes rows: views them as [groups, 2, distance] and swaps the last two dimensions. */
 export function butterfly(rows: number, distance: number): Matrix {
   const order: number[] = [];
   for (let group = 0; group < rows; group += 2 * distance)

@@ -1,4 +1,4 @@
-// One update of every kind for a weight: the tensors as files have them, and the weight that is right.
+// One update of every kind for a weight: the tensors as in files, and the correct merged weight.
 // @ts-expect-error plain JavaScript
 import * as fixtures from '../../scripts/fixtures/tensors.mjs';
 import {
@@ -25,9 +25,9 @@ export interface FileTensor {
 }
 
 export interface Update {
-  /** By the ending of the key. */
+  /** By the end of the key. */
   tensors: Record<string, FileTensor>;
-  /** The weight at strength 1. */
+  /** The merged weight at strength 1. */
   merged: Matrix;
 }
 
@@ -42,7 +42,7 @@ export type MakeUpdate = (weight: Weight, seed: number) => Update;
 const rank = 4;
 const alpha = 2;
 
-/** Random values in a tensor of this shape, and as a matrix. */
+/** Random values as a tensor of this shape and as a matrix. */
 function maker(seed: number) {
   let next = seed * 100;
   return (
@@ -64,7 +64,7 @@ const number = (value: number, dtype = 'F32'): FileTensor =>
       ? { dtype, shape: [], data: Buffer.from(Float64Array.of(value).buffer) }
       : encode([value], [], dtype);
 
-/** A matrix's shape, or a kernel's. */
+/** The shape of a matrix or a kernel. */
 const shapeOf = ({ inputs, taps }: Weight, rows: number): number[] =>
   taps > 1 ? [rows, inputs, Math.sqrt(taps), Math.sqrt(taps)] : [rows, inputs];
 const kernelOf = ({ taps }: Weight): number[] => [Math.sqrt(taps), Math.sqrt(taps)];
@@ -101,7 +101,7 @@ const locon: MakeUpdate = (weight, seed) => {
   };
 };
 
-/** The lengths of a random weight: so that they are as long as a trained one's. */
+/** Uses the lengths of another random weight, so that they are as large as trained ones. */
 function dora(make: MakeUpdate, axis: 'rows' | 'columns', ending = 'dora_scale', flat = false): MakeUpdate {
   return (weight, seed) => {
     const { tensors, merged } = make(weight, seed);
@@ -317,7 +317,7 @@ export const kinds: Record<string, MakeUpdate> = {
   'new weight': replaced,
 };
 
-/** For kernels alone. */
+/** For kernels only. */
 export const kernelKinds: Record<string, MakeUpdate> = {
   'LoCon with a core': locon,
   'LoHa with cores': lohaTucker,

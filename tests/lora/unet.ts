@@ -1,4 +1,4 @@
-// The golden UNet with updates and with their merged weights, side by side.
+// The golden UNet with updates, and with their merged weights for comparison.
 import { join } from 'node:path';
 import { expect } from 'vitest';
 // @ts-expect-error plain JavaScript
@@ -16,19 +16,19 @@ export const golden = goldenCase('unet-sd1');
 export const modelFile = golden.weights();
 export const prefix = 'model.diffusion_model.';
 
-/** Projections, a feed-forward, cross attention, a time embedding's. */
+/** A self-attention and a cross-attention projection, a feed-forward, and a time embedding. */
 export const matrices = [
   'input_blocks.1.1.transformer_blocks.0.attn1.to_q',
   'input_blocks.1.1.transformer_blocks.0.attn2.to_v',
   'input_blocks.1.1.transformer_blocks.0.ff.net.2',
   'input_blocks.1.0.emb_layers.1',
 ];
-/** A residual block's, one that halves, and another width. */
+/** A kernel of a residual block, a downsampling one, and one of another width. */
 export const kernels = ['input_blocks.1.0.in_layers.2', 'input_blocks.3.0.op', 'middle_block.0.out_layers.3'];
 
 export type Stored = Map<string, FileTensor>;
 
-/** A weight from its values in the file; `values` where the tensor's own bytes are others (scaled, quantised). */
+/** A weight with its values in the file, or `values` if the tensor is stored otherwise (scaled, quantised). */
 export function weightOf(stored: Stored, module: string, values?: ArrayLike<number>): Weight {
   const tensor = stored.get(`${prefix}${module}.weight`)!;
   const [rows = 1, inputs = 1, ...kernel] = tensor.shape;
@@ -41,7 +41,7 @@ export function atStrength(weight: Matrix, merged: Matrix, strength: number): Fl
   return add(weight, add(merged, weight, -1), strength).values;
 }
 
-/** Updates of modules in one file, and what they make of the weights. */
+/** Puts the updates of modules in one file, and merges them into the weights. */
 export function makeUpdates(
   make: MakeUpdate,
   weights: ReadonlyMap<string, Weight>,
@@ -59,7 +59,7 @@ export function makeUpdates(
   return { update, merged };
 }
 
-/** The model's tensors with these values in the place of some. */
+/** The model's tensors, some of them replaced by these values. */
 export function withWeights(
   stored: Stored,
   merged: ReadonlyMap<string, ArrayLike<number>>,
@@ -83,7 +83,7 @@ interface Run {
   loras?: { path: string; strength: number }[];
   memoryMode?: 'full' | 'stream';
   chosen?: Operations;
-  /** What the model gives without its LoRAs: it must again when they are taken away. */
+  /** The model's result without LoRAs, which it must give again once they are removed. */
   plain?: Float32Array;
 }
 

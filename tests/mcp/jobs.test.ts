@@ -1,4 +1,4 @@
-// Jobs of the stdio server that outlive it, over the SDK's own client.
+// Jobs that outlive their stdio server, with the SDK's own client.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +33,7 @@ describe('a job over stdio, when its server ends', () => {
   const wait = async ({ call }: Awaited<ReturnType<typeof connect>>, job_id: unknown) =>
     (await call('job', { job_id, action: 'wait' })).structuredContent;
 
-  it('goes on when another server is asked for it, however the first one ended', async () => {
+  it('resumes when another server is asked for it, however the first one ended', async () => {
     const killed = await begin('step=1000');
     process.kill(killed.pid, 'SIGKILL');
     const left = await begin('step=1000');
@@ -43,7 +43,7 @@ describe('a job over stdio, when its server ends', () => {
     expect(await wait(next, left.job_id)).toMatchObject({ status: 'done', width: 64 });
   });
 
-  it('stays with a server that lives', async () => {
+  it('stays with a living server', async () => {
     const first = await begin('step=100');
     const second = await connect('step=0');
     const asked = await second.call('job', { job_id: first.job_id, action: 'wait' });
@@ -51,7 +51,7 @@ describe('a job over stdio, when its server ends', () => {
     expect(await wait(first, first.job_id)).toMatchObject({ status: 'done' });
   });
 
-  it('is answered at a SIGTERM when it can be finished', async () => {
+  it('is answered after a SIGTERM if it can be finished', async () => {
     const { client, pid } = await connect('step=200');
     const args = { ...fox, seed: null };
     let answer: ReturnType<typeof client.callTool> | undefined;

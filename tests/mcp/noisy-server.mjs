@@ -1,5 +1,5 @@
-// An MCP server process over the fake addon's networks, whose program prints to stdout in every way it can: the client
-// must not see any of it. Arguments: folder, model file, query of the fake addon.
+// An MCP server process over the fake addon's networks that prints to stdout in every possible way. The client must not see
+// any of it. Arguments: folder, model file, query of the fake addon.
 import { claimStdout, runStdio } from '../../dist/mcp/stdio.js';
 import { silentLogger } from '../../dist/shared/log.js';
 import { openFakeService } from '../fake-service.mjs';

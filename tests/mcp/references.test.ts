@@ -16,8 +16,11 @@ const folder = makeFolder('mcp-references');
 const red = path.join(folder, 'pictures', 'red.png');
 const { PATH = '', ...environment } = cleanEnvironment(folder);
 const env = {
-  ...{ ...environment, PATH, IMAGEFORGE_MODEL_DIR: path.join(folder, 'models') },
-  ...{ ALLOW_KLEIN: '1', ALLOWED_PATHS: path.dirname(red) },
+  ...environment,
+  PATH,
+  IMAGEFORGE_MODEL_DIR: path.join(folder, 'models'),
+  ALLOW_KLEIN: '1',
+  ALLOWED_PATHS: path.dirname(red),
 };
 
 beforeAll(async () => {
@@ -35,7 +38,7 @@ beforeAll(async () => {
     copyFileSync(file, path.join(env.IMAGEFORGE_MODEL_DIR, name));
 });
 
-/** A transport to a server of its own, and what ends that. */
+/** A transport to its own server, and a function that ends the server. */
 const servers = {
   async stdio() {
     const options = { command: process.execPath, args: [main, 'mcp'], cwd: folder, env };
@@ -43,7 +46,8 @@ const servers = {
   },
   async http() {
     const server = spawn(process.execPath, [main, 'serve', '--port', '0'], {
-      ...{ cwd: folder, env },
+      cwd: folder,
+      env,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     const url = await new Promise<string>((resolve) =>
@@ -85,7 +89,7 @@ describe.each(['stdio', 'http'] as const)('over %s', (way) => {
     return { file: facts.output_path!, pixels: await sharp(facts.output_path).raw().toBuffer() };
   };
 
-  it('each picture counts, from a path, from the folder of results, or with the call', async () => {
+  it('each picture counts, from a path, from the output folder, or in the call', async () => {
     const none = await draw({});
     const one = await draw({ reference_paths: [red] });
     const two = await draw({ reference_paths: [red, none.file] });
@@ -96,7 +100,7 @@ describe.each(['stdio', 'http'] as const)('over %s', (way) => {
     expect((await draw({ reference_paths: [red] })).pixels).toEqual(one.pixels);
   }, 120_000);
 
-  it('those that nobody may read and models that take none are refused', async () => {
+  it('forbidden paths, and models that take no references, are refused', async () => {
     const taken = await generate({ model: 'flux2-klein', reference_paths: ['/etc/hostname'] });
     expect(taken.text).toMatch(/FORBIDDEN[\s\S]*Hint: .*ALLOWED_PATHS/);
     const refused = await generate({ reference_paths: [red] });

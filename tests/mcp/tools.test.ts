@@ -1,5 +1,5 @@
-// The MCP door with the SDK's own client: as a child process over stdio and over streamable HTTP, in both eras of the
-// protocol. The stdio server is the compiled program.
+// The MCP door with the SDK's own client, over stdio to a child process and over streamable HTTP, in both generations of
+// the protocol. The stdio server is the compiled program.
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -104,7 +104,7 @@ describe.each(ways)('over %s, era %s', (way, era) => {
     }
   });
 
-  it('makes an image larger, telling every tile, or as a job', async () => {
+  it('makes an image larger, reporting every tile, or as a job', async () => {
     const home = way === 'stdio' ? folder : server.folder;
     const model = join(home, 'models', 'upscalers', 'four.safetensors');
     mkdirSync(dirname(model), { recursive: true });
@@ -137,7 +137,7 @@ describe.each(ways)('over %s, era %s', (way, era) => {
     const png = await sharp({ create: { width: 20, height: 10, channels: 3, background: '#a73' } })
       .png()
       .toBuffer();
-    // what was asked stands in the file, so that only pixels can be compared
+    // The file also holds the request, so compare only pixels.
     const draw = async (fields: object) => {
       const { answer } = await call('generate_image', { ...fox, ...fields });
       const block = answer.content.find(({ type }) => type === 'image') as { data: string };
@@ -151,7 +151,7 @@ describe.each(ways)('over %s, era %s', (way, era) => {
     expect(answer.isError).toBe(true);
   });
 
-  it('generates, telling every step', async () => {
+  it('generates, reporting every step', async () => {
     const seen: Progress[] = [];
     const { answer, facts, text, kinds } = await call(
       'generate_image',
@@ -197,7 +197,7 @@ describe.each(ways)('over %s, era %s', (way, era) => {
     );
   });
 
-  it('edits and repaints pictures that it made', async () => {
+  it('edits and repaints pictures it made', async () => {
     const { facts } = await call('generate_image', fox);
     const edited = await call('edit_image', {
       prompt: 'winter',
@@ -215,7 +215,7 @@ describe.each(ways)('over %s, era %s', (way, era) => {
     expect(painted.facts).toMatchObject({ status: 'done', task: 'inpaint' });
   });
 
-  it('is cancelled in the middle, down to the engine', async () => {
+  it('can be cancelled midway, down to the engine', async () => {
     const controller = new AbortController();
     let steps = 0;
     const begun = performance.now();
@@ -263,7 +263,7 @@ describe.each(ways)('over %s, era %s', (way, era) => {
 
   it.each([
     ['generate_image', { ...fox, width: 65 }, /width: expected a multiple of 8, found 65/],
-    ['generate_image', {}, /prompt: expected a text, found nothing/],
+    ['generate_image', {}, /prompt: expected text, found nothing/],
     ['generate_image', { ...fox, model: 'flux-q4' }, /guarded[\s\S]*Hint: Set ALLOW_FLUX=1/],
     ['edit_image', { prompt: 'x', image_path: '/etc/passwd' }, /FORBIDDEN[\s\S]*Hint: .*ALLOWED_PATHS/],
     ['edit_image', { prompt: 'x' }, /init_image/],
@@ -274,7 +274,7 @@ describe.each(ways)('over %s, era %s', (way, era) => {
     expect(text).toMatch(expected);
   });
 
-  it('tells and changes its state', async () => {
+  it('reports and changes its state', async () => {
     await call('generate_image', fox);
     const models = (await call('list_models')).facts.models as { key: string }[];
     expect(models.map(({ key }) => key)).toContain('sd-turbo');
@@ -311,7 +311,7 @@ describe.each(ways)('over %s, era %s', (way, era) => {
 });
 
 describe('a long step', () => {
-  it('is told about at least every ten seconds', async () => {
+  it('reports at least every ten seconds', async () => {
     const client = new Client({ name: 'test', version: '1' });
     const args = [join(import.meta.dirname, 'noisy-server.mjs'), folder, testModel.model, 'step=60000'];
     await client.connect(new StdioClientTransport({ command: process.execPath, args, stderr: 'ignore' }));
@@ -334,7 +334,7 @@ describe('a long step', () => {
 describe('a client of 2025 over HTTP', () => {
   let client: Client;
   afterEach(() => client?.close());
-  it('has a session; one that nobody knows is refused', async () => {
+  it('has a session; an unknown one is refused', async () => {
     const transport = new StreamableHTTPClientTransport(new URL(`${server.url}/mcp`));
     client = new Client({ name: 'test', version: '1' });
     await client.connect(transport);

@@ -1,4 +1,4 @@
-// The real engine in its process: it survives a kill in the middle of a step, stops within one, and forgets nothing.
+// The real engine in its process: it recovers from a kill in the middle of a step, stops within a step, and repeats pixels.
 import { afterAll, describe, expect, it } from 'vitest';
 import { EngineClient } from '../../src/engine/client.js';
 import { planModel } from '../../src/families/index.js';
@@ -19,7 +19,7 @@ async function createRequest(options: Partial<GenerationOptions> = {}) {
 }
 
 describe('the engine process', () => {
-  it('makes the same pixels again, also after it was unloaded', async () => {
+  it('makes the same pixels again, even after it was unloaded', async () => {
     const request = await createRequest();
     const first = await client.run(request);
     const second = await client.run(request);
@@ -42,7 +42,7 @@ describe('the engine process', () => {
     expect((await thread.run(request)).images).toEqual(images);
   });
 
-  it('is killed in the middle of a step: that job fails by name, the next one runs', async () => {
+  it('fails the job by name when killed in the middle of a step, and runs the next one', async () => {
     const request = await createRequest({ steps: 50 });
     let steps = 0;
     const job = client.run(request, {

@@ -1,4 +1,4 @@
-// The public API with the real engine: runs that are awaited and iterated, pictures in and out, errors by code.
+// The public API with the real engine: runs that are awaited or iterated, pictures in and out, errors by code.
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -20,11 +20,11 @@ async function collect(run: AsyncIterable<Progress>): Promise<Progress[]> {
   return seen;
 }
 
-/** A soft gradient, twice as wide as high. */
+/** A soft gradient, twice as wide as it is high. */
 const picture = Uint8Array.from({ length: 128 * 64 * 3 }, (_, i) => 40 + ((i / 3) % 128));
 
 describe('generate', () => {
-  it('gives progress, then the pictures', async () => {
+  it('yields progress, then the pictures', async () => {
     const run = forge.generate({ ...small, batch: 2, previewEvery: 4 });
     const seen = await collect(run);
     const { images, image, seconds, settings } = await run;
@@ -51,7 +51,7 @@ describe('generate', () => {
     await expect(image.save('/nowhere/tree.png')).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
   });
 
-  it('makes each picture of its own prompt, and tells which', async () => {
+  it('makes each picture from its own prompt, and reports it', async () => {
     const prompt = 'a {red|green|blue|yellow} {circle|square|star}';
     const { prompts, images } = await forge.generate({ ...small, prompt, steps: 1, batch: 3 });
     expect(prompts).toHaveLength(3);
@@ -86,7 +86,7 @@ describe('generate', () => {
     });
   });
 
-  it('is ended by its signal', async () => {
+  it('ends when its signal fires', async () => {
     const controller = new AbortController();
     const run = forge.generate({ ...small, steps: 200, signal: controller.signal });
     const collecting = (async () => {
@@ -158,7 +158,7 @@ describe('edit', () => {
     expect(await difference(1)).toBeGreaterThan(reconstruction);
   });
 
-  it('reads files and stretches them to the size that is asked', async () => {
+  it('reads files and stretches them to the requested size', async () => {
     const png = await sharp(picture, { raw: { width: 128, height: 64, channels: 3 } })
       .png()
       .toBuffer();
@@ -166,7 +166,7 @@ describe('edit', () => {
     expect(image).toMatchObject({ width: 64, height: 64 });
   });
 
-  it('refuses sides that no picture may have before it reads the picture at them', async () => {
+  it('refuses sides that no picture may have before it decodes the picture', async () => {
     const image = { rgb: picture, width: 128, height: 64 };
     const { width, height, ...open } = small;
     for (const side of [8, 72.5, 2 ** 20])
@@ -176,7 +176,7 @@ describe('edit', () => {
       });
   });
 
-  it('refuses what is no picture', async () => {
+  it('refuses what is not a picture', async () => {
     const notPicture = forge.edit({ ...small, image: Buffer.from('no picture') });
     await expect(notPicture).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     const noFile = forge.edit({ ...small, image: '/nowhere.png' });
@@ -203,7 +203,7 @@ describe('upscale', () => {
   const upscaler = resolve(import.meta.dirname, '../fixtures/upscaler/x4.safetensors');
   const pixels = { rgb: picture, width: 128, height: 64 };
 
-  it('makes a picture larger, tells its tiles, and takes another scale', async () => {
+  it('makes a picture larger, reports its tiles, and takes another scale', async () => {
     const seen: number[][] = [];
     const onProgress = (...tiles: number[]) => seen.push(tiles);
     const larger = await forge.upscale({ image: pixels, model: upscaler, tile: 96, onProgress });
@@ -217,7 +217,7 @@ describe('upscale', () => {
     expect([half.width, half.height]).toEqual([64, 32]);
   });
 
-  it('never rounds a side to nothing, and makes no more pixels than the service', async () => {
+  it('never rounds a side to 0, and makes no more pixels than the service', async () => {
     const dot = await forge.upscale({ image: pixels, model: upscaler, scale: 0.001 });
     expect([dot.width, dot.height, dot.rgb.length]).toEqual([1, 1, 3]);
     const image = { rgb: new Uint8Array(1024 * 520 * 3), width: 1024, height: 520 };

@@ -1,4 +1,4 @@
-// What a server lives from: the engine's memory after many generations is what it was after a few.
+// Servers depend on this: after many generations, the engine's memory is what it was after a few.
 import { afterAll, expect, it } from 'vitest';
 import { EngineClient } from '../../src/engine/client.js';
 import { planModel } from '../../src/families/index.js';
@@ -9,17 +9,17 @@ import { testModel } from '../test-model.js';
 const client = new EngineClient({ device: testDevice, threads: 2 });
 afterAll(() => client.close());
 
-/** V8 compiles and sizes its heap during the first ones. */
+/** V8 compiles code and sizes its heap during the first generations. */
 const warmUp = 25;
 const generations = 50;
-/** Garbage comes and goes; what stays shows in the lowest of several generations. */
+/** Garbage comes and goes, so take the lowest of several generations. */
 const lowest = (values: number[]) => Math.min(...values);
 
 it(`keeps its memory over ${generations} generations`, async () => {
   const plan = await planModel(testModel);
   const resident: number[] = [];
   for (let seed = 0; seed < warmUp + generations; seed++) {
-    // each with words of its own, so that what is remembered of them counts too
+    // Each prompt is different, so that what is cached for prompts counts too.
     const options = {
       prompt: `a red star, number ${seed}`,
       seed,

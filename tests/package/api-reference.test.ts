@@ -1,4 +1,4 @@
-// The API reference: everything that src/index.ts exports has a sentence, and typedoc has nothing to complain about.
+// The API reference: everything that src/index.ts exports is documented, and typedoc gives no warning.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import path from 'node:path';

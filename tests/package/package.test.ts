@@ -1,5 +1,5 @@
 // The package as its users get it: packed with a prebuilt addon, installed from the tarball into an empty folder, then
-// imported, type-checked and run there. Nothing is compiled.
+// imported, type-checked and run there. No C++ is compiled.
 import { execFile } from 'node:child_process';
 import {
   cpSync,
@@ -41,13 +41,13 @@ function run(folder: string, command: string, ...args: string[]): Promise<Ended>
   });
 }
 
-/** Without what `npm test` leaves for its children, which would reach this test's npm, and without our own settings. */
+/** The environment without the variables that `npm test` sets for its children and without our own settings. */
 function cleanEnvironment(): NodeJS.ProcessEnv {
   const own = /^(npm_(lifecycle|package|command)|INIT_CWD$|NODE_ENV$|VITEST|IMAGEFORGE_)/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)));
 }
 
-/** A copy of the project that packs as a release does: what git ignores stays behind, the prebuilt addon is laid out. */
+/** A copy of the project that packs like a release: without what git ignores, and with the prebuilt addon in place. */
 async function packRelease(): Promise<{ archive: string; files: string[] }> {
   const project = join(work, 'project');
   const left = new Set(['node_modules', 'build', 'prebuilds', 'outputs', 'cache', 'shared']);
@@ -55,7 +55,7 @@ async function packRelease(): Promise<{ archive: string; files: string[] }> {
     recursive: true,
     filter: (file) => {
       const [top = '', ...rest] = relative(root, file).split(sep);
-      // Hidden files are the tools' own; of a model's training, only what the repository keeps.
+      // Hidden files belong to tools, and scripts/*/out to training runs.
       return !(left.has(top) || /^\../.test(top) || (top === 'scripts' && rest[1] === 'out'));
     },
   });
@@ -112,7 +112,7 @@ describe.skipIf(reason)(`the packed package ${reason}`, () => {
     );
   });
 
-  it('holds nothing compiled from a source that is gone', () => {
+  it('holds nothing compiled from a deleted source', () => {
     const orphans = files
       .filter((file) => /^dist\/.+\.js$/.test(file))
       .filter((file) => !existsSync(join(root, file.replace(/^dist/, 'src').replace(/\.js$/, '.ts'))));
@@ -159,14 +159,25 @@ export const refused = (error: unknown) => error instanceof ImageForgeError && e
         consumer,
         process.execPath,
         join(root, 'node_modules/typescript/bin/tsc'),
-        ...['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2023,esnext.disposable'],
-        ...['--module', 'nodenext', '--typeRoots', types, '--types', 'node', 'consumer.ts'],
+        '--noEmit',
+        '--strict',
+        '--target',
+        'es2022',
+        '--lib',
+        'es2023,esnext.disposable',
+        '--module',
+        'nodenext',
+        '--typeRoots',
+        types,
+        '--types',
+        'node',
+        'consumer.ts',
       );
       expect(stdout).toBe('');
       expect(code).toBe(0);
     });
 
-    it('is imported, and offers nothing but what is documented', async ({ skip }) => {
+    it('can be imported, and exports only what is documented', async ({ skip }) => {
       skip(unreachable !== '', unreachable);
       const script = "import('imageforge').then((found) => console.log(Object.keys(found).sort().join()))";
       expect(await run(consumer, process.execPath, '-e', script)).toMatchObject({
@@ -194,7 +205,15 @@ export const refused = (error: unknown) => error instanceof ImageForgeError && e
       const { code, stdout, stderr } = await run(
         consumer,
         'npx',
-        ...['--no', '--', 'imageforge', 'generate', 'a red star', '--steps', '4', '--seed', '42'],
+        '--no',
+        '--',
+        'imageforge',
+        'generate',
+        'a red star',
+        '--steps',
+        '4',
+        '--seed',
+        '42',
       );
       expect(code, stderr).toBe(0);
       const picture = resolve(consumer, stdout.trim());

@@ -1,4 +1,4 @@
-// The build's own promises: only the pinned ggml is unpacked, and missing tools are named with a command.
+// The build: only the pinned ggml is unpacked, and missing tools are named with the command that installs them.
 import { execFile } from 'node:child_process';
 import {
   chmodSync,
@@ -61,7 +61,7 @@ describe('the source of ggml', () => {
     }
   });
 
-  it('is refused when the archive is not there', async () => {
+  it('is refused when the archive is missing', async () => {
     const { code, stderr } = await run('fetch-ggml.mjs', [
       '--archive',
       join(folder, 'none.tgz'),
@@ -72,7 +72,7 @@ describe('the source of ggml', () => {
     expect(stderr).toContain("Can't read the archive");
   });
 
-  it('is not fetched again once it is complete, and is when its pin differs', async () => {
+  it('is fetched again only when its pin changes', async () => {
     const target = join(folder, 'complete');
     mkdirSync(target);
     writeFileSync(join(target, '.pin'), `${pin.integrity} ${pin.commit}\n`);
@@ -102,8 +102,8 @@ describe('the install script', () => {
   });
 });
 
-describe('the cards that CUDA is compiled for', () => {
-  /** What cuda-architectures.cmake chooses where nvidia-smi prints `cards`, with a compiler that begins at 7.5. */
+describe('the GPUs that CUDA is compiled for', () => {
+  /** What cuda-architectures.cmake chooses if nvidia-smi prints `cards` and the compiler supports 7.5 and newer. */
   async function choose(cards: string | undefined, args: string[] = []): Promise<Ended> {
     const tools = mkdtempSync(join(folder, 'cuda-'));
     const program = (name: string, script: string) => {
@@ -128,18 +128,18 @@ describe('the cards that CUDA is compiled for', () => {
     expect((await choose('8.9\\n12.0\\n8.9\\n')).stderr).toBe('chosen: 89-real;120-real\n');
   });
 
-  it('are those that are asked for', async () => {
+  it('are those that the user names', async () => {
     const { stderr } = await choose('8.9\\n', ['-DCMAKE_CUDA_ARCHITECTURES=75']);
     expect(stderr).toBe('chosen: 75\n');
   });
 
-  it('are left to ggml, with a word about it, where there is none', async () => {
+  it('are left to ggml, with a message, if there is none', async () => {
     const { stderr } = await choose(undefined);
     expect(stderr).toMatch(/^ImageForge: no NVIDIA card answers here.*CMAKE_CUDA_ARCHITECTURES=89/);
     expect(stderr).toContain('chosen: \n');
   });
 
-  it('are refused where the toolkit no longer knows them', async () => {
+  it('are refused if the toolkit no longer supports them', async () => {
     const { code, stderr } = await choose('6.1\\n');
     expect(code).toBe(1);
     expect(stderr.replace(/\s+/g, ' ')).toContain('capability 6.1; CUDA 13.0 compiles for 7.5, 8.9, 12.0.');

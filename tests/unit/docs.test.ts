@@ -1,4 +1,4 @@
-// The documents: links that reach what they name, tables that say what the program does, and what a newcomer reads first.
+// The documentation: its links resolve, its tables match the program, and the README is short and leads to every page.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -17,7 +17,7 @@ const pages = [
   ),
 ].filter((name) => name.endsWith('.md') && !name.startsWith('third_party/ggml/source/'));
 
-/** Markdown without its code, where brackets are no links. */
+/** Markdown without its code, in which brackets are not links. */
 const proseOf = (text: string) => text.replace(/^```.*?^```$/gms, '').replace(/`[^`\n]*`/g, 'code');
 
 /** What follows # in a link to a heading, as GitHub makes it. */
@@ -35,7 +35,7 @@ describe.each(pages)('%s', (page) => {
     .map(([, target]) => target!)
     .filter((target) => !/^(https?|mailto):/.test(target));
 
-  it('has links that reach a file and its heading', () => {
+  it('has links that lead to an existing file and heading', () => {
     const broken = links.filter((link) => {
       const [name, anchor] = link.split('#');
       const file = name ? path.join(root, path.dirname(page), name) : path.join(root, page);
@@ -46,9 +46,9 @@ describe.each(pages)('%s', (page) => {
   });
 });
 
-it.each(pages.filter((page) => page !== 'CHANGELOG.md'))('%s names files that are there', (page) => {
+it.each(pages.filter((page) => page !== 'CHANGELOG.md'))('%s names files that exist', (page) => {
   const named = read(page).matchAll(/`((?:src|native|tests|scripts|examples|models)\/[\w./-]+)`/g);
-  // `native/core/runner` is a pair of files
+  // `native/core/runner` is a pair of files.
   const isThere = (name: string) => ['', '.h'].some((end) => existsSync(path.join(root, name + end)));
   const gone = [...named].map(([, name]) => name!).filter((name) => !isThere(name));
   expect(gone).toEqual([]);
@@ -67,14 +67,17 @@ describe('README.md', () => {
       ...readdirSync(path.join(root, 'docs'))
         .filter((name) => name.endsWith('.md'))
         .map((name) => `docs/${name}`),
-      ...['examples/README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md'],
+      'examples/README.md',
+      'CONTRIBUTING.md',
+      'CHANGELOG.md',
+      'SECURITY.md',
     ];
     expect(wanted.filter((page) => !targets.includes(page))).toEqual([]);
   });
 });
 
-it('the tables of docs/ are what the program says', () => {
-  // dist/ is built before the tests
+it('the tables of docs/ match the program', () => {
+  // dist/ is built before the tests.
   const { status, stderr } = spawnSync(process.execPath, ['scripts/docs/tables.mjs', '--check'], {
     cwd: root,
     encoding: 'utf8',

@@ -1,4 +1,4 @@
-// The git hooks, run by git itself in a repository of their own.
+// The git hooks, run by git itself in a separate repository.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -14,7 +14,7 @@ describe.skipIf(reason)(`git hooks ${reason}`, () => {
   const env = { PATH: process.env.PATH, HOME: folder, GIT_CONFIG_NOSYSTEM: '1', NO_COLOR: '1' };
   const git = (...args: string[]) => execFileSync('git', args, { cwd: folder, env, encoding: 'utf8' });
 
-  /** Commits files; gives what the hooks said. */
+  /** Commits files and returns what the hooks said. */
   function commit(message: string, files: Record<string, string>) {
     for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);
     git('add', ...Object.keys(files));
@@ -61,7 +61,7 @@ describe.skipIf(reason)(`git hooks ${reason}`, () => {
     ['a subject of 72 characters', 'S'.repeat(72), false],
     ['a subject and a body', 'Subject\n\nThe reason, as long as it takes.', true],
     ['a body without an empty line before it', 'Subject\nThe reason.', false],
-    ['a subject that git made of another', `fixup! ${'S'.repeat(71)}`, true],
+    ['a subject that git derived from another', `fixup! ${'S'.repeat(71)}`, true],
   ])('%s: accepted or refused', (_, message, accepted) => {
     const made = commit(message, { note: message });
     expect(made.accepted, made.said).toBe(accepted);

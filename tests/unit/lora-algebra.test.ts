@@ -1,5 +1,5 @@
-// The merges that the tests of LoRAs go by are numpy's. tests/fixtures/lora/make.py has made its own of the same weights
-// and factors, which DUMP_LORA_KINDS=FILE writes down for it.
+// The merges that the LoRA tests rely on agree with numpy's. tests/fixtures/lora/make.py made its own from the same weights
+// and factors, which DUMP_LORA_KINDS=FILE writes for it.
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 // @ts-expect-error plain JavaScript
@@ -23,7 +23,7 @@ const cases = [
     const { tensors, merged } = make(base, 3);
     const name = `${kind} on [${shape}]`;
     dump.set(`${name}/base`, encode(values, shape, 'F32'));
-    // numpy has no BF16
+    // numpy has no BF16.
     for (const [ending, tensor] of Object.entries(tensors))
       dump.set(
         `${name}/${ending}`,
@@ -38,7 +38,7 @@ const numpy: Map<string, FileTensor> = readSafetensors(
   join(import.meta.dirname, '../fixtures/lora/merged.safetensors'),
 );
 
-it('covers what numpy has merged', () => {
+it('covers all of the merges by numpy', () => {
   expect([...numpy.keys()].sort()).toEqual(cases.map(({ name }) => name).sort());
 });
 

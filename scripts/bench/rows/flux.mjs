@@ -1,7 +1,7 @@
-// What the FLUX rows share: one row a type and size, on parts with random weights.
+// Shared by the FLUX rows: one row per type and size, on parts with random weights.
 import { makeParts } from '../random-weights.mjs';
 
-/** `listRows` of a model; `others` are files that every type takes beside the model's own. */
+/** Makes `listRows` for a model. `others` are files that every type uses in addition to the model's own. */
 export const fluxRows =
   (name, ownTypes = ['q4_0'], others = async () => ({})) =>
   async ({ types = ownTypes, sizes = [512], steps }) => {

@@ -1,4 +1,4 @@
-// FLUX.2-klein-4B with Qwen3-4B at full size with random weights (Q4_0: 4.7 GB in all).
+// FLUX.2-klein-4B with Qwen3-4B at full size with random weights (Q4_0: 4.7 GB in total).
 import { fluxRows } from './flux.mjs';
 
 export const name = 'klein-4b';

@@ -1,4 +1,4 @@
-// Stable Diffusion 1.5 at full size with random weights, in each type of weights, and what it has to reach.
+// Stable Diffusion 1.5 at full size with random weights, in each type of weights, and its targets.
 import path from 'node:path';
 import { makeOnce } from '../random-weights.mjs';
 
@@ -17,11 +17,17 @@ export async function listRows({ types = ['f16', 'q8_0', 'q4_0'], sizes = [512, 
 export const torch = path.resolve(import.meta.dirname, '../torch_sd15.py');
 
 /**
- * What was asked for, and PyTorch's figure on the machine that it was asked for on: other machines are compared by
- * the ratio. PyTorch's step at 256 is its step at 512 by the work in it (180 of 803 GFLOP a pass).
+ * A target, and PyTorch's figure on the machine for which the target was set. Other machines are compared by the ratio.
+ * PyTorch's step at 256 is its step at 512 scaled by the work in it (180 of 803 GFLOP per pass).
  */
 const goal = (type, size, metric, [target, stretch], torchKey, torchReference) => ({
-  ...{ name: `${name} ${type}`, size, metric, target, stretch, torchKey, torchReference },
+  name: `${name} ${type}`,
+  size,
+  metric,
+  target,
+  stretch,
+  torchKey,
+  torchReference,
 });
 const [step512, step256] = [14.4, (14.4 * 180) / 803];
 const gibibytes = (...values) => values.map((value) => value * 2 ** 30);
@@ -32,7 +38,7 @@ export const targets = [
   goal('q8_0', 256, 'stepSeconds', [2.5], 'step 256', step256),
   goal('f16', 512, 'decodeSeconds', [20, 10], 'decode 512', 20.2),
   goal('q8_0', 512, 'decodeSeconds', [20, 10], 'decode 512', 20.2),
-  // memory and start are what they are on any machine
+  // Memory and start-up time are not scaled to the machine.
   goal('f16', 512, 'peakBytes', gibibytes(2.2, 1.8), 'peakBytes'),
   goal('q8_0', 512, 'peakBytes', gibibytes(1.6, 1.2), 'peakBytes'),
   goal('f16', 512, 'readySeconds', [1, 0.5]),

@@ -1,4 +1,4 @@
-// imageforge convert: a GGUF file of another type from a GGUF or safetensors file.
+// imageforge convert: writes a GGUF or safetensors file as GGUF with another storage type.
 import type { Command } from 'commander';
 import { collect } from '../collect.js';
 
@@ -11,8 +11,8 @@ interface ConvertFlags {
 }
 
 const kernelNote = `
-Quantised types reach convolutions too, as q8_0 at the smallest, with each tap's channels together (the file's key
-imageforge.kernel_order says so). Other programs refuse such kernels by their shape; for them keep a UNet's in f16:
+Quantised types apply to convolutions too, at q8_0 or larger, with each tap's channels together (the file's key
+imageforge.kernel_order says so). Other programs refuse kernels of that shape; keep a UNet's in f16 for them:
   --tensor-type '(in_layers|out_layers|skip_connection|op|conv|proj_in|proj_out)\\..*=f16'`;
 
 export function addConvert(program: Command): void {
@@ -22,7 +22,7 @@ export function addConvert(program: Command): void {
     .requiredOption('-t, --type <type>', 'f32, f16, bf16, q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, …')
     .option(
       '--tensor-type <pattern=type>',
-      'another type for the tensors whose name has this regular expression; may be repeated',
+      'another type for tensors whose name matches this regular expression; may be repeated',
       collect,
     )
     .option('--force', 'replace an existing file')

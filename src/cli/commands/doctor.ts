@@ -1,4 +1,4 @@
-// imageforge doctor: checks what a generation needs, and says what to do about what is missing.
+// imageforge doctor: checks what making a picture needs, and says what to do about what is missing.
 import type { Command } from 'commander';
 
 export function addDoctor(program: Command): void {

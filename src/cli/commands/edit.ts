@@ -5,7 +5,7 @@ import type { ImageOptions } from '../image-options.js';
 export function addEdit(program: Command): void {
   program
     .command('edit')
-    .description('change an image as a prompt says')
+    .description('change an image according to a prompt')
     .argument('<prompt>', 'what to show')
     .argument('<image>', 'the image to start from')
     .action(async (prompt: string, image: string, options: ImageOptions) => {

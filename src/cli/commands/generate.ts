@@ -1,11 +1,11 @@
-// imageforge generate: text to image, once or in a conversation.
+// imageforge generate: text to image, once or interactively.
 import type { Command } from 'commander';
 import type { ImageOptions } from '../image-options.js';
 
 export function addGenerate(program: Command): void {
   program
     .command('generate')
-    .description('make an image of a prompt')
+    .description('make an image from a prompt')
     .argument('[prompt]', 'what to show')
     .option('-i, --interactive', 'ask for prompts; the model stays loaded between them')
     .action(async (prompt: string | undefined, options: ImageOptions) => {

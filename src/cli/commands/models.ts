@@ -1,4 +1,4 @@
-// imageforge models: what is known and on disk, fetching and removing it, and what a file is.
+// imageforge models: lists, downloads and removes models, and inspects weight files.
 import type { Command } from 'commander';
 import type { ModelDescription } from '../../service/models/list.js';
 import { collect } from '../collect.js';
@@ -8,7 +8,7 @@ export function addModels(program: Command): void {
   const models = program.command('models').description('list, fetch, remove and inspect models');
   models
     .command('list', { isDefault: true })
-    .description('models by key, and whether they are on this disk')
+    .description('list models by key, and whether they are on this disk')
     .option('--json', 'print one JSON document')
     .action(async ({ json }: { json?: true }) => {
       const { describeModels } = await import('../open-service.js');
@@ -18,8 +18,8 @@ export function addModels(program: Command): void {
     });
   models
     .command('pull <key>')
-    .description('download a model from the Hugging Face hub; goes on where it was interrupted')
-    .option('--part <name>', 'only a part of it: model, vae, clip_l, t5xxl or llm; may be repeated', collect)
+    .description('download a model from the Hugging Face hub; resumes an interrupted download')
+    .option('--part <name>', 'only one part: model, vae, clip_l, t5xxl or llm; may be repeated', collect)
     .option('-q, --quiet', 'no progress')
     .option('--json', 'print one JSON document')
     .action(async (key: string, options: { part?: string[]; quiet?: true; json?: true }) => {
@@ -36,7 +36,7 @@ export function addModels(program: Command): void {
     });
   models
     .command('inspect <file>')
-    .description('what a GGUF or safetensors file holds')
+    .description('show what a GGUF or safetensors file holds')
     .option('--json', 'print one JSON document')
     .action(async (file: string, { json }: { json?: true }) => {
       const { printInspection } = await import('../inspect-model.js');

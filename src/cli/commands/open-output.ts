@@ -16,14 +16,14 @@ export function addOpenOutput(program: Command): void {
       const { prepareFolder } = await import('../../service/pictures/outputs.js');
       await prepareFolder(outputDir, 0);
       const opener = OPENERS[process.platform] ?? 'xdg-open';
-      // the path is good for something without a file manager too; a JSON document says how it ended
+      // The path is useful without a file manager too. The JSON document waits to say how it ended.
       if (!json) process.stdout.write(`${outputDir}\n`);
       await openFolder(opener, outputDir);
       if (json) process.stdout.write(`${JSON.stringify({ ok: true, output_dir: outputDir }, null, 2)}\n`);
     });
 }
 
-/** The folder is an argument of its own: no shell reads it. */
+/** The folder is passed as an argument of its own, so no shell reads it. */
 function openFolder(opener: string, folder: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(opener, [folder], { stdio: 'ignore', detached: true });

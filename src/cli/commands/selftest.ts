@@ -1,4 +1,4 @@
-// imageforge selftest: starts the MCP server as a client would, and tries it.
+// imageforge selftest: starts the MCP server and tries it as a client would.
 import type { Command } from 'commander';
 
 export function addSelftest(program: Command): void {

@@ -1,4 +1,4 @@
-// imageforge upscale: makes an image larger with an ESRGAN upscaler.
+// imageforge upscale: enlarges an image with an ESRGAN upscaler.
 import type { Command } from 'commander';
 
 export function addUpscale(program: Command): void {
@@ -9,7 +9,7 @@ export function addUpscale(program: Command): void {
       '-m, --model <file>',
       'upscaler as safetensors, such as RealESRGAN_x4plus, or its name in upscalers/',
     )
-    .option('--scale <n>', 'size over that of the source (default: what the upscaler makes)')
+    .option('--scale <n>', 'size relative to the source (default: the upscaler’s own factor)')
     .option('--tile <pixels>', 'largest side of a tile (default: from the free memory)')
     .option('-o, --output <path>', 'file to write (default: the source’s name with _upscaled)')
     .option('--force', 'overwrite the file of --output')

@@ -1,4 +1,4 @@
-// POST /generate, /edit and /inpaint, as the replaced program had them, and the files that they made.
+// POST /generate, /edit and /inpaint, as the replaced program had them, and GET for the files that they made.
 import type { Context } from 'hono';
 import { toResponse } from '../../service/answers/results.js';
 import { imageResponseSchema } from '../../service/answers/schemas.js';

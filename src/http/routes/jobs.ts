@@ -19,7 +19,7 @@ export function addJobRoutes(routes: Routes, { service, jobs }: Doors): void {
     operation: z
       .enum(['generate', 'edit', 'inpaint'])
       .optional()
-      .describe('Default: what the given pictures make of it'),
+      .describe('Default: inpaint with a mask, edit with a source image, otherwise generate'),
   });
   const shape = z.union([drawn, upscaleSchema.extend({ operation: z.literal('upscale') })]);
   routes.add(
@@ -27,9 +27,9 @@ export function addJobRoutes(routes: Routes, { service, jobs }: Doors): void {
       method: 'post',
       path: '/jobs',
       tag: 'jobs',
-      summary: 'Start a job; it goes on when the client leaves',
+      summary: 'Start a job; it continues when the client disconnects',
       body: { schema: shape, name: 'JobRequest' },
-      answer: { schema: jobSchema, status: 202, description: 'The job waits or runs' },
+      answer: { schema: jobSchema, status: 202, description: 'The job is waiting or running' },
       errors: [400, 413, 422, 429, 503],
     },
     async (c) => {
@@ -73,7 +73,11 @@ export function addJobRoutes(routes: Routes, { service, jobs }: Doors): void {
       path: '/jobs/:id/events',
       tag: 'jobs',
       summary: 'Server-sent events: queued, phase, step, preview, done, failed',
-      answer: { type: 'text/event-stream', schema: z.string(), description: 'All events from the first on' },
+      answer: {
+        type: 'text/event-stream',
+        schema: z.string(),
+        description: 'All events, starting with the first',
+      },
       errors: [404],
     },
     (c) => streamEvents(c, find(c)),
@@ -106,7 +110,7 @@ function chooseOperation(asked: unknown, fields: Record<string, unknown>): Opera
   return operation ?? refuseField('operation', `operation: expected one of ${OPERATIONS.join(', ')}`);
 }
 
-/** What has happened (after Last-Event-ID, if the client has been here before), then what happens. */
+/** Streams past events (after Last-Event-ID if the client reconnects), then new ones as they happen. */
 function streamEvents(c: Context, job: Job): Response {
   const seen = Number(c.req.header('last-event-id') ?? 0);
   c.header('X-Accel-Buffering', 'no');

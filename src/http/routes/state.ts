@@ -1,4 +1,4 @@
-// What is there and how it is: health, models, status, metrics; and what changes it: unload, timeout.
+// Health, models, status and metrics, and the requests that change state: unload and timeout.
 import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
 import { healthSchema, modelsSchema } from '../../service/answers/schemas.js';
@@ -20,7 +20,7 @@ const statusAnswer = statusSchema.meta({ id: 'Status' });
 
 export function addStateRoutes(routes: Routes, { service, jobs, ollama, metrics }: Doors): void {
   let last: ServiceStatus | undefined;
-  /** The engine's process may be too busy to be asked: then what it said before is good enough for /health. */
+  /** The engine's process may be too busy to answer. Its last answer is good enough for /health. */
   const readSoon = async () => {
     const asked = service.status().then((found) => {
       last = found;
@@ -38,7 +38,7 @@ export function addStateRoutes(routes: Routes, { service, jobs, ollama, metrics 
       method: 'get',
       path: '/health',
       tag: 'state',
-      summary: 'Whether the server, its device and Ollama are there',
+      summary: 'Whether the server, its device and Ollama are available',
       answer: { schema: healthSchema, description: 'The server answers' },
     },
     async (c) => {
@@ -62,7 +62,7 @@ export function addStateRoutes(routes: Routes, { service, jobs, ollama, metrics 
       path: '/models',
       tag: 'state',
       summary: 'Models and what they can do',
-      answer: { schema: modelsSchema, description: 'All models that can be asked for' },
+      answer: { schema: modelsSchema, description: 'All models that requests can name' },
     },
     async (c) => c.json({ default_model: service.defaultModel, models: await service.listModels() }),
   );
@@ -81,10 +81,10 @@ export function addStateRoutes(routes: Routes, { service, jobs, ollama, metrics 
       method: 'post',
       path: '/unload',
       tag: 'state',
-      summary: 'Unload the model after what runs; its memory goes back to the system',
+      summary: 'Unload the model after the running job; its memory goes back to the system',
       answer: {
         schema: z.object({ ok: z.literal(true), unloaded: z.boolean() }),
-        description: 'unloaded tells whether there was one',
+        description: 'unloaded says whether a model was loaded',
       },
     },
     async (c) => c.json({ ok: true, unloaded: await service.unload() }),
@@ -122,7 +122,7 @@ export function addStateRoutes(routes: Routes, { service, jobs, ollama, metrics 
   );
 }
 
-/** Clients of the replaced program know Apple's GPU as mps. */
+/** Clients of the replaced program know Apple's GPU by the name mps. */
 function nameDevice(device: string): string {
   return device.replace(/^metal\b.*$/i, 'mps');
 }

@@ -1,4 +1,4 @@
-// What the service gives back, and the one JSON form of it that HTTP, MCP and `--json` give.
+// The service's results, and their one JSON form that HTTP, MCP and `--json` share.
 import type { Phase, Task } from '../../pipeline/types.js';
 import type { Seed } from '../../shared/seed.js';
 import type { ImageMetadata, UpscaleMetadata } from '../pictures/metadata.js';
@@ -14,14 +14,14 @@ export interface ImageResult {
   task: Task;
   /** Key or path of the model. */
   model: string;
-  /** Of the first image. */
+  /** Seed of the first image. */
   seed: Seed;
   steps: number;
   guidance: number;
   width: number;
   height: number;
   elapsedSeconds: number;
-  /** As the model saw it, after prompt assist. */
+  /** The prompt as the model saw it, after prompt assist, styles and choices. */
   prompt: string;
   negativePrompt: string;
   assisted: boolean;
@@ -31,7 +31,7 @@ export interface ImageResult {
   /** Seconds by phase; null for a cached result. */
   seconds: Record<Phase, number> | null;
   images: [ResultImage, ...ResultImage[]];
-  /** For people: how to get a better model, why the prompt was not expanded. */
+  /** Sentences for people: what of the request had no effect and why, or how to get a better model. */
   notes: string[];
 }
 
@@ -76,7 +76,7 @@ export interface ImageResponse extends ImageFields {
   cached: boolean;
   timestamp: string;
   notes: string[];
-  /** All images of the batch, the first one among them. */
+  /** All images of the batch, including the first. */
   images: (ImageFields & { seed: Seed })[];
 }
 
@@ -106,7 +106,7 @@ function describeImages(result: ImageResult, returnMode: ReturnMode): ImageRespo
     images: images.map((image) => ({
       seed: image.seed,
       ...describeImage(image, returnMode),
-      // A single picture's bytes stand above, and megabytes need no second copy.
+      // The bytes of a single picture are already above; megabytes need no second copy.
       ...(images.length === 1 && { image_base64: null }),
     })),
   };

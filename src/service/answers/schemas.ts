@@ -1,17 +1,17 @@
-// The shapes of answers, for the OpenAPI document and the output schemas of MCP tools; the compiler holds them against what
-// is really answered.
+// Schemas of the answers, for the OpenAPI document and for MCP tools. The compiler checks them against the types of the
+// real answers.
 import { z } from 'zod';
 import type { ModelDescription } from '../models/list.js';
 import { OPERATIONS } from '../request/parse.js';
 import type { ImageResponse, UpscaleResponse } from './results.js';
 
-/** Fails to compile when a schema and the type of its answer part. */
+/** Fails to compile when a schema and the type of its answer diverge. */
 type Matches<Type, Schema extends z.ZodType<Type>> = Schema;
 
 const imageFields = {
-  output_path: z.string().nullable().describe('The PNG on this machine'),
-  metadata_path: z.string().nullable().describe('Its JSON sidecar'),
-  image_base64: z.string().nullable().describe('The PNG itself'),
+  output_path: z.string().nullable().describe('Path of the PNG on the server’s machine'),
+  metadata_path: z.string().nullable().describe('Path of its JSON sidecar'),
+  image_base64: z.string().nullable().describe('The PNG in base64'),
   mime: z.literal('image/png'),
 };
 
@@ -36,10 +36,12 @@ export const imageResponseSchema = z
     negative_prompt: z.string(),
     sampler: z.string(),
     schedule: z.string(),
-    assisted: z.boolean().describe('Ollama expanded the prompt'),
-    cached: z.boolean().describe('The stored image of an identical earlier request'),
+    assisted: z.boolean().describe('Whether Ollama expanded the prompt'),
+    cached: z.boolean().describe('Whether this is the stored image of an identical earlier request'),
     timestamp: z.string(),
-    notes: z.array(z.string()).describe('For people'),
+    notes: z
+      .array(z.string())
+      .describe('What of the request had no effect and why, and other hints for people'),
     ...imageFields,
     images: z.array(z.object({ seed: seedAnswer, ...imageFields })).describe('All images of the batch'),
   })
@@ -51,7 +53,7 @@ export const upscaleResponseSchema = z
     ok: z.literal(true),
     task: z.literal('upscale'),
     model: z.string(),
-    scale: z.number().describe('Result over source'),
+    scale: z.number().describe('Size of the result relative to the source'),
     width: z.int(),
     height: z.int(),
     source_width: z.int(),
@@ -84,7 +86,7 @@ export const healthSchema = z
 
 export const modelSchema = z
   .object({
-    key: z.string().describe('What requests call it'),
+    key: z.string().describe('Its name in requests'),
     name: z.string(),
     hub_id: z.string().nullable(),
     operations: z.array(z.enum(['text2img', 'img2img', 'inpaint', 'reference'])).readonly(),
@@ -98,7 +100,7 @@ export const modelSchema = z
     guard: z.enum(['ALLOW_FLUX', 'ALLOW_KLEIN']).nullable().describe('The setting that unlocks it'),
     guard_reason: z.string().nullable(),
     allowed: z.boolean(),
-    available: z.boolean().describe('Every file is on this disk'),
+    available: z.boolean().describe('Whether all its files are on this disk'),
     hint: z.string().nullable().describe('How to get what is missing'),
     default: z.boolean(),
   })
@@ -114,16 +116,16 @@ export const jobSchema = z
     id: z.string(),
     status: z.enum(['queued', 'running', 'done', 'failed', 'cancelled']),
     operation: z.enum(OPERATIONS),
-    position: z.int().nullable().describe('Place in the line, 1 = next'),
+    position: z.int().nullable().describe('Place in the queue, 1 = next'),
     progress: z
       .object({
         phase: z.enum(['load', 'encode', 'denoise', 'decode', 'upscale']),
         image: z.int(),
         step: z.int(),
         steps: z.int(),
-        pass: z.int().describe('1, and 2 in the second pass of hires fix'),
+        pass: z.int().describe('1, or 2 in the second pass of hires fix'),
         passes: z.int(),
-        done: z.int().describe('Steps of all images and passes that are done'),
+        done: z.int().describe('Finished steps over all images and passes'),
         total: z.int(),
       })
       .nullable(),

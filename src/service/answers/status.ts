@@ -1,4 +1,4 @@
-// The state of the engine, the timer and the line in the one JSON form that HTTP and MCP give.
+// The state of engine, timer and queue, in the one JSON form that HTTP and MCP share.
 import { z } from 'zod';
 import type { ServiceStatus } from '../image-service.js';
 
@@ -12,12 +12,14 @@ export const statusSchema = z.object({
   seconds_until_unload: z
     .number()
     .nullable()
-    .describe('null while nothing is loaded, while it works, or without a timeout'),
+    .describe('null while nothing is loaded, while it is working, or without a timeout'),
   last_access: z.string().nullable(),
   memory: z
     .object({
       weights: z.number(),
-      mapped: z.number().describe('Used in place from their files: resident only while they are read'),
+      mapped: z
+        .number()
+        .describe('Weights used in place from their files: resident only while they are read'),
       compute: z.number(),
       scratch: z.number(),
       device_free: z.number(),
@@ -30,7 +32,7 @@ export const statusSchema = z.object({
   output_dir: z.string(),
 });
 
-/** Longest idle time that clients may ask for: a week. */
+/** The longest timeout that clients may set: a week. */
 export const MAX_TIMEOUT_SECONDS = 7 * 24 * 3600;
 export const timeoutSchema = z.object({
   timeout_seconds: z.number().min(0).max(MAX_TIMEOUT_SECONDS).describe('Idle seconds; 0 = never'),

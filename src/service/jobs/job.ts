@@ -1,4 +1,4 @@
-// A request as a job: it can be watched, waited for and cancelled.
+// A job is a request that can be watched, waited for and cancelled.
 import { randomUUID } from 'node:crypto';
 import type { Phase, Progress } from '../../pipeline/types.js';
 import { ImageForgeError, type SerializedError } from '../../shared/errors.js';
@@ -31,20 +31,20 @@ export interface NumberedEvent {
 }
 
 export interface JobOptions {
-  /** Cancels it: the client that waits for it has gone. */
+  /** Cancels the job when it fires: the client that waited for it has gone. */
   signal?: AbortSignal | undefined;
   priority?: number;
   save?: OutputTarget;
 }
 
-/** What a job was called before a restart. */
+/** What identifies a job across a restart. */
 export interface JobIdentity {
   id: string;
   createdAt: string;
   lastEvent: number;
 }
 
-/** What a job does: the service's run or, after a restart, reading the result that it had. */
+/** What a job does: a run of the service or, after a restart, reading the result it already had. */
 export type Work = (controls: RunControls) => Promise<JobResult>;
 
 const PREVIEW = { side: 512, bytes: 100_000 };
@@ -55,10 +55,10 @@ export class Job<A extends JobRequest = JobRequest> {
   readonly request: A;
   /** Settles when the job has ended in any way; never rejects. */
   readonly ended: Promise<void>;
-  /** Everything that happened, but of the previews only the last one. */
+  /** All events so far, except that only the last preview is kept. */
   readonly history: NumberedEvent[] = [];
   state: JobState = 'queued';
-  /** Place in the line, 1 = next; null before it is known and once it runs. */
+  /** Place in the queue, 1 = next; null before it is known and once the job runs. */
   position: number | null = null;
   startedAt: Date | null = null;
   endedAt: Date | null = null;
@@ -66,7 +66,7 @@ export class Job<A extends JobRequest = JobRequest> {
   preview: JobPreview | null = null;
   result: JobResult<A> | null = null;
   error: ImageForgeError | null = null;
-  /** It goes on after a restart: the program's end does not fail it. */
+  /** The job resumes after a restart, so the end of the program does not fail it. */
   suspended = false;
   readonly #controller = new AbortController();
   readonly #listeners = new Set<(event: NumberedEvent) => void>();
@@ -95,7 +95,7 @@ export class Job<A extends JobRequest = JobRequest> {
     if (signal?.aborted) this.cancel();
   }
 
-  /** Pictures that it makes. */
+  /** How many pictures the job makes. */
   get batch(): number {
     return countImages(this.request);
   }
@@ -104,25 +104,25 @@ export class Job<A extends JobRequest = JobRequest> {
     return this.endedAt === null;
   }
 
-  /** Takes effect within a step; nothing happens to a job that has ended. */
+  /** Takes effect within a step. Does nothing to a job that has ended. */
   cancel(): void {
     this.#controller.abort();
   }
 
-  /** @throws ImageForgeError that the job failed with. */
+  /** Waits for the result. @throws the ImageForgeError that the job failed with. */
   async wait(): Promise<JobResult<A>> {
     await this.ended;
     if (this.error) throw this.error;
     return this.result!;
   }
 
-  /** Calls the listener with what happens from now on; returns how to stop. */
+  /** Calls the listener with every event from now on. Returns a function that unsubscribes it. */
   subscribe(listener: (event: NumberedEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Bytes of finished pictures that it holds. */
+  /** Bytes of the finished pictures that the job keeps in memory. */
   get bytes(): number {
     return this.result?.images.reduce((sum, { png }) => sum + png.length, 0) ?? 0;
   }
@@ -163,9 +163,13 @@ export class Job<A extends JobRequest = JobRequest> {
   #fail(error: ImageForgeError): void {
     if (this.suspended && error.code === 'CLOSED') {
       this.#end('queued');
-      this.error = new ImageForgeError('CLOSED', 'The server is ending; the job goes on at its next start.', {
-        hint: `Ask for job ${this.id} then.`,
-      });
+      this.error = new ImageForgeError(
+        'CLOSED',
+        'The server is shutting down; the job resumes at its next start.',
+        {
+          hint: `Ask for job ${this.id} then.`,
+        },
+      );
       this.#emit({ type: 'queued', position: null });
       return;
     }

@@ -1,4 +1,4 @@
-// Lets a few pieces of work run at the same time; the others wait in order.
+// Limits how many pieces of work run at the same time; the others wait in order.
 
 export function limitConcurrency(limit: number): <T>(work: () => Promise<T>) => Promise<T> {
   let running = 0;
@@ -10,7 +10,7 @@ export function limitConcurrency(limit: number): <T>(work: () => Promise<T>) => 
       return await work();
     } finally {
       const next = waiting.shift();
-      // a place is handed on, so that nobody slips in between
+      // Hands the place to the next in line directly, so that a newcomer cannot take it first.
       if (next) next();
       else running--;
     }

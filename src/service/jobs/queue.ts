@@ -1,17 +1,17 @@
-// Who runs next: one job at a time, the rest wait in a bounded line and are told their place. Higher priority goes
-// first; among equals a job for the model that is in memory may pass others, but nobody is passed for ever.
+// Runs one job at a time; the rest wait in a bounded queue and are told their place. Higher priority goes first. Among
+// equals, a job for the model in memory may pass others, but only so many may pass any one job.
 import { ImageForgeError } from '../../shared/errors.js';
 
 export interface QueueOptions {
-  /** Jobs that may wait. */
+  /** How many jobs may wait. */
   limit: number;
-  /** How many later jobs may pass a waiting one for their model's sake. */
+  /** How many later jobs may pass a waiting one because their model is loaded. */
   maxPassed?: number;
 }
 
 export interface QueueEntry<T> {
   run(): Promise<T>;
-  /** Jobs of the same affinity share a loaded model. */
+  /** Jobs with the same affinity share a loaded model. */
   affinity: string;
   /** Higher first; 0 by default. */
   priority?: number | undefined;
@@ -33,7 +33,7 @@ interface Waiting {
 export class JobQueue {
   readonly #limit: number;
   readonly #maxPassed: number;
-  /** In the order of arrival. */
+  /** In order of arrival. */
   #waiting: Waiting[] = [];
   #running = false;
   #affinity: string | undefined;
@@ -92,7 +92,7 @@ export class JobQueue {
     });
   }
 
-  /** Refuses all that wait and all that come; resolves when the running job has ended. */
+  /** Refuses waiting and new jobs. Resolves when the running job has ended. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const entry of this.#waiting.splice(0)) entry.refuse(closed());
@@ -122,7 +122,7 @@ export class JobQueue {
     });
   }
 
-  /** Waiting jobs, next first: priority, then those passed too often, then the loaded model, then arrival. */
+  /** Waiting jobs, next first: by priority, then those passed too often, then the loaded model, then arrival. */
   #order(): Waiting[] {
     const rank = (entry: Waiting) =>
       entry.passed >= this.#maxPassed ? 2 : entry.affinity === this.#affinity ? 1 : 0;
@@ -138,10 +138,14 @@ export class JobQueue {
   }
 
   #full(): ImageForgeError {
-    return new ImageForgeError('QUEUE_FULL', `${this.#limit} requests are waiting already, as many as may.`, {
-      hint: 'Try again in a while, or raise QUEUE_LIMIT.',
-      details: { limit: this.#limit },
-    });
+    return new ImageForgeError(
+      'QUEUE_FULL',
+      `${this.#limit} requests are already waiting, the most allowed.`,
+      {
+        hint: 'Try again in a while, or raise QUEUE_LIMIT.',
+        details: { limit: this.#limit },
+      },
+    );
   }
 }
 

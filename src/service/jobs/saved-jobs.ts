@@ -1,10 +1,10 @@
-// Jobs that outlive their server, however it ends: every kept job has a file of its own from the time it is accepted
-// until it has ended, and a later server of the same kind goes on with those that a dead one left.
+// Jobs that outlive their server, however it ends. Every kept job has a file from the time it is accepted until it has
+// ended. When a server dies, a later one of the same kind takes over its jobs and resumes them.
 //
 //   CACHE_DIR/jobs/KIND/OWNER/ID.BEGUN.json
 //
-// OWNER is the server that has the job, BEGUN how often a server has begun to draw it. A job changes hands by a rename,
-// which one of several servers wins.
+// OWNER is the server that holds the job; BEGUN counts how many servers have begun to draw it. A server takes a job over by
+// renaming its file, and if several try, one wins.
 import { randomUUID } from 'node:crypto';
 import { readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -19,41 +19,41 @@ import type { Job } from './job.js';
 export interface SavedJob {
   id: string;
   createdAt: string;
-  /** No event that clients have seen has a higher number: when they come back with theirs, they hear the ones after it. */
+  /** No event that clients have seen has a higher number, so those that reconnect get only events that are new to them. */
   lastEvent: number;
   request: JobRequest;
-  /** Of a job that ended while the program did; its pictures are read from their files. */
+  /** Result of a job that ended during the shutdown. Its pictures are read from their files. */
   result?: JobResult;
-  /** How many servers died while they drew it. */
+  /** How many servers died while drawing it. */
   begun: number;
 }
 
 export interface SavedJobsOptions {
   folder: string;
   logger: Logger;
-  /** Characters of one job, pictures in its request among them. */
+  /** Most characters for one job, including the pictures in its request. */
   maxLength?: number;
 }
 
 const FORMAT = 2;
 const FILE = /^([0-9a-f-]{36})\.(\d+)\.json$/;
 const OWNER = /^(.+)\.(\d+)\.[0-9a-f-]{36}$/;
-/** Events that a job may send before the number in its file would be too low: far more than any sends. */
+/** Added to the event number in the file, which is not updated with every event: far more than any job sends. */
 const MAX_EVENTS = 1e6;
-/** A job that ended this many servers is not begun again. */
+/** A job during which this many servers died is not begun again. */
 const MAX_BEGUN = 3;
-/** Nobody can ask another machine whether its server lives: what it left is anybody's after a day without a change. */
+/** Nobody can ask another machine whether its server is alive, so its jobs may be taken over after a day without a change. */
 const FOREIGN_MS = 24 * 3600 * 1000;
-/** What nobody came back for. */
+/** Jobs that no server has taken over for this long are dropped. */
 const FORGOTTEN_MS = 7 * FOREIGN_MS;
 
 interface JobFile {
   name: string;
-  /** Settles with the last of its changes. */
+  /** Settles when its latest change is written. */
   written: Promise<void>;
 }
 
-/** Owners of this process. */
+/** The live owners in this process. */
 const living = new Set<string>();
 
 export class SavedJobs {
@@ -61,7 +61,7 @@ export class SavedJobs {
   readonly #owner: string;
   readonly #logger: Logger;
   readonly #maxLength: number;
-  /** The files of the jobs that are here, and the writing that goes on for each. */
+  /** The files of this server's jobs, with the pending writes of each. */
   readonly #files = new Map<string, JobFile>();
 
   constructor({ folder, logger, maxLength = 2 ** 27 }: SavedJobsOptions) {
@@ -72,7 +72,7 @@ export class SavedJobs {
     living.add(this.#owner);
   }
 
-  /** Writes the job down and follows it to its end. Resolves when the file is there, or cannot be written. */
+  /** Saves the job and follows it to its end. Resolves when the file is written, or cannot be. */
   keep(job: Job, begun = 0): Promise<void> {
     if (!this.#files.has(job.id))
       this.#files.set(job.id, { name: fileName(job.id, begun), written: Promise.resolve() });
@@ -94,17 +94,17 @@ export class SavedJobs {
     return kept;
   }
 
-  /** Resolves when the file tells what the job is now. */
+  /** Resolves when the file reflects the job's current state. */
   async flush({ id }: Job): Promise<void> {
     await this.#files.get(id)?.written;
   }
 
-  /** Whether the job would be found by the next server. */
+  /** Whether the next server would find the job. */
   has({ id }: Job): boolean {
     return this.#files.has(id);
   }
 
-  /** What dead servers of this kind left, the oldest first; it is this server's from now on. */
+  /** Takes over all jobs that dead servers of this kind left, oldest first. */
   async takeAll(): Promise<SavedJob[]> {
     const taken: SavedJob[] = [];
     for (const [owner, names] of await this.#listLeft()) {
@@ -117,7 +117,7 @@ export class SavedJobs {
     return taken.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
   }
 
-  /** The job of this id, if a dead server of this kind left it. */
+  /** Takes over the job with this id, if a dead server of this kind left it. */
   async take(id: string): Promise<SavedJob | undefined> {
     for (const [owner, names] of await this.#listLeft()) {
       const name = names.find((found) => FILE.exec(found)?.[1] === id);
@@ -129,7 +129,7 @@ export class SavedJobs {
     return undefined;
   }
 
-  /** Waits for what is being written, and leaves all that is there to the next server. */
+  /** Waits for pending writes, then leaves all files to the next server. */
   async release(): Promise<void> {
     await Promise.all([...this.#files.values()].map(({ written }) => written));
     const left = [...this.#files.keys()];
@@ -155,7 +155,7 @@ export class SavedJobs {
     });
   }
 
-  /** One after the other for each job; a disk that cannot be written to stops no job. */
+  /** Runs the steps for one job in order. A disk that cannot be written to does not stop the job. */
   #then(id: string, step: (saved: JobFile) => Promise<void>): Promise<void> {
     const saved = this.#files.get(id);
     if (!saved) return Promise.resolve();
@@ -177,7 +177,7 @@ export class SavedJobs {
     await writeWhole(path.join(this.#own, name), Buffer.from(text));
   }
 
-  /** Job files by their dead owners. */
+  /** Lists the job files that dead owners left. */
   async #listLeft(): Promise<[owner: string, names: string[]][]> {
     const left: [string, string[]][] = [];
     for (const owner of await readdir(this.#folder).catch(() => [])) {
@@ -187,7 +187,7 @@ export class SavedJobs {
       const names = (await readdir(folder).catch(() => [])).filter((name) => FILE.test(name));
       if (idleMs < FORGOTTEN_MS) left.push([owner, names]);
       else {
-        this.#logger.warn({ jobs: names.length, owner }, 'jobs that nobody came back for are dropped');
+        this.#logger.warn({ jobs: names.length, owner }, 'dropped jobs that no server took over in a week');
         await rm(folder, { recursive: true, force: true });
       }
     }
@@ -199,7 +199,7 @@ export class SavedJobs {
     try {
       await makeFolder(this.#own);
       await rename(path.join(this.#folder, owner, name), file);
-      // its owner ended between two names of one job
+      // The owner died between two names of one job.
       if (this.#files.has(FILE.exec(name)![1]!)) {
         await rm(file, { force: true });
         return undefined;
@@ -208,7 +208,7 @@ export class SavedJobs {
       this.#files.set(job.id, { name, written: Promise.resolve() });
       return job;
     } catch (error) {
-      // another server of this kind has it
+      // Another server of this kind took it first.
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       this.#logger.error({ error, file }, 'a job of the last run cannot be read');
       await rename(file, `${file}.unreadable`).catch(() => undefined);
@@ -217,21 +217,21 @@ export class SavedJobs {
   }
 }
 
-/** Removes a dead server's folder, with the files that it had not finished. */
+/** Removes a dead server's folder, including its unfinished files. */
 async function removeEmpty(folder: string): Promise<void> {
   await sweepTemporary(folder);
   await rmdir(folder).catch(() => undefined);
 }
 
-/** @throws ImageForgeError ENGINE_CRASHED for a job that no server survives. */
+/** @throws ImageForgeError ENGINE_CRASHED for a job that no server has survived. */
 export function requireSurvivable({ begun }: SavedJob): void {
   if (begun < MAX_BEGUN) return;
-  throw new ImageForgeError('ENGINE_CRASHED', `The server ended ${begun} times while it drew this picture.`, {
+  throw new ImageForgeError('ENGINE_CRASHED', `The server died ${begun} times while drawing this picture.`, {
     hint: 'If nobody killed it, the system ran out of memory: try a smaller size or a more quantised model.',
   });
 }
 
-/** The pictures of a job that had ended before the restart. */
+/** Reads the pictures of a job that had ended before the restart. */
 export async function readResult(result: JobResult): Promise<JobResult> {
   const read = async ({ path: file }: JobResult['images'][number]) => readFile(file ?? '');
   const files = await Promise.all(result.images.map(read));
@@ -243,7 +243,7 @@ function withPngs(result: JobResult, png: (index: number) => Buffer): JobResult 
   return { ...result, images } as JobResult;
 }
 
-/** A process that has the number of a dead one hides what that left: better than two that draw the same. */
+/** If another process has the pid of a dead server, its jobs stay hidden. That is better than drawing a job twice. */
 function isAlive(owner: string, idleMs: number): boolean {
   const [, host, id] = OWNER.exec(owner) ?? [];
   const pid = Number(id);
@@ -281,7 +281,7 @@ function parse(text: string): SavedJob {
   return job;
 }
 
-/** JSON in which bytes are {"base64": …}. */
+/** Writes bytes as {"base64": …}. */
 function stringify(value: unknown): string {
   return JSON.stringify(value, function (this: Record<string, unknown>, key: string, plain: unknown) {
     const found = this[key];

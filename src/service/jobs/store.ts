@@ -1,5 +1,5 @@
-// Every request that a server works on, as a job. Its result is kept for a while when its client did not stay for it.
-// All server doors start their work here.
+// Every request that a server works on, as a job. The result of a kept job stays available for a while, even if its client
+// has left. All server doors start their work here.
 import { ImageForgeError } from '../../shared/errors.js';
 import type { JobResult } from '../answers/results.js';
 import type { JobRequest } from '../request/parse.js';
@@ -7,9 +7,9 @@ import { Job, type JobOptions, type Work } from './job.js';
 import type { RunControls } from './run-controls.js';
 import { readResult, requireSurvivable, type SavedJob, type SavedJobs } from './saved-jobs.js';
 
-/** What does the work: the service. */
+/** Does the work; the service in practice. */
 export interface Runner {
-  /** Requests that may wait. */
+  /** How many requests may wait. */
   readonly queueLimit: number;
   run(request: JobRequest, controls: RunControls): Promise<JobResult>;
 }
@@ -20,14 +20,14 @@ export interface JobTotals {
   cancelled: number;
   images: number;
   cached: number;
-  /** Of all jobs that are done. */
+  /** Total over all jobs that succeeded. */
   seconds: number;
 }
 
 export interface JobStoreOptions {
-  /** Where kept jobs are written down, for the next start. Default: nowhere. */
+  /** Where kept jobs are saved for the next start. Default: nowhere. */
   saved?: SavedJobs;
-  /** Ended jobs that are kept, and the bytes that their pictures may have together. */
+  /** How many ended jobs stay available, and how many bytes their pictures may have together. */
   maxKept?: number;
   maxBytes?: number;
 }
@@ -56,14 +56,14 @@ export class JobStore {
     return job;
   }
 
-  /** Makes it findable by its id from now on; resolves when the end of the program would not lose it. */
+  /** Makes the job available by its id from now on. Resolves once the end of the program would no longer lose it. */
   async keep(job: Job): Promise<void> {
     this.#unlisted.delete(job);
     this.#jobs.set(job.id, job);
     await this.#saved?.keep(job);
   }
 
-  /** Goes on with a job of an earlier server. @throws ImageForgeError QUEUE_FULL. */
+  /** Resumes a job of an earlier server. @throws ImageForgeError QUEUE_FULL. */
   resume(saved: SavedJob): Job {
     const { request, result } = saved;
     this.#requireRoom();
@@ -78,19 +78,19 @@ export class JobStore {
     return job;
   }
 
-  /** Ends it within a step; the next server will not go on with it. */
+  /** Ends the job within a step. The next server will not resume it. */
   async cancel(job: Job): Promise<void> {
     job.cancel();
     await job.ended;
     await this.#saved?.flush(job);
   }
 
-  /** The service's end suspends what the next server will find, instead of failing it. */
+  /** Before the service closes: suspends the jobs that the next server will find, so that closing does not fail them. */
   suspend(): void {
     for (const job of this.active()) job.suspended = this.#saved?.has(job) === true;
   }
 
-  /** As get(), and goes on with a job that a dead server left. @throws ImageForgeError NOT_FOUND. */
+  /** As get(), but also takes over and resumes a job that a dead server left. @throws ImageForgeError NOT_FOUND. */
   async find(id: string): Promise<Job> {
     const left = this.#jobs.has(id) ? undefined : await this.#saved?.take(id);
     return left ? this.resume(left) : this.get(id);
@@ -105,7 +105,7 @@ export class JobStore {
     });
   }
 
-  /** Jobs that wait or run, the oldest first. */
+  /** Waiting and running jobs, oldest first. */
   active(): Job[] {
     return [...this.#jobs.values(), ...this.#unlisted]
       .filter((job) => job.active)
@@ -118,16 +118,16 @@ export class JobStore {
     return count;
   }
 
-  /** Mean seconds of a job: when a place in a full line is likely to become free. */
+  /** Mean seconds per job, an estimate of when a full queue has room again. */
   meanSeconds(): number {
     return this.totals.done === 0 ? 1 : this.totals.seconds / this.totals.done;
   }
 
-  /** What is being prepared counts too: pictures are decoded before a request joins the line. */
+  /** Requests in preparation count too, since pictures are decoded before a request joins the queue. */
   #requireRoom(): void {
     const limit = this.#runner.queueLimit;
     if (this.countActive() <= limit) return;
-    throw new ImageForgeError('QUEUE_FULL', `${limit} requests are waiting already, as many as may.`, {
+    throw new ImageForgeError('QUEUE_FULL', `${limit} requests are already waiting, the most allowed.`, {
       hint: 'Try again in a while, or raise QUEUE_LIMIT.',
       details: { limit },
     });

@@ -1,4 +1,4 @@
-// The machine's devices, asked of the addon in a process of its own: looking at a GPU claims memory on it, which a
+// Lists the machine's devices. The addon is asked in a separate process, since looking at a GPU claims memory on it that a
 // server must not hold.
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -10,7 +10,7 @@ export type { Device };
 
 export interface Devices {
   devices: Device[];
-  /** GPU backends that were compiled in and find nothing here. */
+  /** GPU backends that were compiled in but find no device here. */
   silent: SilentBackend[];
 }
 
@@ -19,7 +19,7 @@ const PROBE = `import(process.argv[1])
   .then((addon) => console.log(JSON.stringify({ devices: addon.devices(), silent: addon.silentBackends() })))
   .catch(({ code, message, hint }) => console.log(JSON.stringify({ error: { code: code ?? 'INTERNAL', message, hint } })));`;
 
-/** @throws ImageForgeError ADDON_MISSING, or INTERNAL when the addon brings its process down. */
+/** @throws ImageForgeError ADDON_MISSING, or INTERNAL if the addon crashes its process. */
 export async function listDevices(): Promise<Devices> {
   const here = new URL('../../native/binding.js', import.meta.url);
   const binding = existsSync(here) ? here : new URL('../../../dist/native/binding.js', import.meta.url);

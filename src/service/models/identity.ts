@@ -1,9 +1,9 @@
-// What tells one weight file from another, and a file from what it was before.
+// Identifies weight files: tells one from another, and notices when a file has changed.
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import type { ModelPlan } from '../../families/types.js';
 
-/** Every file that a plan's networks are read from, and those beside them that shape pictures. */
+/** Every file that a plan's networks are read from, and the configuration files beside them that shape pictures. */
 export function listWeightFiles({ textEncoders, denoiser, autoencoder, configFiles }: ModelPlan): string[] {
   const networks = [...textEncoders, denoiser, autoencoder];
   return [...new Set([...networks.flatMap(({ weights }) => weights.files), ...(configFiles ?? [])])].sort();
@@ -13,8 +13,8 @@ const SAMPLES = 64;
 const SAMPLE_BYTES = 2 ** 16;
 
 /**
- * Identity of a weight file without reading gigabytes: a hash over its size, its time of change and 64 blocks of
- * 64 KiB spread evenly over it, the header among them. About 10 ms for a file of any size.
+ * Identifies a weight file without reading gigabytes: hashes its size, its modification time and 64 blocks of 64 KiB
+ * spread evenly over it, including the header. Takes about 10 ms for a file of any size.
  */
 export async function identifyFile(file: string): Promise<string> {
   const handle = await open(file, 'r');

@@ -1,4 +1,4 @@
-// The models that can be asked for, as GET /models and the tool list_models tell them.
+// Lists the models that requests can name, for GET /models and the tool list_models.
 import type { ModelFiles, ModelPlan } from '../../families/types.js';
 import { type Capability, catalog, guardVariable, maxSideOf, POCKET } from '../../registry/catalog.js';
 import { listLooseModels } from '../../registry/locate.js';
@@ -8,7 +8,7 @@ import type { Config } from '../../shared/config.js';
 export interface ModelDescription {
   key: string;
   name: string;
-  /** Id of its model card on the Hugging Face hub. */
+  /** Id of the model card on the Hugging Face hub. */
   hub_id: string | null;
   operations: readonly Capability[];
   default_steps: number | null;
@@ -19,7 +19,7 @@ export interface ModelDescription {
   max_side: number;
   est_memory: string | null;
   quality: string | null;
-  /** Setting that unlocks it. */
+  /** The setting that unlocks it. */
   guard: 'ALLOW_FLUX' | 'ALLOW_KLEIN' | null;
   guard_reason: string | null;
   /** Not guarded, or unlocked. */
@@ -68,7 +68,7 @@ export async function listModels(
   return [...files.slice(0, 1), ...known, ...files.slice(1)];
 }
 
-/** A model that is one file: what it prefers stands in the file itself. */
+/** Describes a model that is one file. Its defaults come from the file itself. */
 async function describeFile(
   name: string,
   config: Config,

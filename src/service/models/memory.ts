@@ -1,5 +1,5 @@
-// What is known of weight files for as long as they do not change: their identity and the plan made of them. Reading
-// both anew costs milliseconds of every request, which hundreds of clients at once would wait for.
+// Remembers the identity of weight files and the plan made from them for as long as the files do not change. Reading both
+// again would cost every request milliseconds, which add up when hundreds of clients wait.
 import { stat } from 'node:fs/promises';
 import type { ModelFiles, ModelPlan } from '../../families/types.js';
 import { identifyFile, listWeightFiles } from './identity.js';
@@ -15,7 +15,7 @@ export class ModelMemory {
   readonly #makePlan: (files: ModelFiles) => Promise<ModelPlan>;
   readonly #identities = new Map<string, Known<string>>();
   readonly #plans = new Map<string, Known<ModelPlan>>();
-  /** Weight files of a plan, which may be more than were named: shards have an index. */
+  /** All weight files of a plan. There may be more than the request named, since an index names shards. */
   readonly #filesOf = new Map<string, string[]>();
 
   constructor(makePlan: (files: ModelFiles) => Promise<ModelPlan>) {
@@ -50,7 +50,7 @@ function recall<T>(
   if (found?.stamp === stamp) return found.value;
   const entry: Known<T> = { stamp, value: Promise.resolve().then(make) };
   keep(known, key, entry);
-  // what failed is tried again
+  // Failures are not remembered, so the next call tries again.
   entry.value.catch(() => known.get(key) === entry && known.delete(key));
   return entry.value;
 }
@@ -64,7 +64,7 @@ function keep<T>(map: Map<string, T>, key: string, value: T): void {
   }
 }
 
-/** Changes whenever a file is written or replaced: also ctime, which no program can set back. */
+/** Changes whenever a file is written or replaced. Includes ctime, which programs cannot set back. */
 async function stampOf(files: readonly string[]): Promise<string> {
   const stats = await Promise.all(files.map((file) => stat(file).catch(() => undefined)));
   return JSON.stringify(stats.map((info) => info && [info.ino, info.size, info.mtimeMs, info.ctimeMs]));

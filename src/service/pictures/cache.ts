@@ -1,5 +1,5 @@
-// Pictures of earlier requests, found by everything that shapes their pixels. One PNG and one JSON file per picture
-// under CACHE_DIR; the least recently used go when there are too many bytes. A damaged or vanished entry is a miss.
+// Caches pictures under a key made from everything that shapes their pixels. Each picture has one PNG and one JSON file
+// under CACHE_DIR. The least recently used go when there are too many bytes. A damaged or missing entry is a miss.
 import { createHash } from 'node:crypto';
 import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
@@ -8,21 +8,21 @@ import { type Logger, silentLogger } from '../../shared/log.js';
 import type { Seed } from '../../shared/seed.js';
 import { makeFolder, sweepTemporary, writeWhole } from '../../shared/temporary-files.js';
 
-/** Raised when the program draws other pixels for the same request. */
+/** Raise this when the program starts to draw different pixels for the same request. */
 const PIXELS_VERSION = 2;
 
-/** Nobody takes longer to write a picture after its facts. */
+/** Facts without a picture are removed after this long: no process takes longer to write the picture after its facts. */
 const ORPHAN_MS = 60_000;
 
 export interface CachedPicture {
   png: Buffer;
-  /** What the picture's first sidecar needed besides the request. */
+  /** What the sidecar needs besides the request. */
   facts: { family: string; elapsedSeconds: number; notes?: string[] };
 }
 
 export interface CacheOptions {
   folder: string;
-  /** 0 = off. */
+  /** 0 turns the cache off. */
   maxBytes: number;
   logger?: Logger;
 }
@@ -31,7 +31,7 @@ export class PictureCache {
   readonly #folder: string;
   readonly #maxBytes: number;
   readonly #logger: Logger;
-  /** Bytes that may be added before the folder is looked at again: other programs add to it too. */
+  /** Bytes that may be added before the folder is measured again. It is measured since other processes add to it too. */
   #allowance = 0;
 
   constructor({ folder, maxBytes, logger = silentLogger }: CacheOptions) {
@@ -57,7 +57,7 @@ export class PictureCache {
     }
   }
 
-  /** Never fails a generation: a cache that can't be written is logged and done without. */
+  /** Never fails a generation: if the cache cannot be written, that is only logged. */
   async put(key: string, { png, facts }: CachedPicture): Promise<void> {
     if (this.#maxBytes === 0 || png.length > this.#maxBytes) return;
     const target = this.#pathsOf(key);
@@ -72,7 +72,7 @@ export class PictureCache {
     }
   }
 
-  /** Also removes what killed processes left: unfinished files, and facts without a picture. */
+  /** Also removes leftovers of killed processes: unfinished files, and facts without a picture. */
   async #trim(): Promise<void> {
     await sweepTemporary(this.#folder);
     const all = await readdir(this.#folder);
@@ -95,7 +95,7 @@ export class PictureCache {
     this.#allowance = Math.min(this.#maxBytes - total, this.#maxBytes / 16);
   }
 
-  /** Facts are written before their picture: those of the last minute may still get theirs. */
+  /** Spares facts of the last minute: they are written before their picture, which may still come. */
   async #removeOrphans(all: string[], pictures: ReadonlySet<string>): Promise<void> {
     for (const name of all) {
       if (!/^[0-9a-f]{64}\.json$/.test(name) || pictures.has(name.replace(/json$/, 'png'))) continue;
@@ -110,7 +110,7 @@ export class PictureCache {
   }
 }
 
-/** Key of the one picture that `seed` makes; `weights.identities` are from `identifyFile`, LoRAs and embeddings among them. */
+/** The key of one picture of the batch, by its seed. `weights.identities` come from `identifyFile` and include LoRAs and embeddings. */
 export function cacheKey(
   request: PipelineRequest,
   seed: Seed,

@@ -1,4 +1,4 @@
-// What is written about a picture: the fields of its sidecar, those of both replaced programs among them.
+// Makes the sidecar of a picture, with the fields of both replaced programs.
 import path from 'node:path';
 import type { Control, HiresPass, HiresUpscaler, PipelineRequest, Task } from '../../pipeline/types.js';
 import type { Seed } from '../../shared/seed.js';
@@ -6,23 +6,23 @@ import { readVersion } from '../../shared/version.js';
 import type { Size } from './size.js';
 import { formatLocalTime, formatUtcTime } from './times.js';
 
-/** Fields of the request that the sidecar tells as they ran; the request schema marks them. */
+/** Request fields that the sidecar records with the values that were used. The request schema marks them. */
 interface FieldMetadata {
   steps: number;
   guidance: number;
-  /** Where the request asked for it. */
+  /** null unless the request asked for it. */
   guidance_rescale: number | null;
   sampler: string;
   schedule: string;
   noise: string;
-  /** What the network predicts, where the request forced it. */
+  /** What the network predicts, if the request forced it. */
   prediction: string | null;
   clip_skip: number;
   prompt_syntax: string | null;
   styles: string[] | null;
 }
 
-/** One picture's sidecar. Fields that both programs have under different names appear under both. */
+/** The sidecar of one picture. Fields that the two replaced programs name differently appear under both names. */
 export interface ImageMetadata extends FieldMetadata {
   prompt: string;
   negative_prompt: string;
@@ -36,40 +36,40 @@ export interface ImageMetadata extends FieldMetadata {
   family: string;
   task: Task;
   strength: number | null;
-  /** The second pass; what it made has the width and height above, or what the upscaler got. */
+  /** The second pass. Its output has the width and height above, or was the upscaler's input. */
   hires: HiresFacts | null;
   loras: LoraFacts[];
   /** Names of the embeddings that the prompts used. */
   embeddings: string[];
   /** The ControlNet that steered the steps. */
   control: ControlFacts | null;
-  /** Name of the upscaler that made the picture width x height, and how many times larger than it was drawn. */
+  /** Name of the upscaler that enlarged the picture to width x height, and its factor. */
   upscaler: string | null;
   upscale: number | null;
-  /** Name of the tiny autoencoder that drew the picture in the large one's place. */
+  /** Name of the tiny autoencoder that decoded the picture in place of the large one. */
   tae: string | null;
-  /** Ollama expanded the prompt. */
+  /** Whether Ollama expanded the prompt. */
   assisted: boolean;
-  /** What was asked, where Ollama, styles or choices made another prompt of it. */
+  /** The prompts as given, if Ollama, styles or choices changed them. */
   original_prompt: string | null;
   original_negative_prompt: string | null;
-  /** For people: what of the request had no effect, and why. */
+  /** Sentences for people: what of the request had no effect, and why. */
   notes: string[];
   cached: boolean;
   generation_time_seconds: number;
   elapsed_s: number;
-  /** Local time without zone. */
+  /** Local time without a time zone. */
   timestamp: string;
   saved_at_iso: string;
   filename: string;
   software: string;
 }
 
-/** A LoRA by its file's name. */
+/** A LoRA by its file name. */
 export interface LoraFacts {
   name: string;
   strength: number;
-  /** In the text encoders, where it is another. */
+  /** Strength in the text encoders, if it differs. */
   text_strength?: number;
 }
 
@@ -77,7 +77,7 @@ export interface LoraFacts {
 export interface UpscaleMetadata {
   task: 'upscale';
   model: string;
-  /** Result over source. */
+  /** Size of the result relative to the source. */
   scale: number;
   width: number;
   height: number;
@@ -93,7 +93,7 @@ export interface UpscaleMetadata {
 export interface ControlFacts {
   model: string;
   strength: number;
-  /** Shares of the steps. */
+  /** As shares of the steps. */
   start: number;
   end: number;
 }
@@ -107,32 +107,32 @@ export interface HiresFacts {
   upscaler: HiresUpscaler;
 }
 
-/** What a request became, as far as a sidecar tells it. */
+/** The request as it ran, as far as the sidecar records it. */
 export interface DrawnRequest {
   request: PipelineRequest;
   model: { key: string; entry?: { hubId: string | null } | undefined };
   plan: { name: string; family: string };
-  /** Of the delivered pictures. */
+  /** Size of the delivered pictures. */
   size: Size;
-  /** How much larger than drawn the upscaler made them. */
+  /** The upscaler's factor; 1 without one. */
   upscale: number;
-  /** Values of the fields that the sidecar tells under their own names. */
+  /** Values of the request fields that the sidecar records under their own names. */
   fields: Record<string, unknown>;
 }
 
-/** What only the finished run knows. */
+/** What is known only once the run has finished. */
 export interface RunFacts {
   elapsedSeconds: number;
   cached: boolean;
-  /** Ollama expanded the prompt. */
+  /** Whether Ollama expanded the prompt. */
   assisted: boolean;
-  /** What was asked, where it is not what the model saw. */
+  /** The prompts as given, where the model saw others. */
   originalPrompt: string | null;
   originalNegativePrompt: string | null;
   notes: string[];
 }
 
-/** The sidecar of one picture of a batch; its file's name comes when it has one. */
+/** Makes the sidecar of one picture of a batch. The file name is filled in when the picture is saved. */
 export function describePicture(
   { request, model, plan, size, upscale, fields }: DrawnRequest,
   { elapsedSeconds, cached, assisted, originalPrompt, originalNegativePrompt, notes }: RunFacts,
@@ -177,7 +177,7 @@ export function describePicture(
   return { prompt, negative_prompt, ...(fields as unknown as FieldMetadata), ...rest };
 }
 
-/** The sidecar of a picture that was made larger. */
+/** Makes the sidecar of a picture that was made larger. */
 export function describeUpscaled(
   { name, scale, size, pixels }: { name: string; scale: number; size: Size; pixels: Size },
   elapsedSeconds: number,

@@ -1,21 +1,21 @@
-// Text inside PNG files: writes tEXt (Latin-1) or iTXt (UTF-8) chunks into an encoded file and reads all three kinds
-// back. PNG specification, third edition, section 11.3.3.
+// Text inside PNG files: inserts tEXt (Latin-1) or iTXt (UTF-8) chunks into an encoded file, and reads these and zTXt.
+// See section 11.3.3 of the PNG specification, third edition.
 import { crc32, inflateSync } from 'node:zlib';
 import { ImageForgeError } from '../../shared/errors.js';
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-/** Signature and the IHDR chunk, which comes first. */
+/** The signature and the IHDR chunk, which always comes first. */
 const HEADER_END = 8 + 12 + 13;
 const MAX_INFLATED = 2 ** 24;
 
-/** A copy of the file with one text chunk per entry after its header. Keywords: 1 to 79 Latin-1 characters. */
+/** Returns a copy of the file with one text chunk per entry after the header. Keywords have 1 to 79 Latin-1 characters. */
 export function insertPngText(png: Uint8Array, entries: Record<string, string>): Buffer {
   requirePng(png);
   const chunks = Object.entries(entries).map(([keyword, text]) => makeTextChunk(keyword, text));
   return Buffer.concat([png.subarray(0, HEADER_END), ...chunks, png.subarray(HEADER_END)]);
 }
 
-/** Every text of the file by keyword. Damaged chunks after the first ones end the reading. */
+/** Reads every text of the file by keyword. Stops at a damaged chunk and keeps what came before it. */
 export function readPngText(png: Uint8Array): Record<string, string> {
   requirePng(png);
   const file = Buffer.from(png.buffer, png.byteOffset, png.byteLength);
@@ -36,7 +36,7 @@ function makeTextChunk(keyword: string, text: string): Buffer {
   const name = Buffer.from(keyword, 'latin1');
   if (name.length < 1 || name.length > 79) throw new RangeError(`PNG keyword of ${name.length} bytes`);
   const value = text.replaceAll('\0', '');
-  // iTXt: keyword, 0, not compressed, method 0, no language, no translated keyword
+  // iTXt: keyword, 0, not compressed, method 0, no language, no translated keyword.
   return isLatin1(value)
     ? makeChunk('tEXt', Buffer.concat([name, Buffer.of(0), Buffer.from(value, 'latin1')]))
     : makeChunk('iTXt', Buffer.concat([name, Buffer.of(0, 0, 0, 0, 0), Buffer.from(value, 'utf8')]));

@@ -1,4 +1,4 @@
-// Sizes in pixels, and the size at which a model looks at a reference picture.
+// Picture sizes in pixels, and the size at which a model sees a reference picture.
 import type { ReferenceRule } from '../../families/types.js';
 
 export interface Size {
@@ -6,18 +6,18 @@ export interface Size {
   height: number;
 }
 
-/** Side in pixels of the square that an image token of FLUX stands for. */
+/** Side in pixels of the square that one FLUX image token covers. */
 const TOKEN = 16;
 
-/** A picture is scaled to `scaled`, of which the middle stays, cut to width x height. */
+/** A picture is scaled to `scaled`, then cropped around its centre to width x height. */
 export interface Fit extends Size {
   scaled: Size;
 }
 
 /**
- * How a model looks at a reference picture: stretched to the size of the nearest proportions, where it knows certain
- * sizes (Kontext); else at the picture's own size, scaled down to the largest area and cut to whole image tokens of 16
- * pixels, as the authors' code does (flux2, sampling.py). Only what has not even one token is enlarged to it.
+ * How a model sees a reference picture. If it knows certain sizes (Kontext), the picture is stretched to the one with the
+ * nearest proportions. Otherwise it keeps its own size, scaled down to the largest area and cropped to whole image tokens
+ * of 16 pixels, as the authors' code does (flux2, sampling.py). A side smaller than one token is enlarged to one.
  */
 export function fitReference({ width, height }: Size, { area, sizes }: ReferenceRule): Fit {
   if (sizes) {

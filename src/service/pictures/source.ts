@@ -1,4 +1,4 @@
-// Where a picture comes from: a file on this machine, or bytes that the request carries.
+// Picture sources: a file on this machine, or bytes in the request.
 import { readFile, stat } from 'node:fs/promises';
 import { ImageForgeError } from '../../shared/errors.js';
 
@@ -7,7 +7,7 @@ export type PictureSource = { path: string } | { bytes: Uint8Array };
 
 const MAX_FILE_BYTES = 2 ** 27;
 
-/** The encoded bytes of a source. `name` is the request's field, for messages. */
+/** Reads the encoded bytes of a source. `name` is the request's field, for messages. */
 export async function readSource(source: PictureSource, name: string): Promise<Uint8Array> {
   if ('bytes' in source) return source.bytes;
   try {
@@ -15,7 +15,7 @@ export async function readSource(source: PictureSource, name: string): Promise<U
     if (size > MAX_FILE_BYTES) {
       throw new ImageForgeError(
         'TOO_LARGE',
-        `${name}: ${source.path} has ${size} bytes, at most ${MAX_FILE_BYTES} are read.`,
+        `${name}: ${source.path} has ${size} bytes, more than the limit of ${MAX_FILE_BYTES}.`,
       );
     }
     return await readFile(source.path);
@@ -30,11 +30,11 @@ export async function readSource(source: PictureSource, name: string): Promise<U
   }
 }
 
-/** @throws ImageForgeError INVALID_ARGUMENT for a text that is not base64. `name` is the request's field. */
+/** Decodes base64 or a data URL; `name` is the request's field. @throws ImageForgeError INVALID_ARGUMENT for other text. */
 export function decodeBase64(encoded: string, name: string): PictureSource {
   const text = encoded.replace(/^data:image\/[\w.+-]+;base64,/, '');
   const bytes = Buffer.from(text, 'base64');
-  // The decoder drops what is not base64. Where nothing was dropped, tens of megabytes need no second look.
+  // The decoder drops what is not base64. If it dropped nothing, the text (up to tens of megabytes) needs no second check.
   const length = text.length - (text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0);
   if (length > 0 && length % 4 !== 1 && bytes.length === Math.floor((length * 3) / 4)) return { bytes };
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(text.replace(/\s+/g, '')))

@@ -1,18 +1,18 @@
-// Times in the forms that sidecars, answers and file names have.
+// Formats times for sidecars, answers and file names.
 
-/** 2026-06-10T07:58:28, local. */
+/** Local time as 2026-06-10T07:58:28. */
 export function formatLocalTime(date: Date): string {
   const { day, time } = split(date);
   return `${day.join('-')}T${time.join(':')}`;
 }
 
-/** 20260610_075828, local: the middle of a file's name. */
+/** Local time as 20260610_075828, for file names. */
 export function formatFileTime(date: Date): string {
   const { day, time } = split(date);
   return `${day.join('')}_${time.join('')}`;
 }
 
-/** 2026-06-10T07:58:28Z */
+/** UTC as 2026-06-10T07:58:28Z. */
 export function formatUtcTime(date: Date): string {
   return `${date.toISOString().slice(0, 19)}Z`;
 }

@@ -1,4 +1,4 @@
-// Confines the paths of a client's request: servers read no file for a client but those of the allowed folders.
+// Confines the paths of a client's request: servers read files for clients only from the allowed folders.
 import { controlNets } from '../../registry/control-nets.js';
 import { findEmbedding } from '../../registry/embeddings.js';
 import { loras as loraKind } from '../../registry/loras.js';
@@ -9,15 +9,15 @@ import type { PictureSource } from '../pictures/source.js';
 import type { ImageRequest } from './parse.js';
 import { confineNamed, confinePath } from './paths.js';
 
-/** Replaces every path of a client's request by the checked one. @throws ImageForgeError FORBIDDEN, NOT_FOUND. */
+/** Replaces every path of a client's request with a checked one. @throws ImageForgeError FORBIDDEN, NOT_FOUND. */
 export function confineRequest(asked: ImageRequest, config: Config): ImageRequest {
   const pictures = [config.outputDir, ...config.allowedPaths];
   const own = [config.loraDir, config.embeddingDir].filter((folder) => folder !== '');
   const models = [config.modelDir, ...own, ...config.allowedPaths];
   const picture = (source: PictureSource | undefined) =>
     source && 'path' in source ? { path: confinePath(source.path, pictures, config) } : source;
-  // A key has no separator and is not confined: it can only mean the catalogue or the model folder. Nor is what the
-  // settings name, since clients send back the default model that they are told.
+  // A key has no separator and is not confined: it can only mean the catalogue or the model folder. The model from the
+  // settings is not confined either, since clients send back the default model's name that they were given.
   const isKey = (name: string) =>
     name === config.model ||
     (!/[\\/]/.test(name) && !/\.(gguf|safetensors|ckpt|pt|pth|bin|json)$/i.test(name));

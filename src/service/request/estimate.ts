@@ -1,4 +1,4 @@
-// What a generation will need at the least, estimated before anything waits or is loaded, against what the machine has.
+// Compares the least memory that a generation will need with what the machine has, before anything waits or is loaded.
 import type { ModelPlan, NetworkPlan } from '../../families/types.js';
 import { estimateNeeds, formatGigabytes, sumNeeds } from '../../pipeline/memory-mode.js';
 import type { Config } from '../../shared/config.js';
@@ -8,8 +8,8 @@ import type { MemoryChoice } from '../../shared/memory-modes.js';
 import type { Size } from '../pictures/size.js';
 
 /**
- * Refuses what cannot fit into this machine's memory even layer by layer. A forced mode or a GPU named in DEVICE leaves
- * the word to the engine, which knows that device.
+ * Refuses what cannot fit into this machine's memory even layer by layer. With a forced mode or a GPU in DEVICE, it leaves
+ * the decision to the engine, which knows that device.
  * @throws ImageForgeError OUT_OF_MEMORY with the figures.
  */
 export function requireMemory(
@@ -30,7 +30,7 @@ export function requireMemory(
   throw new ImageForgeError(
     'OUT_OF_MEMORY',
     `${name} at ${width}x${height} needs about ${formatGigabytes(sums.stream)} even layer by layer ` +
-      `(weights in all ${formatGigabytes(sums.weights)}, compute ${formatGigabytes(sums.compute)}); ` +
+      `(weights in total ${formatGigabytes(sums.weights)}, compute ${formatGigabytes(sums.compute)}); ` +
       `${formatGigabytes(free)} are free.`,
     {
       hint: 'Choose a smaller size, free some memory, or force it with --memory-mode stream (MEMORY_MODE=stream).',

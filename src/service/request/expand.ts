@@ -1,11 +1,12 @@
-// A request with styles around its prompts and their choices made, before its paths are looked at: both may name LoRAs.
+// Applies styles to a request's prompts and makes their choices. This comes before paths are checked, since both may name
+// LoRAs.
 import { randomInt } from 'node:crypto';
 import { expandFromLibrary } from '../../registry/prompt-library.js';
 import type { Config } from '../../shared/config.js';
 import type { PromptSyntax } from '../../shared/prompt-syntaxes.js';
 import { parseSeed, requireSeeds, type Seed, type SeedInput, seedOf } from '../../shared/seed.js';
 
-/** What of a request decides about its prompts. */
+/** The parts of a request that affect its prompts. */
 export interface Expandable {
   prompt: string;
   negativePrompt: string;
@@ -19,13 +20,13 @@ export interface Expandable {
 export interface Expanded {
   seed: Seed;
   promptSyntax: PromptSyntax;
-  /** For each picture of the batch its own prompts, where they differ. */
+  /** The prompts of each picture of the batch, if they differ. */
   pictures: readonly { prompt: string; negativePrompt: string }[] | undefined;
-  /** What was asked for is not what the model reads. */
+  /** Whether the model reads other prompts than the given ones. */
   expanded: boolean;
 }
 
-/** @throws ImageForgeError INVALID_ARGUMENT as expandFromLibrary, and for a seed that is none */
+/** @throws ImageForgeError INVALID_ARGUMENT, as expandFromLibrary does, and for a seed that is none. */
 export function expandRequest<T extends Expandable>(
   asked: T,
   config: Pick<Config, 'promptDir' | 'promptSyntax' | 'modelDir'>,

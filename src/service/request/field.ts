@@ -1,21 +1,21 @@
-// One field of a request: its schema, its text, and what each door needs to know of it. The doors read this table, so
-// that a new field reaches all of them from one place.
+// One field of a request: its schema, its description, and what each door needs to know about it. The doors read this
+// table, so that a new field reaches all of them from one place.
 import { z } from 'zod';
 
 export interface FieldFacts {
-  /** MCP's tools offer it: an agent has a use for it. */
+  /** Whether MCP tools offer it, because agents have a use for it. */
   agents?: boolean;
-  /** Its option on the command line where that is not `--its-name <kind>`; null: it has none there. */
+  /** Its command-line option, if that is not `--its-name <kind>`; null if it has none. */
   flag?: string | null;
-  /** It is another spelling of this field. */
+  /** The field that this is another spelling of. */
   sameAs?: string;
-  /** The sidecar tells its value, under the field's name. */
+  /** Whether the sidecar records its value under the field's name. */
   sidecar?: boolean;
 }
 
 const facts = z.registry<FieldFacts>();
 
-/** A field that may be left out or null. `about` is its text in OpenAPI, in MCP's tools and in --help. */
+/** Makes a field that may be left out or null. `about` is its description in OpenAPI, in MCP tools and in --help. */
 export function field<Schema extends z.ZodType>(schema: Schema, about: string, given: FieldFacts = {}) {
   return required(schema.nullish(), about, given);
 }
@@ -30,7 +30,7 @@ export function required<Schema extends z.ZodType>(
   return described;
 }
 
-/** Another spelling of a field, with the same bounds. */
+/** Makes another spelling of a field, with the same bounds. */
 export function alias<Schema extends z.ZodType>(
   schema: Schema,
   name: string,
@@ -43,14 +43,14 @@ export function factsOf(schema: z.ZodType): FieldFacts {
   return facts.get(schema) ?? {};
 }
 
-/** The schema without "may be left out" and "may be null". */
+/** Unwraps "may be left out" and "may be null". */
 export function innerType(schema: z.ZodType): z.ZodType {
   return schema instanceof z.ZodOptional || schema instanceof z.ZodNullable
     ? innerType(schema.unwrap() as z.ZodType)
     : schema;
 }
 
-/** A field's name and its other spellings among the fields of a schema. */
+/** A field's name and its other spellings in a schema. */
 export function spellingsOf(name: string, { shape }: z.ZodObject): string[] {
   const others = Object.entries(shape).filter(([, schema]) => factsOf(schema as z.ZodType).sameAs === name);
   return [name, ...others.map(([other]) => other)];

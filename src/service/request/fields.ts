@@ -4,7 +4,7 @@ import { ImageForgeError } from '../../shared/errors.js';
 import { decodeBase64, type PictureSource } from '../pictures/source.js';
 import { describeValue } from './describe-value.js';
 
-/** The value of a field that has several names; two that disagree are refused. */
+/** Picks the value of a field that has several names. Refuses two that disagree. */
 export function pickOne<T>(fields: Record<string, unknown>, names: string[]): T | undefined {
   const given = names.filter((name) => fields[name] !== undefined && fields[name] !== null);
   const [first, second] = given;
@@ -16,14 +16,14 @@ export function pickOne<T>(fields: Record<string, unknown>, names: string[]): T 
   return first === undefined ? undefined : (fields[first] as T);
 }
 
-/** What a schema makes of a door's fields. @throws ImageForgeError INVALID_ARGUMENT that names each bad field. */
+/** Parses a door's fields with a schema. @throws ImageForgeError INVALID_ARGUMENT that names each bad field. */
 export function parseFields<T extends z.ZodObject>(schema: T, input: unknown): z.infer<T> {
   const parsed = schema.safeParse(input);
   if (!parsed.success) throw describeProblems(parsed.error, input);
   return parsed.data;
 }
 
-/** A picture that a request carries itself or names by a path. */
+/** Reads a picture field: the request carries the picture itself or names it by a path. */
 export function readSourceField(
   fields: Record<string, unknown>,
   inline: string,
@@ -61,7 +61,7 @@ function describeExpected(issue: z.core.$ZodIssue): string {
     case 'not_multiple_of':
       return `a multiple of ${issue.divisor}`;
     case 'too_small':
-      return issue.origin === 'string' ? 'a text that is not empty' : `at least ${issue.minimum}`;
+      return issue.origin === 'string' ? 'text that is not empty' : `at least ${issue.minimum}`;
     case 'too_big':
       return `at most ${issue.maximum}${issue.origin === 'string' ? ' characters' : ''}`;
     case 'invalid_value':
@@ -71,7 +71,7 @@ function describeExpected(issue: z.core.$ZodIssue): string {
         {
           int: 'a whole number',
           number: 'a number',
-          string: 'a text',
+          string: 'text',
           boolean: 'true or false',
           array: 'a list',
         }[issue.expected as string] ?? `an ${issue.expected}`

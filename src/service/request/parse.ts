@@ -1,4 +1,4 @@
-// What every door asks of the service: its fields, checked by the one schema, become a request here.
+// Parses a door's fields, checked by the one schema, into a request for the service.
 import type { z } from 'zod';
 import type { Part } from '../../families/types.js';
 import type { HiresOptions } from '../../pipeline/resolve.js';
@@ -7,7 +7,7 @@ import { parseSeed, type Seed, type SeedInput } from '../../shared/seed.js';
 import { type NamedLora, takeLoraTags } from '../../text/lora-tags.js';
 import { hasChoices } from '../../text/wildcards.js';
 import { decodeBase64, type PictureSource } from '../pictures/source.js';
-import type { ControlWish } from './control.js';
+import type { ControlOptions } from './control.js';
 import { spellingsOf } from './field.js';
 import { invalid, parseFields, pickOne, readSourceField } from './fields.js';
 import {
@@ -23,11 +23,11 @@ import { parseUpscale, type UpscaleRequest } from './upscale.js';
 export type { ImageOperation };
 export type ReturnMode = 'base64' | 'path' | 'both';
 
-/** What a request may ask for. */
+/** What a request asks for. */
 export type Operation = ImageOperation | 'upscale';
 export const OPERATIONS = ['generate', 'edit', 'inpaint', 'upscale'] as const satisfies readonly Operation[];
 
-/** What plain fields are where the request leaves them out; of the others the model's own default holds. */
+/** Defaults of plain fields. The fields that are not listed take the model's default. */
 const DEFAULTS = {
   batch: 1,
   fastDecode: false,
@@ -37,35 +37,35 @@ const DEFAULTS = {
   previewEvery: 0,
 };
 
-/** A request for pictures: spelled one way, still without the model's defaults. */
+/** A request for pictures, in one spelling and before the model's defaults apply. */
 export interface ImageRequest extends Omit<PlainFields, keyof typeof DEFAULTS>, Readonly<typeof DEFAULTS> {
   operation: ImageOperation;
   prompt: string;
   negativePrompt: string;
   parts: Partial<Record<Exclude<Part, 'model'>, string>>;
   loras: NamedLora[];
-  /** Files or names that the prompts may use besides those of the embedding folder. */
+  /** Files or names that the prompts may use, besides those in the embedding folder. */
   embeddings: string[];
-  /** undefined = random; only seeded requests are looked up in the cache. */
+  /** undefined means random. Only seeded requests are looked up in the cache. */
   seed: Seed | undefined;
   strength: number | undefined;
   init: PictureSource | undefined;
   mask: PictureSource | undefined;
   /** A second pass over the enlarged picture. */
   hires: HiresOptions | undefined;
-  /** Pictures to look at (FLUX.1 Kontext, FLUX.2). */
+  /** Reference pictures (FLUX.1 Kontext, FLUX.2). */
   references: PictureSource[] | undefined;
-  /** A ControlNet, by file or by name, and the picture that it looks at. */
-  control: (ControlWish & { image: PictureSource }) | undefined;
+  /** A ControlNet, by file or name, and the picture that it looks at. */
+  control: (ControlOptions & { image: PictureSource }) | undefined;
 }
 
 export type JobRequest = ImageRequest | UpscaleRequest;
 
-/** The fields of any operation, for readers that ask which are there. */
+/** The fields of all operations together. Readers check which ones are present. */
 type Fields = z.infer<RequestSchemas['inpaint'] & RequestSchemas['generate']>;
 
 /**
- * Checks a door's fields (unknown ones are ignored, null means not given) and spells them one way.
+ * Checks a door's fields and brings them into one spelling. Ignores unknown fields; null means not given.
  * @throws ImageForgeError INVALID_ARGUMENT that names each bad field, its value and what is allowed.
  */
 export function parseRequest(
@@ -80,7 +80,7 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
   const schema = schemas[operation];
   const fields = parseFields(schema, input) as Fields;
   const source = (inline: string) => readSourceField(fields, inline, spellingsOf(`${inline}_path`, schema));
-  // tags among choices are read when those are made
+  // Choices may hold LoRA tags, which are read once the choices are made.
   const { prompt, loras } = hasChoices(fields.prompt)
     ? { prompt: fields.prompt, loras: [] }
     : takeLoraTags(fields.prompt);
@@ -108,14 +108,14 @@ function readAskedSeed(seed: SeedInput | null | undefined): Seed | undefined {
   return seed === undefined || seed === null || String(seed) === '-1' ? undefined : parseSeed(seed);
 }
 
-/** Pictures that a request makes. */
+/** How many pictures a request makes. */
 export function countImages(request: JobRequest): number {
   return request.operation === 'upscale' ? 1 : request.batch;
 }
 
 type Given = Omit<PlainFields, keyof typeof DEFAULTS> & Partial<typeof DEFAULTS>;
 
-/** Those that are there, in camelCase. */
+/** The plain fields that are present, in camelCase. */
 function readPlain(fields: Fields, schema: z.ZodObject): Given {
   const plain: Record<string, unknown> = {};
   for (const name of PLAIN_FIELDS) {
@@ -175,7 +175,7 @@ function readControl(fields: Partial<Fields>): ImageRequest['control'] {
   return undefined;
 }
 
-/** Fields that mean nothing without another. */
+/** Refuses fields that mean nothing without another. */
 function refuseAlone(fields: Record<string, unknown>, needed: string): void {
   const given = Object.keys(fields).filter((name) => fields[name] !== undefined && fields[name] !== null);
   if (given.length > 0)

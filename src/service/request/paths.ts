@@ -1,4 +1,4 @@
-// Clients of the servers may name files only inside the allowed folders; links are followed before the check.
+// Clients of the servers may only name files inside the allowed folders. Links are followed before the check.
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { findNamed, missingNamed, type NamedKind } from '../../registry/named-files.js';
@@ -6,8 +6,8 @@ import type { Config } from '../../shared/config.js';
 import { ImageForgeError } from '../../shared/errors.js';
 
 /**
- * The absolute path of a file that a client names, relative to the working directory.
- * @throws ImageForgeError FORBIDDEN outside of the folders, for files that don't exist too: existence is no one's business.
+ * Resolves a path that a client names, relative to the working directory.
+ * @throws ImageForgeError FORBIDDEN outside the folders, even for files that don't exist, so that clients cannot probe.
  */
 export function confinePath(
   name: string,
@@ -16,8 +16,8 @@ export function confinePath(
 ): string {
   const file = resolveLinks(path.resolve(workingDir, name));
   if (!folders.some((folder) => isInside(file, resolveLinks(folder)))) {
-    throw new ImageForgeError('FORBIDDEN', `${name} is outside of the folders that clients may use.`, {
-      hint: `Put it into ${folders[0]}, send the picture as base64, or list its folder in ALLOWED_PATHS.`,
+    throw new ImageForgeError('FORBIDDEN', `${name} is outside the folders that clients may use.`, {
+      hint: `Put it in ${folders[0]}, send the picture as base64, or list its folder in ALLOWED_PATHS.`,
       details: { path: name },
     });
   }
@@ -25,8 +25,8 @@ export function confinePath(
 }
 
 /**
- * The file that a client names: names of the folders for its kind are free, paths must lie in `folders`.
- * @throws ImageForgeError NOT_FOUND for a name that nothing has, FORBIDDEN.
+ * Finds the file that a client names. Names in the folders for its kind are always allowed; paths must lie in `folders`.
+ * @throws ImageForgeError NOT_FOUND for an unknown name, FORBIDDEN.
  */
 export function confineNamed(
   kind: NamedKind,
@@ -44,7 +44,7 @@ function isInside(file: string, folder: string): boolean {
   return relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative);
 }
 
-/** The real path; what doesn't exist keeps its last parts. */
+/** The real path. Where the end of a path doesn't exist, only the part that exists is resolved. */
 function resolveLinks(file: string): string {
   try {
     return realpathSync(file);

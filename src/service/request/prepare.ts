@@ -1,5 +1,5 @@
-// Turns a door's request into one that the pipeline runs: the model and its plan, the size, the pictures, every default.
-// All that can be refused is refused here, before anything waits or is loaded.
+// Turns a door's request into one that the pipeline can run: resolves the model and its plan, the size, the pictures and
+// every default. All that can be refused is refused here, before anything waits or is loaded.
 import type { ModelPlan } from '../../families/types.js';
 import { planUpscaler } from '../../families/upscaler.js';
 import type { Pixels } from '../../native/addon.js';
@@ -30,22 +30,22 @@ export interface PreparedRequest {
   request: PipelineRequest;
   model: ResolvedModel;
   plan: ModelPlan;
-  /** Of the pictures that are delivered: after a second pass, and after the upscaler. */
+  /** Size of the delivered pictures, after the second pass and the upscaler. */
   size: Size;
-  /** How much larger than drawn the upscaler makes them; 1 without one. */
+  /** The upscaler's factor; 1 without one. */
   upscale: number;
-  /** Of every weight file by its path, in order: what the cache and the loaded engine are compared with. */
+  /** Identity of every weight file by its path, in order, for the cache and for comparing with the loaded model. */
   identities: ReadonlyMap<string, string>;
-  /** Values of the fields that the sidecar tells under their own names. */
+  /** Values of the request fields that the sidecar records under their own names. */
   fields: Record<string, unknown>;
-  /** Styles or choices made other prompts of those that were asked for. */
+  /** Whether styles or choices changed the prompts. */
   expanded: boolean;
   notes: string[];
 }
 
 export interface PrepareContext {
   config: Config;
-  /** Paths in requests come from clients, not from the user at the machine. */
+  /** Paths in requests come from clients, not from the user of this machine. */
   confine: boolean;
   models: Pick<ModelMemory, 'plan' | 'identify'>;
 }
@@ -98,7 +98,7 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   requireMemory(model.key, drawn, needs, { device: config.device, memoryMode });
   const files = [...listWeightFiles(plan), ...[...loras, ...embeddings.used].map(({ path }) => path)];
   if (upscaler) files.push(upscaler.file);
-  // previews change nothing in the picture
+  // A tiny autoencoder that only draws previews does not change the picture.
   if (request.tiny?.final) files.push(request.tiny.path);
   if (control) files.push(...control.plan.weights.files);
   const upscale = upscaler?.scale ?? 1;
@@ -123,13 +123,13 @@ export async function prepareRequest(asked: ImageRequest, context: PrepareContex
   };
 }
 
-/** As they run; a field that the pipeline does not know has the value that was asked for. */
+/** Takes values from the pipeline's request. A field that the pipeline does not know keeps the requested value. */
 function readSidecarFields(request: PipelineRequest, asked: ImageRequest): Record<string, unknown> {
   const known = { ...asked, ...request } as Record<string, unknown>;
   return Object.fromEntries(SIDECAR_FIELDS.map((name) => [name, known[toCamelCase(name)] ?? null]));
 }
 
-/** Asks first whether the model takes them: decoding pictures for nothing costs time. */
+/** Checks first whether the model takes references, so that no picture is decoded for nothing. */
 async function readReferences(
   sources: PictureSource[],
   plan: Pick<ModelPlan, 'references' | 'name'>,
@@ -144,7 +144,7 @@ async function readReferences(
   return pictures;
 }
 
-/** FLUX_DEFAULT_STEPS and _GUIDANCE stand above a model's own, unless it is made for a few steps. */
+/** FLUX_DEFAULT_STEPS and FLUX_DEFAULT_GUIDANCE override a model's own defaults, unless it is distilled to a few steps. */
 function generalDefaults({ entry }: ResolvedModel, { defaultSteps, defaultGuidance }: Config) {
   if (entry?.distilled) return {};
   return {
@@ -167,7 +167,7 @@ async function readPictures(
   return { size, init: bytes, ...(mask && { mask: await readSource(mask, 'mask_image') }) };
 }
 
-/** Its header is read now: what it can't be is refused before anything is drawn. */
+/** Reads the upscaler's header now, so that a wrong file is refused before anything is drawn. */
 async function findRequestUpscaler(
   { upscaler }: ImageRequest,
   { config, confine }: PrepareContext,
@@ -180,9 +180,9 @@ async function findRequestUpscaler(
 
 function openRequestControl({ control }: ImageRequest, plan: ModelPlan, config: Config) {
   if (!control) return undefined;
-  const { image, ...wish } = control;
+  const { image, ...options } = control;
   const label = 'path' in image ? `control_image ${image.path}` : 'control_image';
-  return openControl(wish, { read: () => readSource(image, 'control_image'), label }, plan, config);
+  return openControl(options, { read: () => readSource(image, 'control_image'), label }, plan, config);
 }
 
 function requireSides(size: Size, { key, maxSide, entry }: ResolvedModel): void {
@@ -192,7 +192,7 @@ function requireSides(size: Size, { key, maxSide, entry }: ResolvedModel): void 
     throw new ImageForgeError(
       'INVALID_ARGUMENT',
       `${name}: expected at most ${maxSide} (${limit}), found ${size[name]}`,
-      { hint: 'Raise MAX_RES if the machine can do it.', details: { fields: [name], limit: maxSide } },
+      { hint: 'Raise MAX_RES if the machine can handle it.', details: { fields: [name], limit: maxSide } },
     );
   }
 }
@@ -209,8 +209,8 @@ async function identifyExisting(file: string, { models }: PrepareContext): Promi
 
 function biggerModels({ modelDir }: Config): string {
   return (
-    'Made with pocket, the small model in the package. For others: `imageforge models list` and ' +
+    'Made with pocket, the small model in the package. For others use `imageforge models list` and ' +
     '`imageforge models pull KEY`, ' +
-    `or --model FILE with any Stable Diffusion GGUF or safetensors file (kept in ${modelDir}, it is known by its name).`
+    `or --model FILE with any Stable Diffusion GGUF or safetensors file (a file in ${modelDir} is known by its name).`
   );
 }

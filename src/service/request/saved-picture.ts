@@ -1,4 +1,4 @@
-// A saved picture by its file's name alone, as clients of the servers ask for it.
+// Reads a saved picture by its file name alone, as clients of the servers ask for it.
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../../shared/config.js';

@@ -1,5 +1,5 @@
-// The one request schema behind every door: HTTP bodies, OpenAPI, MCP's tools and the command line take names, bounds
-// and texts from it. Fields keep the names of both replaced programs; where those differ, both spellings are here.
+// The one request schema behind every door: HTTP bodies, OpenAPI, MCP tools and the command line take names, bounds and
+// descriptions from it. Fields keep the names of both replaced programs; where those differ, both spellings are accepted.
 import { z } from 'zod';
 import { DEFAULT_STRENGTH, LIMITS } from '../../shared/limits.js';
 import { MEMORY_MODES } from '../../shared/memory-modes.js';
@@ -7,14 +7,14 @@ import { PROMPT_SYNTAXES } from '../../shared/prompt-syntaxes.js';
 import { alias, factsOf, field, required } from './field.js';
 import { seedSchema } from './seed.js';
 
-/** Where the schema's bounds come from; Config has these fields. */
+/** The settings that bound the schema; Config has these fields. */
 export interface RequestLimits {
   maxRes: number;
-  /** Names that were set: without MAX_RES some models go beyond its default. */
+  /** Names of settings that were set. Unless MAX_RES is set, some models may exceed its default. */
   set?: ReadonlySet<string>;
 }
 
-/** The widest bound that any model may have under these settings; the model's own is checked when it is known. */
+/** The widest bound of any model under these settings. The model's own bound is checked once the model is known. */
 export function widestSide({ maxRes, set }: RequestLimits): number {
   return set && !set.has('MAX_RES') ? Math.max(maxRes, LIMITS.largeSide) : maxRes;
 }
@@ -33,8 +33,8 @@ const steps = z.int().min(1).max(LIMITS.steps);
 const text = z.string().max(LIMITS.promptLength);
 
 /**
- * Fields that the request carries on as they are, in camelCase: `clip_skip` becomes `clipSkip`. A new one needs a line
- * here and the code that uses it; all doors, the sidecar and the cache's key then have it.
+ * Fields that the request carries unchanged, in camelCase: `clip_skip` becomes `clipSkip`. A new field needs a line here
+ * and the code that uses it; all doors, the sidecar and the cache key then have it.
  */
 function plainFields(limits: RequestLimits) {
   const side = z.int().min(LIMITS.minSide).max(widestSide(limits)).multipleOf(8);
@@ -56,7 +56,7 @@ function plainFields(limits: RequestLimits) {
     ),
     guidance_rescale: field(
       share,
-      'Guidance rescale, 0 to 1, against pictures that guidance makes too bright: 0.7 suits models trained to zero terminal SNR; default 0, none',
+      'Guidance rescale, 0 to 1, counters overexposure from guidance; 0.7 suits models trained with zero terminal SNR; default 0, none',
       { agents, sidecar },
     ),
     width: field(side, 'Pixels, a multiple of 8; default: the model’s, or the source image’s', {
@@ -84,7 +84,7 @@ function plainFields(limits: RequestLimits) {
     ),
     prediction: field(
       z.enum(['eps', 'v']),
-      'What a Stable Diffusion network predicts, noise or velocity; default: what its file tells',
+      'What a Stable Diffusion network predicts, noise or velocity; default: detected from its file',
       { agents, sidecar },
     ),
     batch: field(z.int().min(1).max(LIMITS.batch), 'Images; image n, from 0, uses seed + n. Default 1', {
@@ -101,15 +101,11 @@ function plainFields(limits: RequestLimits) {
       'How prompts are written: as in the WebUI (default), as in ComfyUI, or in plain words',
       { agents, sidecar },
     ),
-    styles: field(
-      z.array(name).max(LIMITS.styles),
-      'Names of styles in PROMPT_DIR that the prompts take on',
-      {
-        agents,
-        sidecar,
-        flag: '--style <name>',
-      },
-    ),
+    styles: field(z.array(name).max(LIMITS.styles), 'Names of styles in PROMPT_DIR to apply to the prompts', {
+      agents,
+      sidecar,
+      flag: '--style <name>',
+    }),
     upscaler: field(
       path,
       'Enlarges the finished images: an ESRGAN safetensors file, or a name in upscalers/',
@@ -117,12 +113,12 @@ function plainFields(limits: RequestLimits) {
     ),
     tae: field(
       path,
-      'Tiny autoencoder (TAESD) that draws previews: a file, or a name in vae_approx/; default: the one found there',
+      'Tiny autoencoder (TAESD) that draws previews: a file, or a name in vae_approx/; default: the one found there for the model',
       { agents, flag: '--tae <file>' },
     ),
     fast_decode: field(
       z.boolean(),
-      'Let the tiny autoencoder draw the finished image too: fast, a little less fine; default false',
+      'Decode the finished image with the tiny autoencoder too: faster, with a little less detail; default false',
       { agents },
     ),
     assist_prompt: field(z.boolean(), 'Expand the prompt with Ollama first; default false', {
@@ -148,7 +144,7 @@ function plainFields(limits: RequestLimits) {
   };
 }
 
-/** Files that stand in for parts of the model. */
+/** Files that replace parts of the model. */
 export const partFields = {
   vae: field(path, 'Autoencoder file instead of the model’s own', { agents, flag: '--vae <file>' }),
   clip_l: field(path, 'CLIP-L text encoder file', { agents, flag: '--clip-l <file>' }),
@@ -157,18 +153,18 @@ export const partFields = {
   llm: field(path, 'Language model file (FLUX.2)', { agents, flag: '--llm <file>' }),
 };
 
-/** Fields that `parse.ts` reads together, or gives another form. */
+/** Fields that `parse.ts` combines or converts. */
 const commonFields = {
   prompt: required(
     text,
-    'Image description; (word:1.3) weights a word, [a:b:0.5] changes it half-way, {a|b} and __name__ choose one, <lora:name:0.8> adds a LoRA',
+    'Image description; (word:1.3) weights a word, [a:b:0.5] changes it halfway, {a|b} and __name__ choose one, <lora:name:0.8> adds a LoRA',
     {
       agents,
       flag: null,
     },
   ),
   negative_prompt: field(text, 'What to avoid', { agents, flag: '-n, --negative <text>' }),
-  seed: field(seedSchema, 'Seed, for the same image again; a string above 2^53 - 1; none or -1: random', {
+  seed: field(seedSchema, 'Seed, to make the same image again; a string above 2^53 - 1; none or -1: random', {
     agents,
     flag: '--seed <n>',
   }),
@@ -178,7 +174,7 @@ const commonFields = {
         z.object({
           path,
           strength: loraStrength.default(1),
-          text_strength: loraStrength.optional().describe('Of the text encoders; default: strength'),
+          text_strength: loraStrength.optional().describe('Strength in the text encoders; default: strength'),
         }),
       )
       .max(LIMITS.loras),
@@ -187,17 +183,17 @@ const commonFields = {
   ),
   embeddings: field(
     z.array(path).max(LIMITS.embeddings),
-    'Embedding files (textual inversion) whose names the prompts use; those in the folder need no list',
+    'Embedding files (textual inversion) that the prompts use by name; those in the embedding folder need no listing',
     { agents, flag: '--embedding <file>' },
   ),
   reference_images: field(
     z.array(picture).max(LIMITS.references),
-    'Pictures to look at (FLUX.1 Kontext: one, FLUX.2: several), base64 or data URLs',
+    'Reference pictures (FLUX.1 Kontext: one, FLUX.2: several), base64 or data URLs',
     { agents, flag: null },
   ),
   reference_paths: field(
     z.array(path).max(LIMITS.references),
-    'Pictures to look at (FLUX.1 Kontext: one, FLUX.2: several), local paths',
+    'Reference pictures (FLUX.1 Kontext: one, FLUX.2: several), local paths',
     { agents, flag: '--ref <file>' },
   ),
   control: field(path, 'ControlNet (SD 1.x, 2.x, XL): a file, a diffusers folder, or a name in controlnet/', {
@@ -226,14 +222,14 @@ const commonFields = {
 const hiresFields = {
   hires_scale: field(
     z.number().min(1).max(LIMITS.hiresScale),
-    'Hires fix: enlarge the finished picture by this and refine it in a second pass; default: no second pass',
+    'Hires fix: enlarge the finished picture by this factor and refine it in a second pass; default: no second pass',
     { agents },
   ),
   hires_strength: field(share, 'How much the second pass may change; default 0.6', { agents }),
   hires_steps: field(steps, 'Steps of the second pass; default: as many as the first', { agents }),
   hires_upscaler: field(
     z.enum(['latent', 'pixel']),
-    'What is enlarged: the latent (default; needs a strength from 0.5 up) or the picture',
+    'What to enlarge: the latent (default; needs a strength of at least 0.5) or the picture',
     { agents },
   ),
 };
@@ -266,7 +262,7 @@ function maskFields() {
   };
 }
 
-/** Schemas of the three operations; doors pick and rename fields from them, so that bounds and texts stay the same. */
+/** Makes the schemas of the three operations. Doors take fields from them, so that bounds and texts are the same everywhere. */
 export function createRequestSchemas(limits: RequestLimits) {
   const plain = plainFields(limits);
   const common = {
@@ -282,11 +278,11 @@ export function createRequestSchemas(limits: RequestLimits) {
     edit: z.object({ ...common, ...sourceFields('edit') }).describe('Image to image'),
     inpaint: z
       .object({ ...common, ...sourceFields('inpaint'), ...maskFields() })
-      .describe('Repaints the white regions of a mask'),
+      .describe('Repaint the white regions of a mask'),
   };
 }
 
-/** `clip_skip` as `clipSkip`. */
+/** Turns `clip_skip` into `clipSkip`. */
 export type CamelCase<Name extends string> = Name extends `${infer Head}_${infer Tail}`
   ? `${Head}${Capitalize<CamelCase<Tail>>}`
   : Name;
@@ -297,7 +293,7 @@ export function toCamelCase(name: string): string {
 
 type Plain = ReturnType<typeof plainFields>;
 
-/** The plain fields of a request, each undefined where it was left out. */
+/** The plain fields of a request; undefined if left out. */
 export type PlainFields = {
   [Name in keyof Plain & string as CamelCase<Name>]: NonNullable<z.infer<Plain[Name]>> | undefined;
 };
@@ -307,5 +303,5 @@ const anyPlain = plainFields({ maxRes: LIMITS.largeSide });
 /** Names of the plain fields. */
 export const PLAIN_FIELDS = Object.keys(anyPlain) as (keyof Plain & string)[];
 
-/** Those that the sidecar tells. */
+/** The plain fields that the sidecar records. */
 export const SIDECAR_FIELDS = PLAIN_FIELDS.filter((name) => factsOf(anyPlain[name]).sidecar);

@@ -1,17 +1,17 @@
-// Chooses the size of a picture that is made from another one, where the request leaves it open.
+// Chooses the size of a picture that is made from another one, if the request leaves it open.
 
 import { LIMITS } from '../../shared/limits.js';
 import type { Size } from '../pictures/size.js';
 
 export interface SizeBounds {
   maxSide: number;
-  /** Sides are multiples of it. */
+  /** Sides are multiples of this. */
   multiple: number;
 }
 
 /**
- * Given sides stay; a missing one keeps the source's proportions. With none given the source's size is taken, scaled
- * down to the area that the model is made for.
+ * Keeps the given sides. A missing side follows the source's proportions. If neither is given, takes the source's size,
+ * scaled down to the area that the model is made for.
  */
 export function fitSize(source: Size, asked: Partial<Size>, preferred: Size, bounds: SizeBounds): Size {
   const { width, height } = asked;

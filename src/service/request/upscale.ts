@@ -1,4 +1,4 @@
-// A request to make a picture larger: its fields, and everything that is read and checked before it waits.
+// A request to make a picture larger: its fields, and all that is read and checked before it waits.
 import { z } from 'zod';
 import { planUpscaler } from '../../families/upscaler.js';
 import type { Pixels } from '../../native/addon.js';
@@ -32,7 +32,7 @@ export const upscaleSchema = z
     ),
     scale: field(
       z.number().gt(0).max(16),
-      'Size of the result over that of the source; default: what the upscaler makes',
+      'Size of the result relative to the source; default: the upscaler’s own factor',
       { agents },
     ),
     tile: field(
@@ -47,7 +47,7 @@ export const upscaleSchema = z
       flag: null,
     }),
   })
-  .describe('Makes a picture larger');
+  .describe('Make a picture larger');
 
 export interface UpscaleRequest {
   operation: 'upscale';
@@ -75,11 +75,11 @@ export interface PreparedUpscale {
   pixels: Pixels;
   file: string;
   name: string;
-  /** Of the result. */
+  /** Size of the result. */
   size: Size;
   scale: number;
   tile: number | undefined;
-  /** What the source's PNG says of how it was made. */
+  /** What the source PNG says about how it was made. */
   parameters: string | undefined;
 }
 
@@ -102,7 +102,7 @@ export async function prepareUpscale(
   return { pixels, file, name: plan.name, size, scale, tile, parameters: readParameters(bytes) };
 }
 
-/** A client's paths (`confine`) must lie where it may name models. */
+/** Finds the upscaler's file. With `confine`, a path must lie in a folder where clients may name models. */
 export function locateUpscaler(name: string, config: Config, confine: boolean): string {
   const allowed = [config.modelDir, ...config.allowedPaths];
   const place = confine ? confineNamed(upscalers, name, allowed, config) : name;
@@ -113,6 +113,6 @@ function readParameters(bytes: Uint8Array): string | undefined {
   try {
     return readPngText(bytes).parameters;
   } catch {
-    return undefined; // another format, or a PNG without text
+    return undefined; // Another format than PNG.
   }
 }

@@ -3,7 +3,7 @@ import { type ImageOptions, readOptions } from '../../../src/cli/image-options.j
 import { createProgram } from '../../../src/cli/program.js';
 import { createRequestSchemas } from '../../../src/service/request/schema.js';
 
-/** The options that `imageforge generate` understands from these arguments. */
+/** The options that `imageforge generate` parses from these arguments. */
 async function parse(...args: string[]): Promise<ImageOptions> {
   const program = await createProgram(['generate']);
   const generate = program.commands.find((command) => command.name() === 'generate')!;
@@ -81,7 +81,7 @@ describe('options of generate', () => {
     });
   });
 
-  it('leaves what is no number to the schema', async () => {
+  it('leaves text that is not a number to the schema', async () => {
     expect(await fields('-s', 'many', '--seed', '-1', '-g', '1e1', '--no-cache')).toMatchObject({
       steps: 'many',
       seed: -1,
@@ -90,25 +90,28 @@ describe('options of generate', () => {
     });
   });
 
-  it('has an option for every field that a user has no other way to give', async () => {
+  it('has an option for every field that users cannot give otherwise', async () => {
     const { shape } = createRequestSchemas({ maxRes: 1024 }).inpaint;
     const reached = Object.keys(readOptions('inpaint', 'x', {}));
     const otherwise = [
-      ...['init_image', 'init_image_path', 'image_path', 'mask_image', 'mask_image_path', 'mask_path'],
-      ...[
-        'guidance_scale',
-        'scheduler',
-        'assist',
-        'reference_images',
-        'control_image',
-        'return_mode',
-        'preview_every',
-      ],
+      'init_image',
+      'init_image_path',
+      'image_path',
+      'mask_image',
+      'mask_image_path',
+      'mask_path',
+      'guidance_scale',
+      'scheduler',
+      'assist',
+      'reference_images',
+      'control_image',
+      'return_mode',
+      'preview_every',
     ];
     expect([...reached, ...otherwise].sort()).toEqual(Object.keys(shape).sort());
   });
 
-  it('tells the choices of the schema, and takes no others', async () => {
+  it('lists the choices of the schema, and takes no others', async () => {
     const program = await createProgram(['edit']);
     const edit = program.commands.find((command) => command.name() === 'edit')!;
     expect(edit.helpInformation()).toMatch(/--strength <n>\s+0 keeps the original.*default\s+0\.6/s);

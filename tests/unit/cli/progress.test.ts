@@ -14,14 +14,14 @@ function watch(isTTY: boolean, images = 1) {
       const whole = { pass: 1, passes: 1, done: image * steps + step, total: images * steps };
       view.onProgress({ phase: 'denoise', image, step, steps, ...whole });
     },
-    /** A step of ten in one of two passes. */
+    /** One of ten steps in one of two passes. */
     passStep(pass: number, step: number, seconds: number) {
       time += seconds * 1000;
       const whole = { pass, passes: 2, done: (pass - 1) * 10 + step, total: 20 };
       view.onProgress({ phase: 'denoise', image: 0, step, steps: 10, ...whole });
     },
     text: () => text,
-    /** What the terminal shows now. */
+    /** What the terminal shows at the moment. */
     shown: () => text.split('\r').at(-1)!.replace('\x1b[K', ''),
   };
 }
@@ -39,7 +39,7 @@ describe('on a terminal', () => {
     expect(bar.shown()).toBe('');
   });
 
-  it('turns to seconds a step when it is slow, and counts the whole batch', () => {
+  it('switches to seconds per step when it is slow, and counts the whole batch', () => {
     const bar = watch(true, 2);
     bar.step(0, 0);
     bar.step(1, 45);
@@ -49,7 +49,7 @@ describe('on a terminal', () => {
     expect(bar.shown()).toContain('steps 2/2');
   });
 
-  it('draws no more than the terminal is wide, and not at every step of a fast model', () => {
+  it('fits the width of the terminal, and skips redraws between fast steps', () => {
     const bar = watch(true);
     for (let i = 0; i <= 10; i++) bar.step(i, 0.001);
     expect(bar.text().split('\r').length).toBeLessThan(6);
@@ -64,7 +64,7 @@ describe('on a terminal', () => {
     ).toBeLessThan(104);
   });
 
-  it('times each pass of hires fix by its own clock', () => {
+  it('times each pass of hires fix separately', () => {
     const bar = watch(true);
     bar.passStep(1, 0, 0);
     bar.passStep(1, 10, 100);
@@ -75,7 +75,7 @@ describe('on a terminal', () => {
     expect(bar.shown()).toContain('5/10  4.0 s/it  20 s left');
   });
 
-  it('shows the place in the line', () => {
+  it('shows the place in the queue', () => {
     const bar = watch(true);
     bar.view.onPosition(3);
     expect(bar.shown()).toBe('waiting, place 3 …');
@@ -83,7 +83,7 @@ describe('on a terminal', () => {
 });
 
 describe('piped', () => {
-  it('is one line a phase', () => {
+  it('is one line per phase', () => {
     const lines = watch(false);
     const whole = { pass: 1, passes: 1, done: 10, total: 10 };
     for (const phase of ['load', 'encode'] as const)
@@ -96,7 +96,7 @@ describe('piped', () => {
 });
 
 describe('figures', () => {
-  it('reads well', () => {
+  it('are readable', () => {
     expect([7.4, 65, 3729].map(formatDuration)).toEqual(['7 s', '1:05', '1:02:09']);
     expect([900, 35_400_000, 4.27e9].map(formatBytes)).toEqual(['1 kB', '35 MB', '4.3 GB']);
     expect(

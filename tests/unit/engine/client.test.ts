@@ -61,7 +61,7 @@ describe.each(['process', 'thread'] as const)('in a %s', (isolation) => {
     expect(result.seconds.denoise).toBeGreaterThan(0);
   });
 
-  it('gives the same pixels for the same request and keeps the model between them', async () => {
+  it('draws the same pixels for the same request, and keeps the model in between', async () => {
     const client = createClient('', { isolation });
     const request = await createRequest();
     const first = await client.run(request);
@@ -89,7 +89,7 @@ describe.each(['process', 'thread'] as const)('in a %s', (isolation) => {
     expect((await client.status()).model).toEqual(testModel);
   });
 
-  it('cancels a job that waits, without touching the one that runs', async () => {
+  it('cancels a waiting job without touching the running one', async () => {
     const client = createClient('step=50', { isolation });
     const request = await createRequest();
     const running = client.run(request);
@@ -114,7 +114,7 @@ describe.each(['process', 'thread'] as const)('in a %s', (isolation) => {
     expect((await client.run(request)).images).toHaveLength(1);
   });
 
-  it('rejects what runs with CLOSED on close, and kills a host that hangs', async () => {
+  it('rejects the running job with CLOSED on close, and kills a host that hangs', async () => {
     const client = createClient('step=10000&hang=close', { isolation, graceMs: 200 });
     let closing: Promise<void> | undefined;
     const job = client.run(await createRequest(), {
@@ -142,7 +142,7 @@ describe.each(['process', 'thread'] as const)('in a %s', (isolation) => {
 });
 
 describe('a host that dies', () => {
-  it('rejects the job with the signal and what was logged last; the next job has a new host', async () => {
+  it('rejects the job with the signal and the last log lines; the next job gets a new host', async () => {
     const lines: string[] = [];
     const client = createClient('crash=2', { onLog: (level, message) => lines.push(`${level} ${message}`) });
     const error = await client.run(await createRequest()).catch((reason) => reason);
@@ -169,7 +169,7 @@ describe('a host that dies', () => {
     expect((await job).images).toHaveLength(1);
   });
 
-  it('goes when its parent is killed', async () => {
+  it('ends when its parent is killed', async () => {
     const parent = startProgram('setInterval(() => {}, 1000);');
     const pid = await readPid(parent);
     expect(isAlive(pid)).toBe(true);
@@ -177,7 +177,7 @@ describe('a host that dies', () => {
     await expectDeath(pid);
   });
 
-  it('does not keep a program alive that has nothing more to do', async () => {
+  it('does not keep a finished program alive', async () => {
     const parent = startProgram('');
     const ended = new Promise((resolve) => parent.once('exit', resolve));
     const pid = await readPid(parent);
@@ -186,7 +186,7 @@ describe('a host that dies', () => {
   });
 });
 
-/** A program of its own that loads a model, prints its host's process id, and goes on with `rest`. */
+/** Runs a program that loads a model, prints its host's process id, and then runs `rest`. */
 function startProgram(rest: string): ChildProcessByStdio<null, Readable, null> {
   const client = new URL('../../../dist/engine/client.js', import.meta.url).href;
   const binding = new URL('./fake-addon.mjs', import.meta.url).href;

@@ -1,9 +1,9 @@
-// The addon's interface without networks, so that the real client, host and pipeline run anywhere. Its behaviour is
-// in the URL it is imported by: ?step=MS, ?crash=STEP, ?hang=close, ?output=nan|flat, ?free=BYTES, ?whole=CELLS that
-// are decoded at once.
+// The addon's interface without networks, so that the real client, host and pipeline run anywhere. The URL that imports it
+// sets its behaviour: ?step=MS, ?crash=STEP, ?hang=close, ?output=nan|flat, ?free=BYTES, ?whole=CELLS (the most that are
+// decoded at once).
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Behaviour of the engines made from now on. */
+/** Sets the behaviour of engines made from now on. */
 let options = new URL(import.meta.url).searchParams;
 const log = [];
 
@@ -101,7 +101,7 @@ class Upscaler extends Module {
     super(engine, kind);
     this.scale = 2 ** doublings / shuffle;
   }
-  /** Every pixel as a square of its colour. */
+  /** Draws every latent pixel as a square of its colour. */
   async upscale({ rgb, width, height }) {
     await this.engine.work(Number(options.get('step') ?? 1));
     const larger = { width: width * this.scale, height: height * this.scale };
@@ -130,7 +130,7 @@ class Engine {
     this.#modules = this.#modules.filter((open) => open !== kind);
     log.push(`-${kind}`);
   }
-  /** Waits like a network that computes, and stops like one. */
+  /** Takes time like a real network, and stops like one. */
   async work(ms) {
     this.#abort = new AbortController();
     try {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { planNetwork } from '../../../src/families/family.js';
 import type { TensorView } from '../../../src/families/tensors.js';
 
-test('a plan counts bytes as they are in memory, and no table of tokens as a tensor that is needed whole', () => {
+test('a plan counts bytes as they are in memory, and does not need a whole token table', () => {
   const view = (type: string, shape: number[], bytes: number): TensorView => ({
     path: 'file',
     offset: 0,

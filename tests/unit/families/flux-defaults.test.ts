@@ -1,4 +1,4 @@
-// FLUX models with the same tensors and other habits: only what they are called tells them apart.
+// FLUX models with the same tensors but different defaults: only their names tell them apart.
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -10,7 +10,7 @@ import { filesOfFlux2Dev, filesOfKlein, planFlux1 } from '../../golden-plans.js'
 
 const folder = makeFolder('flux-defaults');
 
-/** The same file by another name. */
+/** The same file under another name. */
 function called(name: string, file: string): string {
   const path = join(folder, name);
   symlinkSync(file, path);

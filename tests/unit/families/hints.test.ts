@@ -1,4 +1,4 @@
-// Hints that name families are made from the list of families: one that is added is in all of them.
+// Hints that name families come from the list of families, so that a new family appears in all of them.
 import { expect, test } from 'vitest';
 import { findControlNet } from '../../../src/families/control-net.js';
 import { convertModel } from '../../../src/families/convert-model.js';
@@ -15,10 +15,10 @@ const variant = writeShapes({
 
 test.each<[string, () => Promise<unknown>]>([
   ['a file without a known network', () => planModel({ model: unknown })],
-  ['a network that nothing here runs', () => planModel({ model: foreign })],
+  ['a network that ImageForge does not run', () => planModel({ model: foreign })],
   ['a variant of a known denoiser', () => planModel({ model: variant })],
   [
-    'a file that is no model, to convert',
+    'a file to convert that is not a model',
     () => convertModel({ input: unknown, output: 'never.gguf', type: 'q8_0' }),
   ],
 ])('%s: the hint names every family', async (_, run) => {

@@ -1,4 +1,4 @@
-// What files say about themselves: models, parts, LoRAs, and sizes that don't matter.
+// What inspection finds in files: models, parts and LoRAs, whatever their size.
 import { mkdtempSync, openSync, truncateSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -37,7 +37,7 @@ test('a complete checkpoint', async () => {
   expect(found.plan?.family).toBe('sd1');
 });
 
-test('a quantised transformer, and the parts that it lacks', async () => {
+test('a quantised transformer, and its missing parts', async () => {
   const path = goldenCase('quant-flux1').path('q4_k.gguf');
   const flux = await inspectFile(path);
   const { metadata, tensors } = await readWeightFile(path);
@@ -69,7 +69,7 @@ test.each([
   ['lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k', 2048, ', for Stable Diffusion XL'],
   ['transformer.single_transformer_blocks.0.attn.to_k', 3072, ', for FLUX'],
   ['lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_k', 1280, ''],
-])('%s tells what a LoRA is for', async (module, width, base) => {
+])('%s shows which model a LoRA is for', async (module, width, base) => {
   const path = writeShapes({
     [`${module}.lora_down.weight`]: [4, width],
     [`${module}.lora_up.weight`]: [64, 4],

@@ -1,5 +1,5 @@
-// Every published layout of a model gives the same plan over the same weights. The fixtures' converters and the
-// families' names were written independently of each other.
+// Every published layout of a model gives the same plan for the same weights. The fixtures' converters and the families'
+// names were written independently of each other.
 import { closeSync, openSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -22,7 +22,7 @@ function mix(hash: number, values: Float32Array): number {
   return mixed;
 }
 
-/** What tells two networks' values apart, by tensor. */
+/** A hash of each tensor's values, to compare two networks. */
 function fingerprints({ weights, config }: NetworkPlan): Record<string, number> {
   const found: Record<string, number> = {};
   const rows: Record<string, number> = {};
@@ -49,13 +49,13 @@ function networks(plan: ModelPlan): NetworkPlan[] {
   return [plan.denoiser, plan.autoencoder, ...plan.textEncoders];
 }
 
-/** What must not differ between layouts. */
+/** The parts of a plan that must not differ between layouts. */
 function facts({ kind, config }: NetworkPlan): object {
   const { projectionTransposed: _, layers: __, ...rest } = config as Record<string, unknown>;
   return { kind, ...rest };
 }
 
-/** Layouts that round their values: no other file has the same ones. */
+/** Layouts with rounded values, which no other file shares. */
 const isRounded = (layout: string) => layout === 'bf16' || layout.endsWith('-values');
 
 describe.each(Object.keys(models))('%s', (model) => {
@@ -83,7 +83,7 @@ describe.each(Object.keys(models))('%s', (model) => {
       const prints = fingerprints(network);
       const wanted = reference[i]!;
       if (isRounded(layout)) expect(Object.keys(prints).sort()).toEqual(Object.keys(wanted).sort());
-      // diffusers cuts the last block off SD 2.x's text encoder
+      // diffusers leaves out the last block of SD 2.x's text encoder.
       else if (family === 'sd2' && network.kind === 'clip') expect(wanted).toMatchObject(prints);
       else expect(prints).toEqual(wanted);
     }

@@ -1,4 +1,4 @@
-// What keys of LoRA files stand for, in every trainer's spelling, and what is said about those that stand for nothing.
+// What the keys of LoRA files mean, in every trainer's spelling, and what becomes of keys that mean nothing.
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 // @ts-expect-error plain JavaScript
@@ -129,7 +129,7 @@ const [rows = 0, inputs = 0] = query;
 const known = `unet.${attention}.to_q`;
 const pair = { [`${known}.lora_A.weight`]: tensor(4, inputs), [`${known}.lora_B.weight`]: tensor(rows, 4) };
 
-it('keys without a place are counted and named in a note', async () => {
+it('keys without a target are counted and named in a note', async () => {
   const path = write('part.safetensors', {
     ...pair,
     'unet.nowhere.lora_A.weight': tensor(1),
@@ -149,7 +149,7 @@ it('keys without a place are counted and named in a note', async () => {
     expect(notes[0]).toContain(word);
 });
 
-it('a file without a place says why', async () => {
+it('a file without any target is refused with a reason', async () => {
   const refused = (name: string, tensors: Record<string, FileTensor>) =>
     expect(resolveLora(write(name, tensors), sd1, { denoiser: 1 })).rejects;
   await refused('boft.safetensors', { 'unet.x.boft_R': tensor(1) }).toMatchObject({
@@ -171,7 +171,7 @@ it('a file without a place says why', async () => {
   }).toMatchObject({ code: 'WEIGHTS_INVALID', message: expect.stringContaining('(LoKr)') });
 });
 
-it('text encoders have a strength of their own', async () => {
+it('text encoders have their own strength', async () => {
   const width = sd1.textEncoders[0]!.weights.tensors.find(({ name }) =>
     name.endsWith('0.self_attn.q_proj.weight'),
   )!;
@@ -195,7 +195,7 @@ it('text encoders have a strength of their own', async () => {
   expect(await key(0.5)).not.toBe(await key());
 });
 
-it('memory is planned for weights that are changed', async () => {
+it('memory is planned for changed weights', async () => {
   const difference = write('diff.safetensors', { [`${known}.diff`]: tensor(rows, inputs) });
   const { need } = await LoraSet.resolve([{ path: difference, strength: 1 }], sd1);
   expect(need.text).toBe(0);

@@ -1,4 +1,4 @@
-// How strong a module's update is: every place where files say it.
+// The scale of a module's update: every place where files state it.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -56,8 +56,8 @@ const peft = (config: Record<string, unknown>, prefix = 'unet.') => ({
 it.each<[string, Record<string, unknown>, number]>([
   ['lora_alpha', { lora_alpha: 2 }, 2 / 4],
   ['rsLoRA', { lora_alpha: 2, use_rslora: true }, 2 / 2],
-  ['a pattern of the end of its path', { lora_alpha: 2, alpha_pattern: { 'attn1.to_q': 8 } }, 8 / 4],
-  ['a pattern of another', { lora_alpha: 2, alpha_pattern: { to_k: 8 } }, 2 / 4],
+  ['a pattern for the end of its path', { lora_alpha: 2, alpha_pattern: { 'attn1.to_q': 8 } }, 8 / 4],
+  ['a pattern for another module', { lora_alpha: 2, alpha_pattern: { to_k: 8 } }, 2 / 4],
   [
     'a regular expression',
     { lora_alpha: 2, alpha_pattern: { 'transformer_blocks\\.\\d+\\.attn1\\.to_.': 6 } },
@@ -74,7 +74,7 @@ it.each<[string, Record<string, unknown>, number]>([
   expect(await scales(pair(`unet.${module}`), peft(config, ''))).toEqual([expected]);
 });
 
-it("PEFT's configuration beside its file", async () => {
+it("PEFT's configuration next to the file", async () => {
   mkdirSync(join(folder, 'peft'));
   writeFileSync(
     join(folder, 'peft/adapter_config.json'),
@@ -116,7 +116,7 @@ it("a module's own alpha comes first, in every type", async () => {
     ).toEqual([0.5]);
 });
 
-it('an alpha that is no number names the file and itself', async () => {
+it('an alpha that is not a number is refused with the names of file and key', async () => {
   const tensors = { ...kohyaPair(), [`${kohya(module)}.alpha`]: encode([Number.NaN], [], 'F32') };
   await expect(scales(tensors, {}, 'nan.safetensors')).rejects.toMatchObject({
     code: 'WEIGHTS_INVALID',

@@ -1,4 +1,5 @@
-// LoRA files find their places: each key of the golden files, in kohya's and in diffusers' names, and in no other model.
+// LoRA files match their models: every key of the golden files has a target, under kohya's and diffusers' names, and other
+// models refuse them.
 import { expect, test } from 'vitest';
 import { resolveLora } from '../../../src/families/lora/resolve.js';
 import type { FluxConfig } from '../../../src/families/networks/flux.js';
@@ -11,7 +12,7 @@ const sd1 = goldenCase('lora-sd1');
 const flux = goldenCase('lora-flux1');
 const { rank, alpha } = sd1.config<{ rank: number; alpha: number }>();
 
-/** Modules that a file updates: each has one factor with this ending. */
+/** The modules that a file updates. Each has one factor whose name ends like this. */
 async function modulesOf(path: string): Promise<string[]> {
   const names = [...(await readWeightFile(path)).tensors.keys()];
   const factor = /\.lora_(up|B)\.weight$/;
@@ -89,7 +90,7 @@ test('a LoRA of another family or of another width is refused', async () => {
   });
 });
 
-test('keys without a place are named, halves in the other order are exchanged', async () => {
+test('keys without a target are named, and halves in the other order are swapped', async () => {
   const plan = await planFlux1();
   const { width } = plan.denoiser.config as FluxConfig;
   const header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> = {};

@@ -1,5 +1,5 @@
-// Quantised safetensors files: every published way to say what their bytes stand for, and what is refused of them. Their
-// values are the business of tests/native/storage-values.test.ts.
+// Quantised safetensors files: every published way to describe their bytes, and what is refused.
+// tests/native/storage-values.test.ts tests the values.
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 // @ts-expect-error plain JavaScript
@@ -71,7 +71,7 @@ describe('the scale of a matrix', () => {
     expect(tensors.get('blocks.0.a.weight')).toMatchObject({ type: 'f8_e4m3', scale: 0.5 });
   });
 
-  test('is of no use to what is not FP8, and plain FP8 has none', async () => {
+  test('is refused for tensors that are not FP8, and not needed for plain FP8', async () => {
     const tensors = await open({
       'blocks.0.a.weight': fp8,
       'blocks.0.norm.scale': bytes('F8_E4M3', 8),
@@ -83,7 +83,7 @@ describe('the scale of a matrix', () => {
     expect([...tensors.values()].every((view) => view.scale === undefined)).toBe(true);
   });
 
-  test('and its note make floats of plain bytes', async () => {
+  test('and its note make plain bytes floats', async () => {
     const tensors = await open({
       'blocks.0.a.weight': bytes('U8', 4, 8),
       'blocks.0.a.weight_scale': scale,
@@ -148,7 +148,7 @@ describe('a damaged file', () => {
       /blocks\.0\.a\.weight has no scale/,
     ],
     [
-      'a group that is no number',
+      'a group size that is not a number',
       {
         ...two,
         'blocks.0.a.comfy_quant': toBytes(
@@ -159,18 +159,18 @@ describe('a damaged file', () => {
     ],
     ['an empty scale', { ...two, 'blocks.0.a.weight_scale': floats([], [0]) }, /f32 of the shape \[0\]/],
     [
-      'a scale of three',
+      'a scale with three values',
       { ...two, 'blocks.0.a.weight_scale': floats([1, 1, 1], [3]) },
       /shape \[3\]; one number/,
     ],
     ['a scale in bytes', { ...two, 'blocks.0.a.weight_scale': bytes('U8', 1) }, /u8 of the shape \[1\]/],
     [
-      'a note that is none',
+      'an invalid note',
       { ...two, 'blocks.0.a.comfy_quant': toBytes('{"format": ') },
       /comfy_quant: this is not valid JSON/,
     ],
     [
-      'a note in floats',
+      'a note stored as floats',
       { ...two, 'blocks.0.a.comfy_quant': floats([1], []) },
       /comfy_quant is f32 of 4 bytes/,
     ],

@@ -1,4 +1,4 @@
-// Files that aren't what the user takes them for: the refusal says what each is and what would help.
+// Files that aren't what the user thinks they are: the refusal says what each one is and what would help.
 import { basename } from 'node:path';
 import { expect, test } from 'vitest';
 import { planModel } from '../../../src/families/index.js';
@@ -114,7 +114,7 @@ test('FLUX without its parts: each is named with the command that fetches it', a
   }
 });
 
-test("a FLUX file in a checkpoint's place, and a checkpoint in a part's", async () => {
+test('a FLUX file in place of a checkpoint, and a checkpoint in place of a part', async () => {
   await expect(planModel({ model: sd1, vae: schnell })).rejects.toMatchObject({
     code: 'WEIGHTS_INVALID',
     message: expect.stringMatching(/was named for vae, but has a FLUX transformer, no autoencoder/),
@@ -133,7 +133,7 @@ test("a FLUX file in a checkpoint's place, and a checkpoint in a part's", async 
   });
 });
 
-test('a full checkpoint beside the parts of FLUX', async () => {
+test('a full checkpoint together with parts for FLUX', async () => {
   await expect(planModel({ model: sd1, t5xxl: schnell })).rejects.toMatchObject({
     code: 'INVALID_ARGUMENT',
     message: expect.stringMatching(
@@ -188,7 +188,7 @@ test('prediction and heads can be forced', async () => {
   });
 });
 
-test("a tiny autoencoder in the large one's place", async () => {
+test('a tiny autoencoder in place of the large one', async () => {
   const shapes: Shapes = {
     'decoder.1.weight': [64, 4, 3, 3],
     'decoder.3.conv.0.weight': [64, 64, 3, 3],
@@ -215,7 +215,10 @@ test('damaged tables give a plan or a typed error, never anything else', async (
       sd1,
       goldenCase('unet-sdxl').weights(),
       goldenCase('clip-text-sdxl').weights(),
-      ...[schnell, klein, vae2, qwen],
+      schnell,
+      klein,
+      vae2,
+      qwen,
       goldenCase('t5-encoder').weights('safetensors'),
     ].map(readShapes),
   );

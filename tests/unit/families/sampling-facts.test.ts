@@ -1,4 +1,4 @@
-// What files say about prediction, noise and schedule: who is believed, what becomes a note, and what is refused.
+// What files say about prediction, noise and schedule: which source wins, what becomes a note, and what is refused.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -203,23 +203,23 @@ describe('markers of a checkpoint', () => {
     ['half of EDM', { edm_mean: edm.edm_mean }, {}, 'WEIGHTS_INVALID', /edm_mean without edm_std/],
     ['the other half', { edm_std: edm.edm_std }, {}, 'WEIGHTS_INVALID', /edm_std without edm_mean/],
     ['three means', { ...edm, edm_mean: values([3], 1, 2, 3) }, {}, 'WEIGHTS_INVALID', /4 finite numbers/],
-    ['no spread', { ...edm, edm_std: values([4], 1, 1, 0, 1) }, {}, 'WEIGHTS_INVALID', /positive/],
+    ['a zero deviation', { ...edm, edm_std: values([4], 1, 1, 0, 1) }, {}, 'WEIGHTS_INVALID', /positive/],
     [
-      'a lowest sigma alone',
+      'only a lowest sigma',
       { 'edm_vpred.sigma_min': values([], 1) },
       {},
       'WEIGHTS_INVALID',
       /without edm_vpred\.sigma_max/,
     ],
     [
-      'sigmas that fall',
+      'descending sigmas',
       { 'edm_vpred.sigma_max': values([], 0.001) },
       {},
       'WEIGHTS_INVALID',
       /sigma_min < sigma_max/,
     ],
     ['a flow', {}, { 'modelspec.prediction_type': 'rectified_flow' }, 'UNSUPPORTED', /rectified_flow/],
-    ['a strange word', {}, { prediction_type: 'score' }, 'UNSUPPORTED', /"score"/],
+    ['an unknown word', {}, { prediction_type: 'score' }, 'UNSUPPORTED', /"score"/],
   ])('%s is refused, and inspect says so', async (_, tensors, metadata, code, message) => {
     const path = withTensors(sd1, tensors, metadata);
     await expect(planModel({ model: path })).rejects.toMatchObject({
@@ -229,7 +229,7 @@ describe('markers of a checkpoint', () => {
     expect((await inspectFile(path)).problem).toMatchObject({ code });
   });
 
-  test('the caller is believed, and what the file says is a note', async () => {
+  test('the caller wins, and what the file says becomes a note', async () => {
     const plan = await planModel({ model: withTensors(sd1, { v_pred: mark }) }, { prediction: 'eps' });
     expect(plan.prediction).toBe('eps');
     expect(plan.notes).toEqual([expect.stringMatching(/by the caller; the tensor v_pred says v/)]);

@@ -12,7 +12,7 @@ const sd1 = goldenCase('e2e-sd1').weights();
 const folder = mkdtempSync(join(tmpdir(), 'imageforge-scheduler-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Where Python writes what JSON does not have. */
+/** Text for values that Python writes but JSON does not have. */
 type Scheduler = Record<string, unknown> | string;
 
 function writeFolder(scheduler: Scheduler, vae?: object): string {
@@ -45,7 +45,7 @@ const usual = {
 describe('the scheduler of a diffusers folder', () => {
   test.each<[string, Scheduler, object]>([
     [
-      'says what is usual',
+      'has the usual settings',
       usual,
       {
         noise: { schedule: 'scaled_linear', stepsOffset: 1 },
@@ -83,18 +83,18 @@ describe('the scheduler of a diffusers folder', () => {
       { noise: { schedule: 'squaredcos_cap_v2' } },
     ],
     [
-      'has betas of its own',
+      'has its own betas',
       { ...usual, trained_betas: [0.01, 0.02, 0.03] },
       { noise: { betas: [0.01, 0.02, 0.03], count: 3 } },
     ],
     ['has no offset', { ...usual, steps_offset: 0 }, { noise: { stepsOffset: 0 } }],
     [
-      'leads without saying from where',
+      'is leading without an offset',
       { _class_name: 'DDIMScheduler', timestep_spacing: 'leading' },
       { noise: { stepsOffset: 0 } },
     ],
     [
-      'asks for karras between its own ends',
+      'asks for karras within its own bounds',
       { ...usual, use_karras_sigmas: true, sigma_min: 0.1, sigma_max: 12 },
       { noise: { lowest: 0.1, highest: 12 }, defaults: { schedule: 'karras' } },
     ],
@@ -110,7 +110,7 @@ describe('the scheduler of a diffusers folder', () => {
       { noise: { endsAtLowest: true } },
     ],
     [
-      "ends there in DDIM's words",
+      "ends there, in DDIM's terms",
       { ...usual, _class_name: 'DDIMScheduler', set_alpha_to_one: false },
       { noise: { endsAtLowest: true } },
     ],
@@ -211,7 +211,7 @@ describe('the scheduler of a diffusers folder', () => {
     expect((await inspectFile(model)).problem?.message).toMatch(message);
   });
 
-  test('settings that nobody knows, and contradictions, are notes', async () => {
+  test('unknown settings and contradictions are notes', async () => {
     const model = writeFolder({
       ...usual,
       prediction_type: 'v_prediction',

@@ -1,4 +1,4 @@
-// Stable Diffusion models become plans: by their tensors, with the published configurations, or with an answer.
+// Stable Diffusion models become plans from their tensors and the published configurations, or are refused with a reason.
 import { symlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -27,7 +27,7 @@ test('an SD 1.x checkpoint gives a complete plan', async () => {
     latent: { channels: vae.latent_channels, factor: 2 ** (vae.channels.length - 1) },
     denoiser: {
       kind: 'unet',
-      // 8 heads, as published
+      // 8 heads, as published.
       config: { channels: unet.channels, depth: unet.depth, heads: 8, contextWidth: unet.context },
     },
     autoencoder: { config: { channels: vae.channels, scale: vae.scaling_factor, quantConv: true } },

@@ -21,7 +21,7 @@ it.each(groupsOf(golden.inputs, 'text_embeds'))('embeds the six sizes of %s as t
 
 describe('encodeSdxlTexts', () => {
   const calls: { ids: number[]; layers: number[] | undefined; norm: boolean | undefined }[] = [];
-  /** Its states are the token ids themselves, so that a row can be recognised. */
+  /** An encoder whose states are the token ids, so that a row can be recognised. */
   const createEncoder = (width: number, value: number) =>
     ({
       encode: async (tokens, options) => {
@@ -83,7 +83,7 @@ describe('encodeSdxlTexts', () => {
     expect(negatives[0]!.context.shape).toEqual([154, 3]);
   });
 
-  it('gives zeros for an empty prompt too: the unconditional picture', async () => {
+  it('gives zeros for an empty prompt too, for the unconditional picture', async () => {
     const empty = { ...request, prompts: [' '], negativePrompts: [''] };
     const { positives, negatives } = await encodeSdxlTexts(encoders, plan, empty);
     expect(positives[0]!.context.data.every((value) => value === 0)).toBe(true);

@@ -1,5 +1,5 @@
-// UNets and transformers of tasks that ImageForge does not have: refused when the file is opened, by the task's name,
-// and inspect says the same, whichever parts are missing.
+// UNets and transformers for tasks that ImageForge does not have are refused by the task's name when the file is opened.
+// inspect says the same, whichever parts are missing.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ async function expectRefused(path: string, message: RegExp): Promise<void> {
   expect(found.summary).toMatch(message);
 }
 
-/** With another number of input channels. */
+/** Writes a copy with another number of input channels. */
 function withInput(shapes: Shapes, channels: number, name = `${prefix}input_blocks.0.0.weight`): Shapes {
   const [width, , ...kernel] = shapes[name]!;
   return { ...shapes, [name]: [width!, channels, ...kernel] };
@@ -80,7 +80,7 @@ describe('modules of other tasks', () => {
     await expectRefused(writeShapes(lotus), /Lotus/);
   });
 
-  test('scales of quantised weights are no modules of their own', async () => {
+  test('scales of quantised weights are not separate modules', async () => {
     const shapes = await readShapes('unet-sd1');
     shapes[`${prefix}input_blocks.1.0.in_layers.2.scale_input`] = [1];
     expect((await inspectFile(writeShapes(shapes))).problem).toBeUndefined();
@@ -112,7 +112,7 @@ describe('settings of a diffusers UNet', () => {
     await expectRefused(await writeUnet({ [key]: value }), new RegExp(`${key}: ${JSON.stringify(value)}`));
   });
 
-  test('what is usual runs', async () => {
+  test('the usual settings run', async () => {
     const config = {
       act_fn: 'silu',
       freq_shift: 0,

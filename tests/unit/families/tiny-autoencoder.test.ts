@@ -30,7 +30,7 @@ const renamed = (shapes: Shapes, to: (name: string) => string | undefined): Shap
       return found === undefined ? [] : [[found, shape]];
     }),
   );
-/** taesd_decoder.safetensors: the decoder alone, whose names begin with the numbers of its places. */
+/** taesd_decoder.safetensors: the decoder alone, whose names begin with layer numbers. */
 const decoderAlone = (shapes: Shapes) =>
   renamed(shapes, (name) => (name.startsWith('decoder.') ? name.slice('decoder.'.length) : undefined));
 const diffusers = (shapes: Shapes) =>
@@ -69,7 +69,7 @@ describe('inspect', () => {
     expect(found).toMatchObject({ summary, networks: [{ kind: 'tiny_autoencoder' }] });
   });
 
-  it('takes no other half for a decoder', async () => {
+  it('does not take the encoder half for a decoder', async () => {
     const encoder = renamed(four, (name) => /^encoder\.(.+)$/.exec(name)?.[1]);
     const path = write('taesd_encoder.safetensors', encoder);
     expect((await inspectFile(path)).networks).toEqual([]);
@@ -107,14 +107,14 @@ describe('a plan', () => {
     });
   });
 
-  it('refuses a large autoencoder, and whatever else', async () => {
+  it('refuses a large autoencoder, and other files', async () => {
     await expect(planTinyAutoencoder(testModel.model, plan)).rejects.toMatchObject({
       code: 'WEIGHTS_INVALID',
       message: expect.stringContaining('an autoencoder'),
     });
   });
 
-  it('believes metadata before the name', async () => {
+  it('trusts metadata over the name', async () => {
     const path = write('taesd.safetensors', four, 'TAESDXL');
     expect((await planTinyAutoencoder(path, plan)).called).toBe('taesdxl');
   });

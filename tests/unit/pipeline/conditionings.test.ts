@@ -38,7 +38,7 @@ describe('ConditioningSet', () => {
     expect(names(new ConditioningSet({ ...texts, negatives: [] }, [other]).inputs)).toEqual(['b']);
   });
 
-  it('gives picture and step their own, and the ControlNet’s beside them', () => {
+  it('selects the conditioning of a picture and step, and the ControlNet’s', () => {
     const set = open();
     const at = (image: number, step: number) => {
       const { conditionings, weights, steering } = set.at(image, step);

@@ -1,4 +1,4 @@
-// What hires fix adds to a request, and how latents and pictures grow.
+// What hires fix adds to a request, and how latents and pictures are enlarged.
 import { describe, expect, it } from 'vitest';
 import { countScheduleSteps, enlargePicture, takeSecondPass } from '../../../src/pipeline/hires.js';
 import { enlargePlanes } from '../../../src/pipeline/resize.js';
@@ -13,10 +13,15 @@ const resolve = (hires: HiresOptions, more = {}) =>
   resolveRequest({ prompt: 'a fox', hires, ...more }, { model: 'm.gguf' }, plan);
 
 describe('resolveRequest', () => {
-  it('fills in a second pass, whose sides the model can do', () => {
+  it('fills in a second pass with sides that the model supports', () => {
     const request = resolve({});
     expect(request.hires).toEqual({
-      ...{ width: 1024, height: 768, scale: 2, steps: 20, strength: 0.6, upscaler: 'latent' },
+      width: 1024,
+      height: 768,
+      scale: 2,
+      steps: 20,
+      strength: 0.6,
+      upscaler: 'latent',
     });
     expect(finalSize(request)).toEqual({ width: 1024, height: 768 });
     const odd = resolve({ scale: 1.3, steps: 7, strength: 0.3, upscaler: 'pixel' });
@@ -64,9 +69,9 @@ describe('enlarging', () => {
     for (const [i, value] of rows.flat().entries()) expect(grown[i]).toBeCloseTo(value, 5);
   });
 
-  it('counts only what is inside of the border, and divides by the sum of its weights', () => {
+  it('counts only samples inside the border, and divides by the sum of their weights', () => {
     const grown = enlargePlanes([0, 1], [1, 1, 2], [1, 4], 'lanczos');
-    // repeating the border's samples would give -0.103, 0.210, 0.790, 1.103
+    // Repeating the border's samples would give -0.103, 0.210, 0.790, 1.103.
     for (const [i, value] of [-0.1754777, 0.2328707, 0.7671293, 1.1754777].entries())
       expect(grown[i]).toBeCloseTo(value, 6);
   });
@@ -76,14 +81,14 @@ describe('enlarging', () => {
     for (const [i, value] of grown.entries()) expect(value).toBeCloseTo(i < 9 ? 1 : 5, 5);
   });
 
-  it('is Lanczos for pictures, within a rounding of the image libraries', () => {
+  it('is Lanczos for pictures, and matches image libraries up to rounding', () => {
     const grey = [100, 120, 170, 110, 150, 180];
     const rgb = Uint8Array.from(grey.flatMap((value) => [value, 255 - value, 128]));
     const { rgb: grown, width, height } = enlargePicture({ rgb, width: 3, height: 2 }, 6, 4);
     expect([width, height]).toEqual([6, 4]);
     const expected = [
-      ...[98, 98, 103, 131, 159, 175, 101, 104, 115, 142, 165, 177],
-      ...[104, 113, 129, 157, 174, 181, 107, 119, 141, 168, 180, 183],
+      98, 98, 103, 131, 159, 175, 101, 104, 115, 142, 165, 177, 104, 113, 129, 157, 174, 181, 107, 119, 141,
+      168, 180, 183,
     ];
     for (const [i, value] of expected.entries()) {
       expect(Math.abs(grown[i * 3]! - value)).toBeLessThanOrEqual(1);

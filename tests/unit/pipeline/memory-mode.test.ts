@@ -11,8 +11,8 @@ const schnell = {
   denoiser: { weights: 6.8 * GB, compute: 0.4 * GB, streamed: 0.15 * GB },
   autoencoder: { weights: 0.2 * GB, compute: 0.8 * GB, streamed: 0.13 * GB },
 };
-const choose = (free: number, wish: Parameters<typeof chooseMemoryMode>[0] = 'auto') =>
-  chooseMemoryMode(wish, schnell, free * GB);
+const choose = (free: number, choice: Parameters<typeof chooseMemoryMode>[0] = 'auto') =>
+  chooseMemoryMode(choice, schnell, free * GB);
 
 describe('chooseMemoryMode', () => {
   it('takes the roomiest mode that fits', () => {
@@ -23,12 +23,12 @@ describe('chooseMemoryMode', () => {
     expect(choose(0.1).mode).toBe('stream');
   });
 
-  it('takes the forced one whatever fits', () => {
-    for (const wish of ['full', 'offload', 'stream'] as const) expect(choose(7.1, wish).mode).toBe(wish);
+  it('takes a forced mode whatever fits', () => {
+    for (const mode of ['full', 'offload', 'stream'] as const) expect(choose(7.1, mode).mode).toBe(mode);
     expect(choose(7.1, 'full').reason).toMatch(/^memory mode full as asked: /);
   });
 
-  it('keeps what there is room for beside the compute buffers, unless streaming is forced', () => {
+  it('keeps what fits beside the compute buffers, unless streaming is forced', () => {
     expect(choose(5).keep).toBeCloseTo((0.9 * 5 - 0.4 - 0.15) / 6.8, 6);
     expect([choose(0.1).keep, choose(7.3).keep, choose(13).keep]).toEqual([0, 0, 0]);
     expect(choose(5, 'stream')).toMatchObject({ mode: 'stream', keep: 0 });
@@ -36,7 +36,7 @@ describe('chooseMemoryMode', () => {
     expect(chooseMemoryMode('auto', small, 4 * GB)).toMatchObject({ mode: 'stream', keep: 1 });
   });
 
-  it('gives its figures', () => {
+  it('states its figures', () => {
     expect(choose(7.1).reason).toBe(
       'memory mode stream: all networks need about 12.8 GB (weights 12.0 GB, compute 0.80 GB), ' +
         "the largest alone 7.2 GB, streamed 0.93 GB; 7.1 GB are free; 85 % of the denoiser's weights stay " +

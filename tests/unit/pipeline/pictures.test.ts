@@ -29,7 +29,7 @@ describe('guidance', () => {
 });
 
 describe('masks', () => {
-  it('take the upper left pixel of a cell', () => {
+  it('take the top left pixel of a cell', () => {
     const mask = new Uint8Array(16 * 16);
     mask[0] = 255;
     mask[8 * 16 + 8] = 51;
@@ -87,7 +87,7 @@ describe('masks', () => {
   });
 });
 
-describe('what is no picture', () => {
+describe('what is not a picture', () => {
   it('is NaN, infinity, or one colour', () => {
     const bad = expect.objectContaining({ code: 'BAD_IMAGE', hint: expect.stringContaining('guidance') });
     expect(() => requireFinite(Float32Array.of(0, Number.NaN), 3)).toThrow(bad);
@@ -139,13 +139,13 @@ describe('previews', () => {
     for (const [i, value] of ends.entries()) expect(Math.abs(value - colours[i]!)).toBeLessThan(4);
   }
 
-  it('find the colours of an autoencoder, also with a channel that says nothing', async () => {
+  it('find the colours of an autoencoder, even with an unused channel', async () => {
     const { mean } = await encode(picture);
     const fitted = await LatentColours.fit(autoencoder, 4, 8);
     expectColours(fitted.render(mean.data, 1, 2));
   });
 
-  it('learn from pictures where the chart was no help', async () => {
+  it('learn from pictures if the colour chart was no help', async () => {
     const { mean } = await encode(picture);
     const other = {
       encode,

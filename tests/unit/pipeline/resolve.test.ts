@@ -1,4 +1,4 @@
-// Defaults are filled in once, and what is wrong is named with what is allowed.
+// Defaults are filled in once, and errors name what is wrong and what is allowed.
 import { describe, expect, it } from 'vitest';
 import { type GenerationOptions, resolveRequest } from '../../../src/pipeline/resolve.js';
 import { LIMITS } from '../../../src/shared/limits.js';
@@ -41,7 +41,7 @@ describe('resolveRequest', () => {
     expect(resolve({}).seed).not.toBe(seed);
   });
 
-  it('keeps sides to whole image tokens', () => {
+  it('requires sides of whole image tokens', () => {
     const flux = { ...plan, prediction: 'flow', latent: { channels: 16, factor: 8, multiple: 16 } } as const;
     expect(resolve({ width: 528, height: 512, schedule: 'flow' }, flux)).toMatchObject({ width: 528 });
     expect(() => resolve({ width: 520, schedule: 'flow' }, flux)).toThrow(
@@ -49,14 +49,14 @@ describe('resolveRequest', () => {
     );
   });
 
-  it('reads the task and the size off the pictures', () => {
+  it('derives the task and the size from the pictures', () => {
     const init = picture(64, 128);
     expect(resolve({ init })).toMatchObject({ task: 'img2img', width: 64, height: 128, strength: 0.6 });
     const mask = new Uint8Array(64 * 128);
     expect(resolve({ init, mask })).toMatchObject({ task: 'inpaint', strength: 0.85 });
   });
 
-  it('lets the prediction be forced where the network predicts noise or velocity', () => {
+  it('lets the prediction be forced if the network predicts noise or velocity', () => {
     expect(resolve({ prediction: 'v' }).prediction).toBe('v');
     expect(() => resolve({ prediction: 'flow' as 'v' })).toThrow(/expected eps or v, found flow/);
     expect(() => resolve({ prediction: 'v' }, { ...plan, prediction: 'flow' })).toThrow(/prediction/);
@@ -125,7 +125,7 @@ describe('resolveRequest', () => {
     expect(() => resolve({ [option]: most + 1 })).toThrow(new RegExp(`${option}: .* to ${most}, found`));
   });
 
-  it('gives every picture of a batch a seed that exists', () => {
+  it('gives every picture of a batch a valid seed', () => {
     expect(resolve({ seed: LIMITS.seed }).seed).toBe(`${LIMITS.seed}`);
     expect(resolve({ seed: LIMITS.seed - 3n, batch: 4 }).seed).toBe(`${LIMITS.seed - 3n}`);
     const attempt = () => resolve({ seed: LIMITS.seed - 2n, batch: 4 });
@@ -137,7 +137,7 @@ describe('resolveRequest', () => {
     );
   });
 
-  it('demands larger multiples where the network does', () => {
+  it('demands larger multiples if the network does', () => {
     const flux = { ...plan, latent: { channels: 16, factor: 8, multiple: 16 } };
     expect(() => resolve({ width: 520 }, flux)).toThrow(/multiple of 16/);
   });

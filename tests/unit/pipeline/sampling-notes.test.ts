@@ -10,7 +10,7 @@ const plain = { prediction: 'eps', noise: stableDiffusionNoise, told } as const;
 
 describe('what a result says about sampling', () => {
   it.each([
-    ['nothing, as usual', plain, { guidance: 7 }, true, []],
+    ['nothing in the usual case', plain, { guidance: 7 }, true, []],
     [
       'a forced prediction',
       zeroModel,
@@ -18,7 +18,7 @@ describe('what a result says about sampling', () => {
       false,
       [/predict eps, as asked, and not v by the tensor v_pred/, /burnt/],
     ],
-    ['a prediction that is the file’s own', zeroModel, { guidance: 1, prediction: 'v' }, false, []],
+    ['the prediction that the file has', zeroModel, { guidance: 1, prediction: 'v' }, false, []],
     ['zero terminal SNR', zeroModel, { guidance: 7 }, true, [/guidance_rescale of 0\.7/]],
     ['zero terminal SNR with rescale', zeroModel, { guidance: 7, guidanceRescale: 0.7 }, true, []],
     ['zero terminal SNR without guidance', zeroModel, { guidance: 1 }, false, []],

@@ -3,7 +3,7 @@ import { describeWords, TextList } from '../../../src/pipeline/text-schedule.js'
 import type { PromptSyntax } from '../../../src/shared/prompt-syntaxes.js';
 
 describe('TextList', () => {
-  it('keeps each text once, and tells which one a step has', () => {
+  it('keeps each text once, and knows which one a step uses', () => {
     const list = new TextList('webui', true);
     const schedule = list.schedule({ prompt: 'a [cat:dog:2]', negativePrompt: '[x|y]' }, { steps: 4 });
     list.schedule({ prompt: 'a dog', negativePrompt: 'y' }, { steps: 4 });
@@ -70,7 +70,7 @@ describe('describeWords', () => {
   });
 
   it.each(['a fox (in the snow), [sic]', '{"a": ["b|c", "(x:1.2)"], "d": "AND"}', 'and break'])(
-    'says nothing of what anyone might write: %s',
+    'says nothing about ordinary text: %s',
     (prompt) => {
       expect(describeFor(prompt, 'webui', false)).toEqual([]);
       expect(describeFor(prompt, 'comfy', true)).toEqual([]);

@@ -1,4 +1,4 @@
-// Tiles cover a picture evenly, and a decoder without neighbourhoods gives the same picture in tiles as whole.
+// Tiles cover a picture evenly. A decoder that doesn't mix neighbours gives the same picture whole and in tiles.
 import { describe, expect, it } from 'vitest';
 import type { Autoencoder, Tensor } from '../../../src/native/addon.js';
 import { decodeLatent, decodeTiles, placeTiles } from '../../../src/pipeline/tiling.js';
@@ -35,7 +35,7 @@ describe('tiling', () => {
       expect(starts[i]! - starts[i - 1]!).toBeLessThanOrEqual(tiles.side - tiles.overlap);
   });
 
-  it('is used only where the whole is refused, and gives the same picture', async () => {
+  it('is used only if decoding whole is refused, and gives the same picture', async () => {
     const whole = createDecoder(10_000);
     const expected = await decodeLatent(whole.decoder, latent, undefined, tiles);
     expect(whole.sizes).toEqual([13 * 29]);
@@ -46,7 +46,7 @@ describe('tiling', () => {
     expect(await decodeTiles(small.decoder, latent, undefined, tiles)).toEqual(expected);
   });
 
-  it('passes on that even a small latent does not fit', async () => {
+  it('passes the error on if even a small latent does not fit', async () => {
     const { decoder } = createDecoder(0);
     const tiny = { data: new Float32Array(3 * 16), shape: [3, 4, 4] };
     await expect(decodeLatent(decoder, tiny, undefined, tiles)).rejects.toMatchObject({

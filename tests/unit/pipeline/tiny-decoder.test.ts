@@ -1,4 +1,4 @@
-// Previews by a tiny autoencoder: how latents shrink, and that a preview that fails ends nothing but the previews.
+// Previews by a tiny autoencoder: how latents shrink, and that a failed preview ends only the previews.
 import { describe, expect, it } from 'vitest';
 import type { Autoencoder, Engine, Tensor } from '../../../src/native/addon.js';
 import { shrinkLatent, TinyDecoder } from '../../../src/pipeline/tiny-decoder.js';
@@ -20,7 +20,7 @@ describe('shrinkLatent', () => {
     expect([...data]).toEqual([2.5, 4.5, 10.5, 12.5]);
   });
 
-  it('leaves out a rest and keeps a row of what is flat', () => {
+  it('drops the remainder, and keeps one row of a flat latent', () => {
     expect(shrinkLatent(ramp(1, 5, 5), 2).shape).toEqual([1, 1, 1]);
     const { data, shape } = shrinkLatent(ramp(1, 1, 8), 2);
     expect(shape).toEqual([1, 1, 2]);
@@ -62,7 +62,7 @@ describe('a preview that fails', () => {
     expect(warnings).toEqual(['no more previews of this picture: decode 2x2 needs 1 GB']);
   });
 
-  it('cancels the run where it was cancelled', async () => {
+  it('cancels the run if it was itself cancelled', async () => {
     const { render } = await open(Object.assign(new Error('aborted'), { code: 'ABORTED' }));
     await expect(render()).rejects.toMatchObject({ code: 'ABORTED' });
   });

@@ -1,4 +1,4 @@
-// Downloads from a server on this machine that breaks off, lies, and refuses.
+// Downloads from a local server that breaks off, lies, and refuses.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -14,7 +14,7 @@ let hub: FakeHub;
 let folder: string;
 let content: Buffer;
 let target: string;
-/** Pauses that were asked for. */
+/** The pauses that the download asked for. */
 let pauses: number[];
 
 beforeEach(async () => {
@@ -66,7 +66,7 @@ describe('downloadFile', () => {
     expect(pauses).toEqual([]);
   });
 
-  it('goes on inside a range whose connection breaks', async () => {
+  it('resumes within a range after its connection breaks', async () => {
     hub.fault = ({ range, count }, response, bytes) => {
       if (count >= 6) return false;
       const half = bytes.subarray(range!.first, range!.first + 40 * KiB);
@@ -83,7 +83,7 @@ describe('downloadFile', () => {
     expect(hub.requests.some(({ range }) => range!.first % (128 * KiB) !== 0)).toBe(true);
   });
 
-  it('goes on where an earlier process stopped', async () => {
+  it('resumes where an earlier process stopped', async () => {
     hub.fault = ({ range }, response) => {
       if (range!.first < 256 * KiB) return false;
       response.writeHead(404).end();
@@ -98,7 +98,7 @@ describe('downloadFile', () => {
     expect(Math.min(...hub.requests.map(({ range }) => range!.first))).toBe(256 * KiB);
   });
 
-  it('starts over when what was left belongs to other content, or is damaged', async () => {
+  it('starts over if the leftovers belong to other content or are damaged', async () => {
     for (const state of [
       '{"version":1}',
       'not json',
@@ -112,7 +112,7 @@ describe('downloadFile', () => {
     }
   });
 
-  it('tries once more from zero when the bytes of an earlier run were wrong', async () => {
+  it('starts over once if the bytes of an earlier run were wrong', async () => {
     mkdirSync(path.dirname(target), { recursive: true });
     writeFileSync(`${target}.part`, Buffer.alloc(SIZE));
     const done = [128, 128, 0, 0, 0, 0].map((count) => count * KiB);
@@ -155,7 +155,7 @@ describe('downloadFile', () => {
     expect(hub.requests.filter(({ range }) => !range)).toHaveLength(1);
   });
 
-  it('is content with shorter ranges that are named as such', async () => {
+  it('accepts shorter ranges that are declared as such', async () => {
     hub.fault = ({ range }, response, bytes) => {
       sendRange(response, bytes, { first: range!.first, last: Math.min(range!.last, range!.first + 50_000) });
       return true;
@@ -187,7 +187,7 @@ describe('downloadFile', () => {
     await expect(download()).rejects.toMatchObject({ message: expect.stringContaining('found more') });
   });
 
-  it('refuses a page in place of the file', async () => {
+  it('refuses a web page in place of the file', async () => {
     hub.fault = (_, response) => {
       response.setHeader('content-type', 'text/html').end('<form>log in</form>');
       return true;
@@ -198,7 +198,7 @@ describe('downloadFile', () => {
     });
   });
 
-  it('gives up after bodies that are always too short', async () => {
+  it('gives up if bodies are always too short', async () => {
     hub.fault = ({ range }, response, bytes) => {
       response.writeHead(206, { 'content-range': `bytes ${range!.first}-${range!.last}/${SIZE}` });
       response.end(bytes.subarray(range!.first, range!.first + 1));
@@ -245,7 +245,7 @@ describe('downloadFile', () => {
     expect(pauses).toEqual([]);
   });
 
-  it('says what to do when a token is demanded, refused, or has no access', async () => {
+  it('says what to do if a token is required, refused, or has no access', async () => {
     const answer = (status: number) => {
       hub.fault = (_, response) => {
         response.writeHead(status, { 'x-error-code': 'GatedRepo' }).end();
@@ -278,7 +278,7 @@ describe('downloadFile', () => {
         response.writeHead(302, { location: `${storage.endpoint}/${NAME}` }).end();
         return true;
       };
-      // a signed address that has run out: the hub is asked for a new one
+      // A signed address has expired, so the hub is asked for a new one.
       storage.fault = ({ count }, response) => {
         if (count === 0) response.writeHead(403).end();
         return count === 0;
@@ -310,7 +310,7 @@ describe('downloadFile', () => {
     },
   );
 
-  it('does not run in circles', async () => {
+  it('gives up after too many redirects', async () => {
     hub.fault = ({ path: name }, response) => {
       response.writeHead(302, { location: `/${name}` }).end();
       return true;
@@ -342,7 +342,7 @@ describe('downloadFile', () => {
     expectWhole();
   });
 
-  it('keeps a second download of the same file away, but not for a dead process', async () => {
+  it('refuses a second download of the same file, unless the first process is dead', async () => {
     let second: Promise<unknown> | undefined;
     hub.fault = () => {
       second ??= download().catch((error) => error);

@@ -1,4 +1,4 @@
-// Which files a prompt's words mean, what is only noted and what is refused.
+// Which embedding files a prompt names, what is only a note, and what is refused.
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -41,7 +41,7 @@ const used = async (...args: Parameters<typeof resolve>) =>
   (await resolve(...args)).used.map(({ word, path: file }) => [word, path.relative(folder, file)]);
 
 describe('names in prompts', () => {
-  it('are words, ComfyUI’s mentions and the tokens of diffusers, in either prompt', async () => {
+  it('are plain words, ComfyUI’s embedding: names or diffusers’ tokens, in either prompt', async () => {
     expect(listEmbeddings(config).map(({ name }) => name)).toEqual(['Easy', 'both', 'ink', 'learned', 'old']);
     expect(await used(['a fox, EASY', ''])).toEqual([['Easy', 'own/Easy.safetensors']]);
     expect(await used(['a fox', 'easy'])).toEqual([['Easy', 'own/Easy.safetensors']]);
@@ -58,14 +58,14 @@ describe('names in prompts', () => {
     expect(await used(['a (embedding:1.2) of words', ''])).toEqual([]);
   });
 
-  it('may be those of files that the request names', async () => {
+  it('may belong to files that the request names', async () => {
     expect(await used(['a here fox', ''], ['here.safetensors'])).toEqual([['here', 'here.safetensors']]);
     expect((await resolve(['a fox', ''], [at('here.safetensors')])).notes).toEqual([
       'The embedding here was not used: its name is in neither prompt.',
     ]);
   });
 
-  it('stay words with a note where a file does not fit and nobody insisted', async () => {
+  it('stay words, with a note, if the file does not fit and is not required', async () => {
     const wrong = await resolve(['a ink fox', ''], [], wide);
     expect(wrong.used).toEqual([]);
     expect(wrong.notes).toEqual([
@@ -91,21 +91,21 @@ describe('names in prompts', () => {
     ['two encoders for one', 'embedding:both', sd1, 'WEIGHTS_INVALID', /clip_l \[2,64\] and clip_g \[2,64\]/],
     ['pickled files', 'embedding:old', sd1, 'UNSUPPORTED', /pickled/],
     ['other families', 'embedding:ink', flux, 'UNSUPPORTED', /flux take no embeddings/],
-    ['no file', 'embedding:none', sd1, 'NOT_FOUND', /no embedding none/],
-    ['a way out of the folder', 'embedding:../../here', sd1, 'NOT_FOUND', /no embedding/],
-  ])('that insist are refused: %s', async (_, prompt, plan, code, message) => {
+    ['a missing file', 'embedding:none', sd1, 'NOT_FOUND', /no embedding none/],
+    ['a path out of the folder', 'embedding:../../here', sd1, 'NOT_FOUND', /no embedding/],
+  ])('that require the file are refused: %s', async (_, prompt, plan, code, message) => {
     await expect(resolve([prompt, ''], [], plan)).rejects.toMatchObject({
       code,
       message: expect.stringMatching(message),
     });
   });
 
-  it('takes both sets for SDXL', async () => {
+  it('include both sets of vectors for SDXL', async () => {
     expect(await used(['both', ''], [], sdxl)).toEqual([['both', 'models/embeddings/both.safetensors']]);
   });
 });
 
-it('models inspect tells what the files are', async () => {
+it('models inspect says what the files are', async () => {
   const summary = async (name: string) =>
     (await inspectFile(path.join(fixtures, `${name}.safetensors`))).summary;
   expect(await summary('emb-params')).toBe('embedding (textual inversion): emb_params [3,64]');

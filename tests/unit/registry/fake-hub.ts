@@ -1,25 +1,25 @@
-// A Hugging Face hub on 127.0.0.1: lists files with size and sha256, sends ranges, and misbehaves as a test asks.
+// A fake Hugging Face hub on 127.0.0.1: lists files with size and sha256, sends ranges, and misbehaves as a test asks.
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface FileRequest {
   path: string;
-  /** First and last byte asked for; undefined without a Range header. */
+  /** First and last requested byte; undefined without a Range header. */
   range: { first: number; last: number } | undefined;
   authorization: string | undefined;
-  /** How many requests for files came before it. */
+  /** How many file requests came before this one. */
   count: number;
 }
 
-/** Answers in place of the hub; returning false leaves the answer to it. */
+/** Answers in place of the hub. Returns false to leave the answer to the hub. */
 export type Fault = (request: FileRequest, response: ServerResponse, content: Buffer) => boolean;
 
 export class FakeHub {
   readonly files = new Map<string, Buffer>();
   readonly requests: FileRequest[] = [];
   readonly listings: IncomingMessage[] = [];
-  /** What the listing says in place of the truth. */
+  /** What the listing says instead of the truth. */
   listed: { size?: number; oid?: string } = {};
   fault: Fault = () => false;
   /** Also answers for the listing. */

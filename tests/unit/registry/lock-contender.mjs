@@ -1,10 +1,10 @@
-// A process that wants locks which others want at the same time.
+// A process that competes with others for locks.
 //
 //   node lock-contender.mjs once FOLDER START     in each round takes the lock FOLDER/N, if it can, and keeps it until its
-//                                                 stdin ends; it prints "done" when it has all that it could take
-//   node lock-contender.mjs often FOLDER START    takes FOLDER/shared again and again; dies now and then while it has it
+//                                                 stdin ends; prints "done" when it has tried them all
+//   node lock-contender.mjs often FOLDER START    takes FOLDER/shared repeatedly, and sometimes dies while it holds it
 //
-// Each line that it prints is a lock that it took, or "overlap" where somebody else had it too.
+// Each line of output is a lock that it took, or "overlap" if another process held it too.
 import { mkdirSync, rmdirSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { PartialFile } from '../../../dist/registry/partial-file.js';
@@ -25,7 +25,7 @@ if (mode === 'once') {
     kept.push(file);
     print(round);
   }
-  // as long as others may still want them, their owner lives
+  // Stay alive as long as others may still want the locks.
   print('done');
   for await (const _ of process.stdin);
 } else {

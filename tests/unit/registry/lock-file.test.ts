@@ -1,4 +1,4 @@
-// One process at a time has a lock, also when its owner dies and several others want it at once.
+// One process at a time holds a lock, even if its owner dies and several others want it at once.
 import { execFile, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -40,7 +40,7 @@ async function runContenders(mode: 'once' | 'often', count: number): Promise<str
 }
 
 describe('acquireLock', () => {
-  it('keeps others away until it is given back', async () => {
+  it('keeps others out until it is released', async () => {
     const release = await acquireLock(lock);
     expect(isLockHeld(lock)).toBe(true);
     await expect(acquireLock(lock)).rejects.toMatchObject({
@@ -53,14 +53,14 @@ describe('acquireLock', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  it('takes over from the dead, and from the dead who were taking over', async () => {
+  it('takes over from a dead process, even from one that died while taking over', async () => {
     writeFileSync(lock, dead);
     expect(isLockHeld(lock)).toBe(false);
     const release = await acquireLock(lock);
     expect(readFileSync(lock, 'utf8')).toContain(`${process.pid} `);
     await release();
 
-    // a process that dies right after its claim: what the claim says is its own
+    // A process that dies right after it has claimed the lock.
     writeFileSync(lock, dead);
     const { createHash } = await import('node:crypto');
     const claim = `${lock}.${createHash('sha256').update(dead).digest('hex').slice(0, 16)}`;
@@ -80,14 +80,14 @@ describe('acquireLock', () => {
     });
   });
 
-  it('never takes over from another machine, nor from a lock that is being written', async () => {
+  it('never takes over a lock of another machine, or one that is being written', async () => {
     for (const owner of [`${2 ** 22 + 1} elsewhere.example 1`, '']) {
       writeFileSync(lock, owner);
       await expect(acquireLock(lock)).rejects.toMatchObject({ code: 'BUSY' });
     }
   });
 
-  it('knows an earlier process of the same id', async () => {
+  it('recognises an earlier process with the same id', async () => {
     writeFileSync(lock, `${process.pid} ${hostname()} 1`);
     await expect(acquireLock(lock)).rejects.toMatchObject({ code: 'BUSY' });
     const before = Date.now() / 1000 - process.uptime() - 60;
@@ -95,7 +95,7 @@ describe('acquireLock', () => {
     await (await acquireLock(lock))();
   });
 
-  it('leaves a lock alone that it lost', async () => {
+  it('leaves a lock that it has lost alone', async () => {
     const release = await acquireLock(lock);
     writeFileSync(lock, `${process.ppid} ${hostname()} 1`);
     await release();
@@ -104,7 +104,7 @@ describe('acquireLock', () => {
 });
 
 describe('several processes', () => {
-  it('take over one lock of the dead once', async () => {
+  it('take over a dead lock only once', async () => {
     const { stdout } = await promisify(execFile)(process.execPath, ['-p', 'process.pid']);
     const rounds = Array.from({ length: 80 }, (_, round) => String(round));
     for (const round of rounds)
@@ -113,7 +113,7 @@ describe('several processes', () => {
     expect(taken.sort()).toEqual(rounds.sort());
   });
 
-  it('share one lock, though they die while they have it', async () => {
+  it('share one lock, although they die while they hold it', async () => {
     const taken = await runContenders('often', 8);
     expect(taken.filter((line) => line === 'overlap')).toEqual([]);
     expect(taken.length).toBeGreaterThan(8);

@@ -1,4 +1,4 @@
-// LoRAs by name: where they are looked for, how strengths add up, what a missing one says.
+// LoRAs by name: where they are searched for, how strengths add up, and what the error for a missing one says.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
@@ -22,7 +22,7 @@ for (const file of [
 const read = (env: Record<string, string> = {}) =>
   readConfig({ directory: folder, env: { IMAGEFORGE_MODEL_DIR: at('models'), ...env } });
 
-it('finds names in LORA_DIR, then in the model folder, with or without their ending', () => {
+it('finds names in LORA_DIR, then in the model folder, with or without their extension', () => {
   expect(findNamed(loras, 'ink', read())).toBe(at('models/loras/ink.safetensors'));
   expect(findNamed(loras, 'ink.safetensors', read({ LORA_DIR: 'own' }))).toBe(at('own/ink.safetensors'));
   expect(findNamed(loras, 'film/old', read())).toBe(at('models/loras/film/old.safetensors'));
@@ -46,7 +46,7 @@ it('adds up the strengths of a file, however it was named', () => {
   ]);
 });
 
-it('adds up the strengths of text encoders apart', () => {
+it('adds up the strengths for text encoders separately', () => {
   const wanted = [
     { path: 'ink', strength: 0.1, textStrength: 0.5 },
     { path: 'ink', strength: 0.2 },
@@ -60,7 +60,7 @@ it('adds up the strengths of text encoders apart', () => {
   ]);
 });
 
-it('says where a missing one was looked for', () => {
+it('says where it searched for a missing one', () => {
   expect(() => resolveLoras([{ path: 'none', strength: 1 }], read({ LORA_DIR: 'own' }))).toThrow(
     expect.objectContaining({
       code: 'NOT_FOUND',

@@ -35,12 +35,12 @@ const expand = (asked: Partial<AskedPrompts>) =>
   );
 
 describe('openWildcards', () => {
-  it('lists the text files of the folder and of those in it', () => {
+  it('lists the text files of the folder and its subfolders', () => {
     expect([...openWildcards(folders()).names()].sort()).toEqual(['animals/cat', 'colour', 'lora']);
     expect(openWildcards(folders()).read('colour')).toEqual(['red', 'blue']);
   });
 
-  it('lies in the model folder where PROMPT_DIR is not set', () => {
+  it('looks in the model folder if PROMPT_DIR is not set', () => {
     const own = openWildcards({ promptDir: '', modelDir: promptDir });
     expect(own.folder).toBe(path.join(promptDir, 'wildcards'));
     expect(own.names()).toHaveLength(3);
@@ -48,7 +48,7 @@ describe('openWildcards', () => {
   });
 
   it.each(['__animals/../../secret__', '__a/../../../etc/passwd__', '__notes__', '__secret__'])(
-    'no name leads out of it: %s',
+    'keeps every name inside the folder: %s',
     (prompt) => {
       expect(() => expand({ prompt })).toThrow(/is no wildcard/);
     },
@@ -56,7 +56,7 @@ describe('openWildcards', () => {
 });
 
 describe('expandFromLibrary', () => {
-  it('makes one pair of prompts a seed, with styles first', () => {
+  it('makes one pair of prompts per seed, with styles first', () => {
     const { pictures, expanded } = expand({ prompt: 'a fox', styles: ['Oil'], seeds: [1, 2, 3, 4, 5, 6] });
     expect(expanded).toBe(true);
     expect(new Set(pictures.map(({ prompt }) => prompt))).toEqual(
@@ -73,7 +73,7 @@ describe('expandFromLibrary', () => {
     });
   });
 
-  it('takes LoRA tags from what was chosen, one choice for all pictures', () => {
+  it('takes LoRA tags from the choices, which must be the same for all pictures', () => {
     expect(expand({ prompt: '{a <lora:one>|a <lora:one>} fox' })).toMatchObject({
       pictures: [{ prompt: 'a  fox' }],
       loras: [{ path: 'one', strength: 1 }],
@@ -83,7 +83,7 @@ describe('expandFromLibrary', () => {
     );
   });
 
-  it('knows the first style of a name, and refuses one that is not there', () => {
+  it('takes the first style of a name, and refuses an unknown one', () => {
     expect(listStyles(folders()).map(({ name }) => name)).toEqual(['Oil', 'Ink']);
     expect(listStyles(folders())[0]!.prompt).toBe('{prompt}, oil, __colour__');
     expect(() => expand({ styles: ['Chalk'] })).toThrow(

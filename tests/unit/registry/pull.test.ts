@@ -1,4 +1,4 @@
-// Pulling and removing catalogue models against a hub on this machine: what is fetched, found, claimed and freed.
+// Pulling and removing catalogue models against a local hub: what is fetched, found, claimed and freed.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
@@ -73,7 +73,7 @@ describe('pullModel', () => {
     expect(seen.size).toBe(2 * files.length);
   });
 
-  it('does not fetch what is there already, here or with other programs', async () => {
+  it('does not fetch files that it or another program already has', async () => {
     publish('flux1-dev');
     const vae = putByHand(
       'hub',
@@ -114,7 +114,7 @@ describe('pullModel', () => {
     expect(new Set(sent())).toEqual(new Set(['Bearer weights']));
   });
 
-  it('says that a token is demanded before anything is downloaded', async () => {
+  it('says that a token is required before it downloads anything', async () => {
     publish('sd-turbo');
     hub.gate = (_, response) => {
       response.writeHead(401).end();
@@ -141,7 +141,7 @@ describe('pullModel', () => {
     expect(existsSync(path.join(folder, 'models'))).toBe(false);
   });
 
-  it('refuses a listing that cannot be meant', async () => {
+  it('refuses an implausible listing', async () => {
     publish('sd-turbo');
     for (const listed of [{ size: -1 }, { oid: '../../etc/passwd' }, { size: 1.5 }]) {
       hub.listed = listed;
@@ -165,7 +165,7 @@ describe('pullModel', () => {
     });
   });
 
-  it('asks again when the hub is busy, and gives up in the end', async () => {
+  it('asks again when the hub is busy, and eventually gives up', async () => {
     publish('sd-turbo');
     let answers = 0;
     hub.gate = (_, response) => {
@@ -180,7 +180,7 @@ describe('pullModel', () => {
     });
   });
 
-  it('fetches a part of it alone, which can be removed again', async () => {
+  it('fetches a single part, which can be removed again', async () => {
     const [, vae, clip] = publish('flux1-dev');
     const pulled = await pull('flux1-dev', { parts: ['clip_l', 'vae'] });
     expect(pulled.map(({ what, path }) => [what, path])).toEqual([
@@ -199,7 +199,7 @@ describe('pullModel', () => {
     expect((await remove('flux1-dev')).map(({ removed }) => removed)).toEqual([true, true]);
   });
 
-  it('sweeps what a killed pull left, though nothing is missing any more', async () => {
+  it('sweeps what a killed pull left, even if nothing is missing any more', async () => {
     const [file] = publish('sd15');
     await pull('sd15');
     const left = path.join(
@@ -211,7 +211,7 @@ describe('pullModel', () => {
     expect(existsSync(left)).toBe(false);
   });
 
-  it('is only for the catalogue', () => {
+  it('takes only models of the catalogue', () => {
     expect(requireEntry('stabilityai/sd-turbo').key).toBe('sd-turbo');
     expect(() => requireEntry('pocket')).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
     expect(() => requireEntry('../x')).toThrow(
@@ -231,7 +231,7 @@ describe('removeModel', () => {
     await expect(remove('flux1-dev')).rejects.toMatchObject({ code: 'NOT_FOUND', exitCode: 3 });
   });
 
-  it('never touches files of other programs or of the user', async () => {
+  it("never touches other programs' files or the user's", async () => {
     publish('flux1-dev');
     const others = [
       putByHand('hub', 'models--black-forest-labs--FLUX.1-schnell', 'snapshots', 'abc', 'ae.safetensors'),
@@ -246,7 +246,7 @@ describe('removeModel', () => {
     await expect(remove('flux1-dev')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  it('keeps files that another pulled model uses, until that goes too', async () => {
+  it('keeps files that another pulled model uses, until that is removed too', async () => {
     publish('sdxl-lcm');
     await pull('sdxl');
     await pull('sdxl-lcm');
@@ -275,7 +275,7 @@ describe('removeModel', () => {
       return true;
     };
     await expect(pull('sd-turbo', { connections: 1 })).rejects.toMatchObject({ code: 'DOWNLOAD_FAILED' });
-    // as if it had been killed while it saved its state
+    // As if it had been killed while it saved its state.
     const part = readdirSync(path.join(folder, 'models'), { recursive: true, encoding: 'utf8' }).find(
       (name) => name.endsWith('.part'),
     )!;

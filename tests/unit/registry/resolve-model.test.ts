@@ -25,7 +25,7 @@ function put(...parts: string[]): string {
 }
 
 describe('catalog', () => {
-  it('has the models of both programs, with what they prefer', () => {
+  it('has the models of both programs, with their defaults', () => {
     expect(modelKeys).toEqual([
       'pocket',
       'sd15',
@@ -88,7 +88,7 @@ describe('resolveModel', () => {
     expect(resolveModel({ model: 'sdxl' }, configure()).files).toEqual({ model: home });
   });
 
-  it('takes paths, from the working directory, and parts', () => {
+  it('takes paths, relative to the working directory, and parts', () => {
     const model = put('my.gguf');
     const vae = put('parts', 'vae.safetensors');
     const found = resolveModel({ model: './my.gguf', parts: { vae: 'parts/vae.safetensors' } }, configure());
@@ -103,7 +103,7 @@ describe('resolveModel', () => {
     expect(resolveModel({ model: 'dreams' }, configure())).toMatchObject({ key: 'dreams', files: { model } });
   });
 
-  it('guards', () => {
+  it('refuses guarded models until they are unlocked', () => {
     expect(() => resolveModel({ model: 'flux2-klein' }, configure())).toThrow(
       expect.objectContaining({
         code: 'MODEL_GUARDED',
@@ -130,7 +130,7 @@ describe('resolveModel', () => {
     );
   });
 
-  it('adds the LoRA of sdxl-portrait when it is set', () => {
+  it('adds the LoRA of sdxl-portrait if it is set', () => {
     put('models', 'sd_xl_base_1.0.safetensors');
     expect(resolveModel({ model: 'sdxl-portrait' }, configure()).loras).toEqual([]);
     const lora = put('face.safetensors');
@@ -138,7 +138,7 @@ describe('resolveModel', () => {
     expect(resolveModel({ model: 'sdxl-portrait' }, config).loras).toEqual([{ path: lora, strength: 1 }]);
   });
 
-  it('bounds sides by MAX_RES, or by the model where that is not set', () => {
+  it('bounds sides by MAX_RES, or by the model if that is not set', () => {
     for (const name of [
       'flux1-dev-Q8_0.gguf',
       'ae.safetensors',
@@ -152,7 +152,7 @@ describe('resolveModel', () => {
     expect([side('flux1-dev', { MAX_RES: '768' }), side('sd-turbo', { MAX_RES: '768' })]).toEqual([768, 768]);
   });
 
-  it('says what there is when there is no such model', () => {
+  it('lists the known models if there is no such model', () => {
     expect(() => resolveModel({ model: 'dall-e' }, configure())).toThrow(
       expect.objectContaining({
         code: 'MODEL_NOT_FOUND',
@@ -164,7 +164,7 @@ describe('resolveModel', () => {
 });
 
 describe('findDefault', () => {
-  it('is pocket, until something else is there and not guarded', () => {
+  it('is pocket, unless another model is available and not guarded', () => {
     expect(findDefault(configure())).toBe('pocket');
     put('models', 'sd_xl_base_1.0.safetensors');
     expect(findDefault(configure())).toBe('sdxl');

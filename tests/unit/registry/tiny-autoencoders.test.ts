@@ -1,4 +1,4 @@
-// Tiny autoencoders by name: where the one of a model is looked for, and what a missing one says.
+// Tiny autoencoders by name: where the one for a model is searched for, and what the error for a missing one says.
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -29,7 +29,7 @@ function put(file: string, channels = 4): string {
 }
 
 const own = await planModel(testModel);
-/** A model with the autoencoder that Stable Diffusion published. */
+/** A model with Stable Diffusion's published autoencoder. */
 const plan = {
   ...own,
   autoencoder: {
@@ -52,7 +52,7 @@ describe('without a name', () => {
     expect(findTinyAutoencoders('taesdxl', read())).toEqual([at('models/taesdxl.safetensors')]);
   });
 
-  it('passes over one whose latents are not the family’s', async () => {
+  it('skips one whose latents are not the family’s', async () => {
     put('models/vae_approx/taesd_a.safetensors', 16);
     const good = put('models/vae_approx/taesd_b.safetensors');
     expect(await chooseTinyAutoencoder(previews, plan, read())).toMatchObject({ path: good });
@@ -63,14 +63,14 @@ describe('without a name', () => {
     expect(await chooseTinyAutoencoder(previews, plan, read())).toMatchObject({ path: file });
   });
 
-  it('looks for none where nothing would be drawn, nor for latents that no published one knows', async () => {
+  it('looks for none if it would draw nothing, or if no published one fits the latents', async () => {
     put('models/vae_approx/taesd.safetensors');
     const config = read();
     expect(await chooseTinyAutoencoder({ ...previews, previewEvery: 0 }, plan, config)).toBeUndefined();
     expect(await chooseTinyAutoencoder(previews, own, config)).toBeUndefined();
   });
 
-  it('says what fast decoding lacks', async () => {
+  it('says what is missing for fast decoding', async () => {
     const fast = { fastDecode: true, previewEvery: 0 };
     await expect(chooseTinyAutoencoder(fast, plan, read())).rejects.toMatchObject({
       code: 'NOT_FOUND',
@@ -84,7 +84,7 @@ describe('without a name', () => {
 });
 
 describe('named', () => {
-  it('is a file, or a name in the folders', async () => {
+  it('may be a file, or a name in the folders', async () => {
     const decoder = put('models/vae_approx/taesd_decoder.safetensors');
     const here = put('here/any.safetensors');
     expect(resolveNamed(tinyAutoencoders, 'taesd_decoder', read())).toBe(decoder);
@@ -99,7 +99,7 @@ describe('named', () => {
     expect(chosen).toMatchObject({ path: here, notes: [] });
   });
 
-  it('is believed against its name, with a note', async () => {
+  it('is used despite a name for another family, with a note', async () => {
     const xl = put('here/taesdxl.safetensors');
     const chosen = await chooseTinyAutoencoder({ ...previews, tae: xl }, plan, read());
     expect(chosen).toMatchObject({

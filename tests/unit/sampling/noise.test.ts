@@ -1,4 +1,4 @@
-// Noise equals that of the reference generators, and is normal.
+// Noise equals that of the reference generators, and is normally distributed.
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createNoise } from '../../../src/sampling/noise.js';
@@ -8,10 +8,10 @@ interface Draw {
   name: string;
   kind: 'torch' | 'philox' | 'torch_uniform';
   seed: number;
-  /** torch: shapes drawn one after another from one generator. */
+  /** torch: the shapes drawn in sequence from one generator. */
   calls?: number[][];
   returned_call?: number;
-  /** philox: draws before this one, and its shape. */
+  /** philox: how many draws come before this one, and its shape. */
   offset?: number;
   shape?: number[];
 }
@@ -23,7 +23,7 @@ describe('noise against the reference generators', () => {
   const { expected } = golden;
   const sizeOf = (shape: number[]) => shape.reduce((size, dimension) => size * dimension, 1);
 
-  // torch makes normal noise of torch_uniform draws; nothing here hands those out
+  // torch makes normal noise from torch_uniform draws, which are not exposed here.
   it.each(draws.filter(({ kind }) => kind !== 'torch_uniform'))('$name', (draw) => {
     const noise = createNoise(draw.kind === 'philox' ? 'philox' : 'torch', draw.seed);
     const sizes = draw.calls

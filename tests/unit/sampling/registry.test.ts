@@ -28,7 +28,7 @@ describe('samplers by name', () => {
     expect(found.schedule?.name).toBe(schedule);
   });
 
-  it('refuses what it does not know and names what there is', () => {
+  it('refuses an unknown name and lists the known ones', () => {
     expect(() => findSampler('plms')).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT', hint: expect.stringContaining('euler_a') }),
     );
@@ -44,7 +44,7 @@ describe('schedules by name', () => {
     ['DDIM', 'ddim_uniform'],
   ])('%s', (name, schedule) => expect(findSchedule(name).name).toBe(schedule));
 
-  it('refuses a schedule that the model has no use for', () => {
+  it('refuses a schedule that does not suit the model', () => {
     expect(() => findSchedule('ays', 'flow')).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringContaining('flow models') }),
     );
@@ -91,7 +91,7 @@ const runs = samplerEntries.flatMap(({ name, stochastic }) =>
   ),
 );
 
-// For a picture that the denoiser knows, x must stay picture and noise in the shares that each level asks for.
+// If the denoiser knows the picture, x must stay a mix of picture and noise in the proportions of each level.
 describe.each(runs)('$name on $kind models with eta $eta', ({ name, kind, eta }) => {
   it('keeps the level of noise and ends at the picture', async () => {
     const picture = 0.7;

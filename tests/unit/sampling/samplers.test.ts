@@ -1,4 +1,4 @@
-// Samplers run the reference's trajectories, on a denoiser that is known in closed form.
+// Samplers reproduce the reference trajectories, on a denoiser in closed form.
 import { describe, expect, it } from 'vitest';
 import { dpmpp2m, dpmpp2mSde, dpmpp2mSdeHeun } from '../../../src/sampling/multistep-samplers.js';
 import * as samplers from '../../../src/sampling/samplers.js';
@@ -57,7 +57,7 @@ describe('samplers against the reference trajectories', () => {
     dpmpp_2s_a: [samplers.dpmpp2sAncestral],
     lcm: [samplers.lcm],
   };
-  /** By the name of a trajectory: "karras_8/ddim0.5" has an eta, "unipc3/unipc_bh2" an order. */
+  /** The sampler of a trajectory, by its name: "karras_8/ddim0.5" has an eta, "unipc3/unipc_bh2" an order. */
   function find(run: string, key: string): [Sampler, eta?: number] {
     const eta = /^ddim([\d.]+)$/.exec(key)?.[1];
     if (eta !== undefined) return [samplers.ddim, Number(eta)];

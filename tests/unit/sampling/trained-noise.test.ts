@@ -1,4 +1,4 @@
-// Noise levels that files ask for, against tables, schedules and whole runs that numpy computed apart from ImageForge
+// Noise levels that files ask for, compared with tables, schedules and whole runs that numpy computed independently
 // (tests/fixtures/sampling/make.py).
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -50,7 +50,7 @@ function expectClose(found: ArrayLike<number>, wanted: readonly number[], tolera
     );
 }
 
-it('has the sigma that is published for zero terminal SNR', () => {
+it('has the published sigma for zero terminal SNR', () => {
   expect(levelsOf('zero').sigmaAt(999)).toBeCloseTo(4518.76, 2);
 });
 
@@ -77,7 +77,7 @@ it.each(Object.keys(expected.timesteps))('timesteps of %s', (kind) => {
     expect(levelsOf(kind).timestepOf(sigma)).toBeCloseTo(timestep, 6);
 });
 
-/** The made-up network of make.py. */
+/** The toy network of make.py. */
 const network = (x: Float32Array, t: number) =>
   x.map((value, i) => 0.6 * Math.tanh(value + 0.1 * t) - 0.25 * x.at(i - 1)! + 0.05 * Math.sin(t));
 
@@ -96,11 +96,11 @@ describe('what a scheduler says about the range', () => {
     const sigmas = findSchedule('trailing').schedule(5, levels);
     expect(sigmas.at(-1)).toBeCloseTo(expected.sigmas.published![0]!, 6);
     expect(sigmas).toHaveLength(6);
-    // the last level is there already: a step of no length is left out
+    // The last level is already there, so a step of length 0 is left out.
     expect(findSchedule('normal').schedule(5, levels)).toHaveLength(5);
   });
 
-  it('has its own ends of karras', () => {
+  it('has its own bounds for karras', () => {
     const levels = diffusionLevels('sd1', { ...published, lowest: 0.1, highest: 10 });
     const sigmas = findSchedule('karras').schedule(5, levels);
     expect(sigmas[0]).toBeCloseTo(10, 5);
@@ -115,14 +115,14 @@ describe('what a scheduler says about the range', () => {
   });
 });
 
-it('has Align Your Steps for the published levels only', () => {
+it('offers Align Your Steps for the published levels only', () => {
   const { schedule } = findSchedule('ays');
   expect(schedule(10, levelsOf('published'))).toHaveLength(11);
   for (const kind of ['zero', 'edm', 'linear'])
     expect(() => schedule(10, levelsOf(kind))).toThrow(/this model has others/);
 });
 
-it('names noise for people', () => {
+it('describes noise in words', () => {
   expect(describeNoise(kinds.zero!)).toMatch(
     /0\.00085 to 0\.012.*sigma 0\.0292 to 4518\.76, zero terminal SNR/,
   );
@@ -137,7 +137,7 @@ describe('guidance rescale', () => {
     expectClose(rescaleGuided(guided, Float32Array.from(positive), Number(share)), phi[share]!, 1e-5);
   });
 
-  it('is nothing at 0, and survives a constant', () => {
+  it('changes nothing at 0, and survives a constant', () => {
     expect(rescaleGuided(guided, Float32Array.from(positive), 0)).toBe(guided);
     const flat = new Float32Array(8).fill(2);
     expect(rescaleGuided(flat, Float32Array.from(positive).slice(0, 8), 1)).toEqual(flat);

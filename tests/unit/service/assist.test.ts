@@ -1,4 +1,4 @@
-// Against a local stand-in that speaks Ollama's protocol over a real socket.
+// Prompt assist with a local stand-in that speaks Ollama's protocol over a real socket.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -65,16 +65,20 @@ describe('PromptAssistant', () => {
   });
 
   it.each<[string, Handler, RegExp]>([
-    ['no JSON', (_, response) => stream(response, 'Sure! Here is'), /not JSON/],
-    ['no prompt', (_, response) => stream(response, '{"tags": []}'), /no prompt/],
-    ['too much', (_, response) => stream(response, 'x'.repeat(10_000)), /more than 4000 characters/],
+    ['an answer that is not JSON', (_, response) => stream(response, 'Sure! Here is'), /not JSON/],
+    ['an answer without a prompt', (_, response) => stream(response, '{"tags": []}'), /no prompt/],
+    [
+      'an answer that is too long',
+      (_, response) => stream(response, 'x'.repeat(10_000)),
+      /more than 4000 characters/,
+    ],
     [
       'an error',
       (_, response) => response.writeHead(404).end('{"error": "model not found"}'),
       /model not found/,
     ],
     ['half an answer', (_, response) => response.write('{"message"') && response.destroy(), /./],
-    ['no protocol', (_, response) => response.end('hello'), /./],
+    ['an answer in no known protocol', (_, response) => response.end('hello'), /./],
   ])('passes the prompt through after %s', async (_, handler, reason) => {
     expect(await (await start(handler)).expand('a fox')).toEqual(passthrough(reason));
   });
@@ -85,14 +89,14 @@ describe('PromptAssistant', () => {
     expect(await assistant.check()).toMatchObject({ reachable: false, model_available: false });
   });
 
-  it('waits no longer than told', async () => {
+  it('waits no longer than its timeout', async () => {
     const assistant = await start(() => {});
     expect(await assistant.expand('a fox', { timeoutMs: 50 })).toEqual(
       passthrough(/did not answer within 0.05 s/),
     );
   });
 
-  it('stops when its caller does', async () => {
+  it('stops when its caller aborts', async () => {
     const assistant = await start(() => {});
     await expect(assistant.expand('a fox', { signal: AbortSignal.timeout(50) })).rejects.toThrow();
   });

@@ -1,4 +1,4 @@
-// Styles, choices and the prompt's syntax through the service: what each picture was made of, and what was asked for.
+// Styles, choices and prompt syntax through the service: the prompt of each picture, and the prompt as given.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -37,7 +37,7 @@ afterEach(() => service.close());
 const fox = { width: 64, height: 64, steps: 2, seed: 42 };
 const run = (fields: object) => service.run(service.parse('generate', { ...fox, ...fields }));
 
-it('gives each picture its own choices, and tells what was asked for', async () => {
+it('gives each picture its own choices, and records the prompt as given', async () => {
   const template = 'a {tall|small|thin|old} __colour__ fox';
   const result = await run({ prompt: template, negative_prompt: '{x|y}', styles: ['Oil'], batch: 4 });
   const prompts = result.images.map(({ metadata }) => metadata.prompt);
@@ -60,7 +60,7 @@ it('gives each picture its own choices, and tells what was asked for', async () 
     });
   }
   expect(result.prompt).toBe(prompts[0]);
-  // the third picture of the batch is the one of its own seed
+  // The third picture of the batch is the one that its own seed makes alone.
   const third = await run({ prompt: template, negative_prompt: '{x|y}', styles: ['Oil'], seed: 44 });
   expect(third.images[0].metadata.prompt).toBe(prompts[2]);
   const again = await run({ prompt: template, negative_prompt: '{x|y}', styles: ['Oil'], batch: 4 });
@@ -82,7 +82,7 @@ it.each<[object, RegExp]>([
   [{ prompt: 'a __shade__ fox' }, /__shade__ is no wildcard/],
   [{ prompt: 'a', styles: ['Chalk'] }, /there is no style Chalk/],
   [{ prompt: '{a|b}', assist_prompt: true }, /assist_prompt: expected a prompt without wildcards/],
-  // a choice must not name files that a client may not name
+  // A choice must not name files that a client may not name.
   [{ prompt: '{<lora:/etc/passwd>|<lora:/etc/passwd>}' }, /outside|allowed|not/i],
 ])('refuses %j', async (fields, message) => {
   await expect(run(fields)).rejects.toThrow(message);

@@ -1,4 +1,4 @@
-// The service over the real engine client, host and pipeline; only the networks are the fake addon's.
+// The service over the real engine client, host and pipeline. Only the networks are fake.
 import {
   mkdirSync,
   mkdtempSync,
@@ -72,7 +72,7 @@ function run(
 const outputs = () => readdirSync(path.join(folder, 'outputs')).sort();
 
 describe('ImageService.run', () => {
-  it("keeps the replaced program's file names for those who use its settings", async () => {
+  it("keeps the replaced program's file names for users of its settings", async () => {
     const service = open({ env: { FLUX_DEFAULT_STEPS: '3' } });
     const result = await run(service, { steps: undefined });
     expect(path.basename(result.images[0].path!)).toMatch(/^flux_\d{8}_\d{6}_42\.png$/);
@@ -132,7 +132,7 @@ describe('ImageService.run', () => {
     expect(toResponse(result, 'base64').output_path).toBeNull();
   });
 
-  it('reports every step and each phase', async () => {
+  it('reports every step and phase', async () => {
     const seen: Progress[] = [];
     await run(open(), { preview_every: 1 }, { onProgress: (progress) => seen.push(progress) });
     const steps = seen.filter(({ phase, step }) => phase === 'denoise' && step > 0);
@@ -168,7 +168,7 @@ describe('ImageService.run', () => {
 });
 
 describe('cache', () => {
-  it('returns the same pixels to the same seeded request, also after a restart', async () => {
+  it('returns the same pixels for the same seeded request, even after a restart', async () => {
     const first = await run(open());
     const second = await run(open());
     expect([first.cached, second.cached]).toEqual([false, true]);
@@ -180,14 +180,14 @@ describe('cache', () => {
     expect((await run(services[0]!, { seed: 43 })).cached).toBe(true);
   });
 
-  it('is passed by when told, and by requests that differ', async () => {
+  it('is skipped on request, and by requests that differ', async () => {
     const service = open();
     await run(service);
     for (const fields of [{ use_cache: false }, { steps: 4 }, { prompt: 'a cat' }])
       expect((await run(service, fields)).cached).toBe(false);
   });
 
-  it('knows when the weights have been replaced, and so does the engine', async () => {
+  it('notices replaced weights, and so does the engine', async () => {
     const model = path.join(folder, 'model.safetensors');
     writeFileSync(model, readFileSync(testModel.model));
     const service = open();
@@ -198,7 +198,7 @@ describe('cache', () => {
     expect(service.enginePid).not.toBe(pid);
   });
 
-  it('knows when the weights have been replaced after the warm-up', async () => {
+  it('notices weights that were replaced after the warm-up', async () => {
     const model = path.join(folder, 'model.safetensors');
     writeFileSync(model, readFileSync(testModel.model));
     const service = open({ env: { IMAGEFORGE_MODEL: model } });
@@ -210,7 +210,7 @@ describe('cache', () => {
     expect(service.enginePid).not.toBe(pid);
   });
 
-  it('keeps the engine when LoRAs come and go, and ends it when one was replaced', async () => {
+  it('keeps the engine when LoRAs come and go, and restarts it when one is replaced', async () => {
     const service = open();
     const lora = path.join(folder, 'lora.safetensors');
     writeFileSync(lora, 'the engine refuses it, which is no matter here: who is asked is');
@@ -265,7 +265,7 @@ describe('edit and inpaint', () => {
       await expect(run(service, { image_path }, {}, 'edit')).rejects.toMatchObject({ code: 'FORBIDDEN' });
     for (const fields of [{ model: '/etc/passwd' }, { vae: '../x' }, { loras: [{ path: '/etc/passwd' }] }])
       await expect(run(service, fields)).rejects.toMatchObject({ code: 'FORBIDDEN' });
-    // a name means a file of the LoRA folders, never one beside the server
+    // A name means a file in the LoRA folders, never one in the server's working directory.
     writeFileSync(path.join(folder, 'ink.safetensors'), '');
     for (const name of ['ink', 'ink.safetensors'])
       await expect(run(service, { prompt: `a fox <lora:${name}:0.5>` })).rejects.toMatchObject({
@@ -285,7 +285,7 @@ describe('refusals', () => {
     ['a model that is not on this disk', { model: 'flux-q4' }, { ALLOW_FLUX: '1' }, 'MODEL_INCOMPLETE'],
     ['an unknown sampler', { sampler: 'magic' }, {}, 'INVALID_ARGUMENT'],
     ['a side beyond the model', { width: 1536 }, {}, 'INVALID_ARGUMENT'],
-    ['a file that is no model', { model: 'package.json' }, {}, 'WEIGHTS_INVALID'],
+    ['a file that is not a model', { model: 'package.json' }, {}, 'WEIGHTS_INVALID'],
   ])('of %s come before anything is loaded', async (_, fields, env, code) => {
     writeFileSync(path.join(folder, 'package.json'), '{"name": "x"}'.repeat(100));
     const service = open({ env: env as Record<string, string> });
@@ -300,7 +300,7 @@ describe('refusals', () => {
     expect(service.enginePid).toBeNull();
   });
 
-  it('of a default model that cannot be meant come at start', () => {
+  it('of an impossible default model come at start', () => {
     expect(() => open({ env: { IMAGEFORGE_MODEL: 'nonsense' } })).toThrow(
       expect.objectContaining({
         code: 'CONFIG_INVALID',
@@ -327,7 +327,7 @@ describe('cancel, crash and close', () => {
     await expect(run(service, { steps: 1 })).resolves.toMatchObject({ steps: 1 });
   });
 
-  it('is told its place while it waits', async () => {
+  it('reports its place while it waits', async () => {
     const service = open({ behaviour: 'step=30' });
     const places: number[][] = [[], [], []];
     await Promise.all(
@@ -356,7 +356,7 @@ describe('cancel, crash and close', () => {
 });
 
 describe('status', () => {
-  it('tells the model in memory by the name it was asked for', async () => {
+  it('names the loaded model as the request named it', async () => {
     const service = open();
     expect(await service.status()).toMatchObject({
       loaded: false,

@@ -38,7 +38,7 @@ describe('Lifecycle', () => {
     });
   });
 
-  it('ends the process when it has been idle, and starts another one for the next use', async () => {
+  it('ends an idle process, and starts another one for the next use', async () => {
     const lifecycle = start(0.2);
     await load(lifecycle);
     const first = lifecycle.client.pid!;
@@ -49,7 +49,7 @@ describe('Lifecycle', () => {
     expect(lifecycle.client.pid).not.toBe(first);
   });
 
-  it('counts down from the last use, and not while it is used', async () => {
+  it('counts down from the last use, but not while in use', async () => {
     const lifecycle = start(300);
     await load(lifecycle);
     const { secondsLeft, lastUsed, loaded } = await lifecycle.status();
@@ -59,7 +59,7 @@ describe('Lifecycle', () => {
     await lifecycle.use(async () => expect((await lifecycle.status()).secondsLeft).toBeNull());
   });
 
-  it('takes another time while it runs', async () => {
+  it('takes a new timeout while it runs', async () => {
     const lifecycle = start(0);
     await load(lifecycle);
     const pid = lifecycle.client.pid!;

@@ -1,4 +1,4 @@
-// Previews and finished pictures by a tiny autoencoder, through the service; the networks are the fake addon's.
+// Previews and finished pictures by a tiny autoencoder, through the service, with the fake addon's networks.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -48,7 +48,7 @@ async function run(service: ImageService, fields: object) {
   return { result, previews };
 }
 
-/** The same names and shapes as the test model's, but the autoencoder's are those that Stable Diffusion published. */
+/** The names and shapes of the test model, except that the autoencoder's are those of Stable Diffusion's published one. */
 async function writePublished(): Promise<string> {
   const { tensors } = await readWeightFile(testModel.model);
   const shapes: Shapes = Object.fromEntries([...tensors.values()].map(({ name, shape }) => [name, shape]));
@@ -57,11 +57,11 @@ async function writePublished(): Promise<string> {
   return writeShapes(shapes, at('sd.safetensors'));
 }
 
-// the fake's tiny autoencoder draws darker than its large one: means of 90 and 128
+// The fake addon's tiny autoencoder draws darker than its large one: means of 90 and 128.
 const mean = (bytes: Uint8Array) => bytes.reduce((sum, value) => sum + value, 0) / bytes.length;
 const tinyMean = (value: number) => expect(Math.abs(value - 90)).toBeLessThan(20);
 
-it('draws previews with the one that is named, and the picture with the large one', async () => {
+it('draws previews with the named one, and the picture with the large one', async () => {
   const tae = put('taesd.safetensors');
   const service = open();
   const plain = await run(service, { preview_every: 1, use_cache: false });
@@ -73,7 +73,7 @@ it('draws previews with the one that is named, and the picture with the large on
   expect(result.images[0].metadata.tae).toBeNull();
 });
 
-it('draws the finished picture too where that was asked for, and says so', async () => {
+it('draws the finished picture too if asked, and says so', async () => {
   const tae = put('taesd.safetensors');
   const service = open();
   const large = await run(service, {});
@@ -110,7 +110,7 @@ it('refuses one of another family, and fast decoding without one', async () => {
   await expect(run(service, { fast_decode: true })).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
 
-it('lets clients name files of the model folder alone', async () => {
+it('lets clients name only files in the model folder', async () => {
   const inside = put('models/vae_approx/taesd.safetensors');
   const outside = put('elsewhere/taesd.safetensors');
   const service = open(testModel.model, true);

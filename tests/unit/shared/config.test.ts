@@ -25,7 +25,7 @@ function refusal(env: Record<string, string>): ImageForgeError {
 }
 
 describe('readConfig', () => {
-  it('has the defaults of both documents', () => {
+  it('has the documented defaults of both programs', () => {
     expect(read()).toMatchObject({
       model: undefined,
       device: 'auto',
@@ -71,7 +71,7 @@ describe('readConfig', () => {
     });
   });
 
-  it('prefers our name where both are set, and the environment to the file', () => {
+  it('prefers our name if both are set, and the environment over the file', () => {
     writeFileSync(path.join(directory, '.env'), 'OUTPUT_DIR=from-file\nPORT=9000\nMAX_RES=\n');
     const config = read({ OUTPUT_DIR: 'mine', FLUX_OUTPUT_DIR: 'theirs' });
     expect(config.outputDir).toBe(path.join(directory, 'mine'));
@@ -107,7 +107,7 @@ describe('readConfig', () => {
     expect(error).toMatchObject({ code: 'CONFIG_INVALID', exitCode: 12 });
   });
 
-  it('names every bad value at once, but no secret', () => {
+  it('names every bad value at once, but no secrets', () => {
     const { message } = refusal({ PORT: 'x', API_KEY: 'hunter2' });
     expect(message).toContain('PORT=x');
     expect(message).toContain('API_KEY=***: expected at least 8 characters');
@@ -119,7 +119,7 @@ describe('.env.example', () => {
   const root = path.resolve(import.meta.dirname, '../../..');
   const text = readFileSync(path.join(root, '.env.example'), 'utf8');
 
-  it('is what the settings make of it', () => {
+  it('is up to date with the settings', () => {
     expect(text).toBe(formatEnvExample());
   });
 
@@ -132,7 +132,7 @@ describe('.env.example', () => {
     );
   });
 
-  it('holds the defaults: read without its comment signs, nothing changes', () => {
+  it('holds the defaults: uncommenting every line changes nothing', () => {
     writeFileSync(path.join(directory, '.env'), text.replace(/^# ([A-Z_]+=)/gm, '$1'));
     const { set, ...fromExample } = read();
     const { set: _, ...defaults } = readConfig({ env: {}, directory: rootless() });

@@ -36,7 +36,7 @@ describe('explainWriteError', () => {
     });
   });
 
-  it('leaves other errors what they are', () => {
+  it('leaves other errors as they are', () => {
     const own = new ImageForgeError('BUSY', 'busy');
     expect(explainWriteError(own, { folder: '/out' }, hints)).toBe(own);
     expect(explainWriteError(new TypeError('a defect'), { folder: '/out' }, hints)).toMatchObject({

@@ -1,4 +1,4 @@
-// Files appear whole or not at all, and what killed processes leave is swept, and nothing else.
+// Files appear whole or not at all. What killed processes leave is swept, and nothing else.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
@@ -20,7 +20,7 @@ beforeEach(() => {
 });
 
 describe('isProcessAlive', () => {
-  it('knows the living, those of others among them, and the dead', () => {
+  it('tells living processes, including those of other users, from dead ones', () => {
     expect([process.pid, process.ppid, 1].map(isProcessAlive)).toEqual([true, true, true]);
     const dead = Number(execFileSync(process.execPath, ['-p', 'process.pid']));
     expect([dead, 2 ** 22 + 1, 0, -1, Number.NaN].some(isProcessAlive)).toBe(false);
@@ -42,7 +42,7 @@ describe('writeWhole', () => {
 });
 
 describe('placeNew', () => {
-  it('takes only a name that is free', async () => {
+  it('takes only a free name', async () => {
     const final = path.join(folder, 'a');
     expect(await placeNew(await writeTemporary(folder, Buffer.from('first')), final)).toBe(true);
     const second = await writeTemporary(folder, Buffer.from('second'));
@@ -70,7 +70,7 @@ describe('sweepTemporary', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  it('leaves files of the living, of other machines and of people', async () => {
+  it('leaves files of living processes, other machines and people', async () => {
     const dead = Number(execFileSync(process.execPath, ['-p', 'process.pid']));
     const kept = [
       path.basename(nameTemporary(folder)),
@@ -87,7 +87,7 @@ describe('sweepTemporary', () => {
     expect(readdirSync(folder).sort()).toEqual(kept.sort());
   });
 
-  it('knows an earlier process of the same id', async () => {
+  it('recognises an earlier process with the same id', async () => {
     const file = await writeTemporary(folder, Buffer.of(1));
     expect(await sweepTemporary(folder)).toEqual([]);
     const before = Date.now() / 1000 - process.uptime() - 60;
@@ -96,7 +96,7 @@ describe('sweepTemporary', () => {
     expect(existsSync(file)).toBe(false);
   });
 
-  it('passes over a folder that is not there', async () => {
+  it('ignores a missing folder', async () => {
     expect(await sweepTemporary(path.join(folder, 'none'))).toEqual([]);
   });
 });

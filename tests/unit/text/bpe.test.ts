@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { MergeTable } from '../../../src/text/bpe.js';
 
-/** The textbook algorithm: again and again merge the leftmost pair of lowest rank. */
+/** The textbook algorithm: repeatedly merge the leftmost pair of lowest rank. */
 function mergeSlowly(word: number[], merges: [number, number, number][]): number[] {
   const symbols = [...word];
   for (;;) {
@@ -15,7 +15,7 @@ function mergeSlowly(word: number[], merges: [number, number, number][]): number
   }
 }
 
-it('merges as the textbook algorithm, on random words and tables', () => {
+it('merges like the textbook algorithm, on random words and tables', () => {
   let state = 1;
   const random = (below: number) => {
     state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;

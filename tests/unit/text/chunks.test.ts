@@ -11,7 +11,7 @@ function chunk(prompt: string, padding = clipEnd) {
   return chunkPrompt(parsePromptWeights(prompt), { encode: encodeClip, padding });
 }
 
-/** Tokens of a row between its begin and its end. */
+/** The tokens of a row between begin and end token. */
 function tokens(ids: Int32Array): number[] {
   expect(ids).toHaveLength(77);
   expect(ids[0]).toBe(clipBegin);
@@ -26,24 +26,24 @@ describe('chunks of a prompt', () => {
     expect(row!.weights.every((weight) => weight === 1)).toBe(true);
   });
 
-  it('carries the weights of the tokens and 1 elsewhere', () => {
+  it('has the weights of the tokens, and 1 elsewhere', () => {
     const [row] = chunk('a (cat:1.5)', 0);
     expect([...row!.ids.slice(0, 5)]).toEqual([clipBegin, 320, cat, clipEnd, 0]);
     expect([...row!.weights.slice(0, 5)]).toEqual([1, 1, 1.5, 1, 1]);
   });
 
-  it('fills rows of 75 tokens, each with its own begin and end', () => {
+  it('fills rows of 75 tokens, each with its own begin and end token', () => {
     const rows = chunk('cat '.repeat(160));
     expect(rows.map(({ ids }) => tokens(ids).length)).toEqual([75, 75, 10]);
   });
 
-  it('moves what follows a near comma to the next row', () => {
+  it('moves the text after a nearby comma to the next row', () => {
     const rows = chunk(`${'cat '.repeat(65)}, ${'cat '.repeat(20)}`);
     expect(rows.map(({ ids }) => tokens(ids).length)).toEqual([66, 20]);
     expect(tokens(rows[0]!.ids).at(-1)).toBe(comma);
   });
 
-  it('cuts where the last comma is more than 20 tokens back', () => {
+  it('cuts a row if the last comma is more than 20 tokens back', () => {
     const rows = chunk(`${'cat '.repeat(40)}, ${'cat '.repeat(60)}`);
     expect(rows.map(({ ids }) => tokens(ids).length)).toEqual([75, 26]);
   });

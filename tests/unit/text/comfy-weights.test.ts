@@ -17,7 +17,7 @@ describe('parseComfyWeights', () => {
     ],
     ['((cat))', [['cat', 1.21]]],
     ['(cat:1.3)', [['cat', 1.3]]],
-    // a number is the weight itself, not a factor
+    // A number is the weight itself, not a factor.
     [
       '((cat:1.3) dog:0.5)',
       [
@@ -29,7 +29,7 @@ describe('parseComfyWeights', () => {
     ['(cat:-1)', [['cat', -1]]],
     ['(a:b:2)', [['a:b', 2]]],
     ['(10:30 train)', [['10:30 train', 1.1]]],
-    // square brackets, escapes, and brackets that don't pair up
+    // Square brackets, escapes, and unbalanced brackets.
     ['[cat] [a:b:0.5]', [['[cat] [a:b:0.5]', 1]]],
     ['\\(cat\\)', [['(cat)', 1]]],
     ['(\\(cat\\):1.2)', [['(cat)', 1.2]]],
@@ -42,7 +42,7 @@ describe('parseComfyWeights', () => {
     for (const [i, [, weight]] of expected.entries()) expect(pieces[i]!.weight).toBeCloseTo(weight, 9);
   });
 
-  it('bears brackets of any depth', () => {
+  it('handles brackets of any depth', () => {
     expect(parseComfyWeights(`${'('.repeat(5000)}x${')'.repeat(5000)}`)).toHaveLength(1);
   });
 });
@@ -60,7 +60,7 @@ describe('chunkComfyPrompt', () => {
     expect(Array.from(row!.ids.slice(0, 3))).toEqual([clipBegin, clipEnd, 0]);
   });
 
-  it('cuts a long text where the row is full, commas or not', () => {
+  it('cuts a long text where the row is full, whatever the commas', () => {
     const rows = rowsOf(`${'cat, '.repeat(40)}dog`);
     expect(rows.map(used)).toEqual([75, 6]);
   });

@@ -1,10 +1,10 @@
-// Words of prompts that stand for learned vectors: where they are found, and how rows keep them whole.
+// Words in prompts that stand for learned vectors: how they are found, and how rows keep them whole.
 import { describe, expect, it } from 'vitest';
 import { chunkPrompt } from '../../../src/text/chunks.js';
 import { LearnedWords } from '../../../src/text/learned-words.js';
 import { parsePromptWeights } from '../../../src/text/prompt-weights.js';
 
-/** Each word's length stands for it. */
+/** A tokenizer that gives each word its length as id. */
 const plain = (text: string) => text.split(/\s+/).flatMap((word) => (word === '' ? [] : [word.length]));
 const words = new LearnedWords([
   { word: 'easy', count: 2 },
@@ -27,7 +27,7 @@ describe('LearnedWords', () => {
     expect(words.encode(text, plain, 100)).toEqual(ids);
   });
 
-  it('changes nothing where there are none', () => {
+  it('changes nothing if there are none', () => {
     expect(new LearnedWords([]).encode('easy', plain, 100)).toEqual([4]);
   });
 });
@@ -46,7 +46,7 @@ describe('rows', () => {
     ]);
   });
 
-  it('take a word whole into the next row where it no longer fits', () => {
+  it('move a whole word to the next row if it no longer fits', () => {
     expect(chunk(`${filler(73)} easy`)).toHaveLength(1);
     const [first, second] = chunk(`${filler(74)} easy aa`);
     expect(first!.ids[75]).toBe(49407);

@@ -1,4 +1,4 @@
-// LoRA tags in prompts: what the WebUI's users write, and what must not pass as one.
+// LoRA tags in prompts: what WebUI users write, and what must not count as a tag.
 import { expect, it } from 'vitest';
 import { takeLoraTags } from '../../../src/text/lora-tags.js';
 
@@ -21,7 +21,7 @@ it.each([
   ['<lora:x:0.5:0.8>', { strength: 0.8, textStrength: 0.5 }],
   ['<lora:x:te=0.5:unet=0.8>', { strength: 0.8, textStrength: 0.5 }],
   ['<lora:x:unet=0.8:te=0.5>', { strength: 0.8, textStrength: 0.5 }],
-  // the denoiser has the text encoders' strength unless the tag says otherwise
+  // The denoiser uses the text encoders' strength unless the tag says otherwise.
   ['<lora:x:te=0.5>', { strength: 0.5 }],
   ['<lora:x:unet=0.8>', { strength: 0.8, textStrength: 1 }],
   ['<lora:x:0.7:unet=0>', { strength: 0, textStrength: 0.7 }],

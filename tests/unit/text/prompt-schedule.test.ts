@@ -1,4 +1,4 @@
-// Schedules by the rules that the WebUI publishes, worked out by hand: [last step, text].
+// Schedules by the WebUI's published rules, worked out by hand: [last step, text].
 import { describe, expect, it } from 'vitest';
 import { schedulePrompt, splitPrompts } from '../../../src/text/prompt-schedule.js';
 
@@ -9,7 +9,7 @@ const listed = (prompt: string, steps: Parameters<typeof schedulePrompt>[1]) =>
 describe('schedulePrompt', () => {
   it.each<[string, [number, string][]]>([
     ['a plain prompt', [[10, 'a plain prompt']]],
-    // from another, to another, and away
+    // From one text to another, from nothing, and to nothing.
     [
       'a [cat:dog:3] here',
       [
@@ -31,7 +31,7 @@ describe('schedulePrompt', () => {
         [10, 'a  here'],
       ],
     ],
-    // a share has a point, a number of steps has none
+    // A share has a decimal point, a number of steps has none.
     [
       '[cat:dog:0.5]',
       [
@@ -65,7 +65,7 @@ describe('schedulePrompt', () => {
         [10, ' dog '],
       ],
     ],
-    // nested
+    // Nested.
     [
       '[cat:[dog:bird:7]:2]',
       [
@@ -104,7 +104,7 @@ describe('schedulePrompt', () => {
         [10, 'b d'],
       ],
     ],
-    // emphasis and text stay
+    // Emphasis and plain text stay as they are.
     ['[cat] ((dog))', [[10, '[cat] ((dog))']]],
     ['a [cat', [[10, 'a [cat']]],
     ['[cat:dog]', [[10, '[cat:dog]']]],
@@ -117,7 +117,7 @@ describe('schedulePrompt', () => {
       ],
     ],
     ['[x :] [cat:dog:3', [[10, '[x :] [cat:dog:3']]],
-    // an escaped bracket opens nothing, and the backslash stays for the emphasis
+    // An escaped bracket opens nothing, and the backslash stays for the emphasis parser.
     ['\\[cat:dog:3\\]', [[10, '\\[cat:dog:3\\]']]],
     [
       '[c\\:at:dog:3]',
@@ -126,7 +126,7 @@ describe('schedulePrompt', () => {
         [10, 'dog'],
       ],
     ],
-    // a bar on its own, or a backslash at the end: no schedule at all
+    // A lone bar, or a backslash at the end, makes no schedule.
     ['a | b [cat:dog:3]', [[10, 'a | b [cat:dog:3]']]],
     ['[cat:dog:3] \\', [[10, '[cat:dog:3] \\']]],
     ['[cat|dog:3]', [[10, '[cat|dog:3]']]],
@@ -146,7 +146,7 @@ describe('schedulePrompt', () => {
     expect(listed(prompt, { steps: 4 })).toEqual(expected.map((text, i) => [i + 1, text]));
   });
 
-  it('counts on in a second pass: shares from 1.0, steps after those of the first', () => {
+  it('keeps counting in a second pass: shares from 1.0, steps after those of the first', () => {
     const second = (prompt: string) => listed(prompt, { steps: 10, firstPassSteps: 20 });
     expect(second('a [b:.5] c')).toEqual([[10, 'a b c']]);
     expect(second('a [b:1.5] c')).toEqual([
@@ -164,7 +164,7 @@ describe('schedulePrompt', () => {
     ]);
   });
 
-  it('bears brackets of any depth', () => {
+  it('handles brackets of any depth', () => {
     const deep = 100_000;
     const prompt = `${'('.repeat(deep)}x${')'.repeat(deep)}`;
     expect(listed(prompt, { steps: 1 })).toEqual([[1, prompt]]);

@@ -19,7 +19,7 @@ describe('prompt weights', () => {
     expect(parsePromptWeights('(a:1.2.3)')).toEqual([{ text: 'a:1.2.3', weight: 1.1 }]);
   });
 
-  it('knows a break from the word in lower case', () => {
+  it('tells BREAK from the word in lower case', () => {
     expect(parsePromptWeights('a break BREAK b').map(isBreak)).toEqual([false, true, false]);
   });
 

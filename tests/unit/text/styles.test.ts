@@ -6,14 +6,14 @@ const style = (name: string, prompt: string, negativePrompt = '') => ({ name, pr
 describe('applyStyles', () => {
   const prompts = { prompt: 'a fox', negativePrompt: 'blurry' };
 
-  it('puts a style around the prompt, or behind it', () => {
+  it('puts a style around the prompt, or after it', () => {
     const around = applyStyles(prompts, [style('s', 'photo of {prompt}, sharp', '{prompt}, drawing')]);
     expect(around).toEqual({ prompt: 'photo of a fox, sharp', negativePrompt: 'blurry, drawing' });
     const behind = applyStyles(prompts, [style('s', 'oil on canvas', 'photo')]);
     expect(behind).toEqual({ prompt: 'a fox, oil on canvas', negativePrompt: 'blurry, photo' });
   });
 
-  it('takes several in their order, and leaves no comma where a text is empty', () => {
+  it('applies several in order, and leaves no comma for empty text', () => {
     const twice = applyStyles(prompts, [style('a', '{prompt} in snow'), style('b', 'cinematic')]);
     expect(twice).toEqual({ prompt: 'a fox in snow, cinematic', negativePrompt: 'blurry' });
     expect(applyStyles({ prompt: '', negativePrompt: '' }, [style('a', 'x', 'y')])).toEqual({
@@ -55,7 +55,7 @@ describe('readStyles', () => {
   });
 });
 
-it('finds styles by name, and says what there is', () => {
+it('finds styles by name, and lists the known ones', () => {
   const known = [style('Oil', 'o'), style('Ink', 'i')];
   expect(findStyles(['ink', 'Oil'], known, '/p').map(({ name }) => name)).toEqual(['Ink', 'Oil']);
   expect(() => findStyles(['Chalk'], known, '/p')).toThrow(/there is no style Chalk in \/p/);

@@ -1,4 +1,4 @@
-// Tokenizers of T5, Qwen and Mistral: the reference's ids, texts that are hard to cut, and files that can't be used.
+// Tokenizers of T5, Qwen and Mistral: the reference ids, texts that are hard to split, and unusable files.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ interface GoldenPrompt {
   text?: string;
 }
 
-/** From the GGUF file and from tokenizer.json: both must say the same. */
+/** The tokenizer from the GGUF file and from tokenizer.json; both must give the same ids. */
 async function tokenizersOf(golden: GoldenCase): Promise<[string, Tokenizer][]> {
   const gguf = await readWeightFile(golden.weights('gguf'));
   const json = golden.path('tokenizer.json');
@@ -34,7 +34,7 @@ const t5 = goldenCase('t5-encoder');
 describe('T5 against the reference ids', async () => {
   const prompts = t5.json<GoldenPrompt[]>('prompts.json');
   describe.each(await tokenizersOf(t5))('from %s', (_, tokenizer) => {
-    // all ids end with the one that stands for the end
+    // All rows of ids end with the end token.
     const end = tokenizer.idOf('</s>')!;
     it.each(prompts)('$prompt', ({ prompt, ids }) => expect([...tokenizer.encode(prompt), end]).toEqual(ids));
 
@@ -64,7 +64,7 @@ describe('Qwen against the reference ids', async () => {
   describe.each(await tokenizersOf(qwen))('from %s', (_, tokenizer) => {
     it.each(prompts)('$text', ({ text, ids }) => expect(tokenizer.encode(text)).toEqual(ids));
 
-    it('fills the rows of the template as the reference', () => {
+    it('fills the rows of the template like the reference', () => {
       const [ids, mask] = ['ids', 'mask'].map((name) => qwen.inputs.get(name)!) as [
         GoldenTensor,
         GoldenTensor,
@@ -81,7 +81,7 @@ describe('Qwen against the reference ids', async () => {
   });
 });
 
-// Made by tests/fixtures/tokenizers/make.py: Mistral's form with a small vocabulary, and ids of texts that are hard to cut.
+// Made by tests/fixtures/tokenizers/make.py: Mistral's form with a small vocabulary, and ids of texts that are hard to split.
 const fixture = (name: string) => join(import.meta.dirname, '../../fixtures/tokenizers', name);
 const readFixture = (name: string) => JSON.parse(readFileSync(fixture(name), 'utf8'));
 const tekkenJson = readFixture('tekken.json');
@@ -95,7 +95,7 @@ function expectIds(tokenizer: Tokenizer, kind: 't5' | 'qwen' | 'tekken'): void {
   expect(found).toEqual(hardTexts.map(({ text, [kind]: ids }) => [text, ...ids]));
 }
 
-/** The same tokenizer as llama.cpp's converter writes it. */
+/** The same tokenizer in the form that llama.cpp's converter writes. */
 function tekkenMetadata(): Map<string, MetadataValue> {
   const { vocab, merges } = convertedJson.model as {
     vocab: Record<string, number>;
@@ -129,7 +129,7 @@ describe.each([
     await loadTokenizer({ path: 'mistral.gguf', metadata: tekkenMetadata(), ...noTensors }, mistral),
   ],
 ])('tekken from %s', (_, tokenizer) => {
-  it('cuts hard texts as the reference', () => expectIds(tokenizer, 'tekken'));
+  it('splits hard texts like the reference', () => expectIds(tokenizer, 'tekken'));
 
   it('pads the template on the left and reads its special tokens', () => {
     const { ids, mask } = encodeMistralPrompt(tokenizer, 'a [IMG]photo of a cat', 512);
@@ -145,8 +145,8 @@ describe.each([
   });
 });
 
-describe('texts that are hard to cut', () => {
-  // their ids come from the tokenizers of the project's own cases
+describe('texts that are hard to split', () => {
+  // Their ids come from the tokenizers of the project's own cases.
   it.each([
     ['t5', 't5-encoder'],
     ['qwen', 'flux2-text-qwen3'],
@@ -165,10 +165,10 @@ describe('a tokenizer that cannot be used', () => {
     ['of another kind', withChanged('model', 'llama'), 'UNSUPPORTED', 'llama'],
     ['with another split', withChanged('pre', 'llama-bpe'), 'UNSUPPORTED', 'llama-bpe'],
     ['with a merge of unknown tokens', withChanged('merges', ['nothing here']), 'WEIGHTS_INVALID', 'missing'],
-    ['with a merge that is none', withChanged('merges', ['nothing']), 'WEIGHTS_INVALID', 'missing'],
+    ['with an invalid merge', withChanged('merges', ['nothing']), 'WEIGHTS_INVALID', 'missing'],
     ['with types for other tokens', withChanged('token_type', [1]), 'WEIGHTS_INVALID', 'token_type'],
     ['with numbers for tokens', withChanged('tokens', [1, 2]), 'WEIGHTS_INVALID', 'tokens'],
-    ['that is not there', new Map<string, MetadataValue>(), 'MODEL_INCOMPLETE', 'brings no tokenizer'],
+    ['that is missing', new Map<string, MetadataValue>(), 'MODEL_INCOMPLETE', 'brings no tokenizer'],
   ] as const)('%s is refused as %s', async (_, metadata, code, message) => {
     await expect(
       loadTokenizer({ path: join(folder, 'model.gguf'), metadata, ...noTensors }, mistral),
@@ -177,7 +177,7 @@ describe('a tokenizer that cannot be used', () => {
 
   it.each([
     ['no model', {}],
-    ['a model of words', { model: { type: 'WordPiece', vocab: {} } }],
+    ['a word-level model', { model: { type: 'WordPiece', vocab: {} } }],
     ['huge ids', { model: { type: 'BPE', vocab: { a: 1e15 }, merges: [] } }],
   ])('tokenizer.json with %s', (_, json) => {
     expect(() => readJsonTokenizer(json, 'x.json')).toThrow(
@@ -200,10 +200,10 @@ describe('a tokenizer that cannot be used', () => {
   it.each([
     ['no vocabulary', { config: tekkenJson.config }],
     ['no special tokens', { ...tekkenJson, special_tokens: [] }],
-    ['a special token outside', { ...tekkenJson, special_tokens: [{ rank: 99, token_str: '<s>' }] }],
-    ['no bytes', { ...tekkenJson, vocab: tekkenJson.vocab.slice(1) }],
+    ['a special token out of range', { ...tekkenJson, special_tokens: [{ rank: 99, token_str: '<s>' }] }],
+    ['missing bytes', { ...tekkenJson, vocab: tekkenJson.vocab.slice(1) }],
     ['an empty token', { ...tekkenJson, vocab: [...tekkenJson.vocab.slice(0, 300), { token_bytes: '' }] }],
-    ['bytes that are none', { ...tekkenJson, vocab: [{ token_bytes: '*' }] }],
+    ['invalid bytes', { ...tekkenJson, vocab: [{ token_bytes: '*' }] }],
   ])('tekken.json with %s', (_, json) => {
     expect(() => createTokenizer(readTekken(json, 'tekken.json'), 'tekken.json')).toThrow(
       expect.objectContaining({ code: 'WEIGHTS_INVALID' }),
@@ -215,7 +215,7 @@ describe('a tokenizer that cannot be used', () => {
     expect(() => readTekken(json, 'x')).toThrow(expect.objectContaining({ code: 'UNSUPPORTED' }));
   });
 
-  it('a tekken_model that is no text', async () => {
+  it('a tekken_model that is not text', async () => {
     const header = { tekken_model: { dtype: 'F16', shape: [2], data_offsets: [0, 4] } };
     const file = await readWeightFile(writeTemporary(safetensors(header, Buffer.alloc(4)), 'safetensors'));
     await expect(loadTokenizer(file, mistral)).rejects.toMatchObject({
@@ -228,7 +228,7 @@ describe('a tokenizer that cannot be used', () => {
     ['tokenizer.json', convertedJson],
     ['llm.tokenizer.json', convertedJson],
     ['tekken.json', tekkenJson],
-  ])('is looked for beside the weights: %s', async (name, json) => {
+  ])('is found beside the weights: %s', async (name, json) => {
     const beside = join(folder, name.replaceAll('.', '-'));
     mkdirSync(beside);
     writeFileSync(join(beside, name), JSON.stringify(json));

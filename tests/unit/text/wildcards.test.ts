@@ -19,7 +19,7 @@ const wildcards: Wildcards = {
 };
 const expand = (prompt: string, seed: number | bigint | string = 1) =>
   expandWildcards(prompt, wildcards, seededRandom(seed, 'prompt'));
-/** Everything that many seeds make of a prompt, with how often. */
+/** All the prompts that many seeds make of one prompt, and how often each occurs. */
 function count(prompt: string, seeds = 600): Map<string, number> {
   const found = new Map<string, number>();
   for (let seed = 0; seed < seeds; seed++) {
@@ -49,14 +49,14 @@ describe('expandWildcards', () => {
     for (const times of found.values()) expect(times).toBeGreaterThan(150);
   });
 
-  it('weighs choices', () => {
+  it('weights choices', () => {
     const found = count('{3::a|b}');
     expect(found.get('a')).toBeGreaterThan(400);
     expect(found.get('b')).toBeGreaterThan(100);
     expect(outcomes('__heavy__')).toEqual(['always']);
   });
 
-  it('takes several without taking one twice', () => {
+  it('takes several, none of them twice', () => {
     expect(outcomes('{2$$a|b|c}')).toEqual(['a, b', 'a, c', 'b, a', 'b, c', 'c, a', 'c, b']);
     expect(outcomes('{2$$ and $$a|b}')).toEqual(['a and b', 'b and a']);
     expect(outcomes('{1-2$$a|b}')).toEqual(['a', 'a, b', 'b', 'b, a']);
@@ -65,7 +65,7 @@ describe('expandWildcards', () => {
     expect(outcomes('{2$$__colour__}')).toHaveLength(6);
   });
 
-  it('reads lines of files, in folders, by patterns, and what they name', () => {
+  it('reads lines of files, in folders, by patterns, and the wildcards that they name', () => {
     expect(outcomes('__colour__')).toEqual(['blue', 'green', 'red']);
     expect(outcomes('__COLOUR__')).toEqual(['blue', 'green', 'red']);
     expect(outcomes('__animals/*__')).toEqual(['lynx', 'small hound', 'tall hound']);
@@ -91,20 +91,20 @@ describe('expandWildcards', () => {
     expect(() => expand(prompt)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   });
 
-  it('names what there is', () => {
+  it('lists the known wildcards', () => {
     expect(() => expand('__shade__')).toThrow(
       expect.objectContaining({ hint: expect.stringContaining('colour, animals/cat, animals/dog') }),
     );
   });
 
-  it('bears braces of any number', () => {
+  it('handles any number of braces', () => {
     expect(expand('{'.repeat(5000))).toHaveLength(5000);
     expect(() => expand(`${'{a|'.repeat(2000)}b${'}'.repeat(2000)}`, 3)).not.toThrow(RangeError);
   });
 });
 
 describe('seeds', () => {
-  it('make the same choices again, and others for another picture', () => {
+  it('make the same choices again, and different ones for another picture', () => {
     const template = { prompt: '{a|b|c|d|e|f} __colour__', negativePrompt: '{a|b|c|d|e|f}', styles: [] };
     const make = (seeds: (number | string)[]) =>
       expandPrompts({ ...template, seeds, syntax: 'webui' }, wildcards);
@@ -116,7 +116,7 @@ describe('seeds', () => {
     expect(batch.some(({ prompt, negativePrompt }) => prompt[0] !== negativePrompt)).toBe(true);
   });
 
-  // the first six bytes of SHA-256 of "prompt\n<seed>\n0", worked out apart
+  // From the first six bytes of SHA-256 of "prompt\n<seed>\n0", computed independently.
   it('choose these, on every machine', () => {
     expect([1, 2, 3, 4, 5, 6].map((seed) => expand('{a|b|c|d|e|f}', seed)).join('')).toBe('ccdbae');
     expect(expand('{a|b|c|d|e|f}', 5n)).toBe(expand('{a|b|c|d|e|f}', 5));
@@ -134,7 +134,7 @@ describe('seeds', () => {
   });
 });
 
-it('reads lines without comments, empty ones, and marks of other systems', () => {
+it('reads lines without comments, empty lines, and line endings of other systems', () => {
   expect(readWildcardLines('\ufeffred\r\n# a comment\n\n  green \n#x\rblue')).toEqual([
     'red',
     'green',

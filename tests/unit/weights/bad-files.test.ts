@@ -1,4 +1,4 @@
-// What isn't a sound weight file is refused with a typed error that says what was found.
+// Files that aren't sound weight files are refused with a typed error that says what was found.
 import { mkdtempSync, openSync, truncateSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,7 +59,7 @@ describe('not a weight file', () => {
     await refuse(bytes, code, message);
   });
 
-  test('a pickled checkpoint is told how to be converted', async () => {
+  test('a pickled checkpoint, with how to convert it', async () => {
     const path = writeTemporary(Buffer.from('PK\x03\x04archive/data.pkl'), 'ckpt');
     await expect(readWeightFile(path)).rejects.toMatchObject({ hint: expect.stringContaining('save_file') });
   });
@@ -96,7 +96,7 @@ describe('safetensors', () => {
     ['a fraction', '{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}}', /expected/],
     ['deep nesting', `{"__metadata__":{"x":${'['.repeat(1e5)}`, /deep/],
     ['a missing field', '{"a":{"dtype":"F32","shape":[1]}}', /lacks/],
-    ['bytes behind the object', '{} x', /behind/],
+    ['bytes after the object', '{} x', /behind/],
     ['a cut header', '{"a":{"dtype":"F3', /no end/],
   ])('%s', async (_, header, message) => {
     await refuse(safetensors(header, data), 'WEIGHTS_INVALID', message);
@@ -111,7 +111,7 @@ describe('safetensors', () => {
     await refuse(Buffer.concat([u64(2n ** 60n), Buffer.from('{}')]), 'WEIGHTS_INVALID', /neither/);
   });
 
-  test('names are read whole: escapes, quotes and letters beyond ASCII', async () => {
+  test('names are read completely: escapes, quotes and letters beyond ASCII', async () => {
     const names = ['a"b', 'ü\\n', '\u2028', ''];
     const header = Object.fromEntries(names.map((name, i) => [name, f32(i * 4, i * 4 + 4)]));
     const file = await readWeightFile(
@@ -150,7 +150,7 @@ describe('GGUF', () => {
     ],
     ['a string of absurd length', gguf([], data, [field(8, u64(2n ** 50n))]), /length of k/],
     ['an alignment of 0', gguf([tensor], data, [['general.alignment', 4, u32(0)]]), /alignment/],
-    ['an alignment that is a word', gguf([tensor], data, [['general.alignment', 8, text('x')]]), /alignment/],
+    ['an alignment that is text', gguf([tensor], data, [['general.alignment', 8, text('x')]]), /alignment/],
     [
       'absurd counts',
       Buffer.concat([Buffer.from('GGUF'), u32(3), u64(2n ** 62n), u64(1)]),
@@ -180,7 +180,7 @@ describe('GGUF', () => {
     );
   });
 
-  test('long arrays decode at their first use', async () => {
+  test('long arrays are decoded at first use', async () => {
     const words = Array.from({ length: 500 }, (_, i) => `word ${i}`);
     const file = await readWeightFile(
       writeTemporary(gguf([tensor], data, [['tokens', 9, array(8, words.map(text))]])),

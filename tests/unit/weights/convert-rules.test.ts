@@ -6,7 +6,7 @@ const choose = (name: string, shape: number[], wanted: string, rules: string[] =
   chooseType({ name, type, shape }, wanted, rules.map(readTensorRule));
 const matrix = 'model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight';
 
-it('takes the asked type for matrices, the nearest one where blocks do not fit', () => {
+it('uses the requested type for matrices, or the nearest one if blocks do not fit', () => {
   expect(choose(matrix, [320, 768], 'q4_k')).toBe('q4_k');
   expect(choose(matrix, [320, 320], 'q4_k')).toBe('q5_0');
   expect(choose(matrix, [320, 320], 'q5_k')).toBe('q5_1');
@@ -16,7 +16,7 @@ it('takes the asked type for matrices, the nearest one where blocks do not fit',
   expect(choose(matrix, [320, 320], 'bf16')).toBe('bf16');
 });
 
-it('stores kernels in 8 bits at the smallest, where their channels fill blocks', () => {
+it('stores kernels in at least 8 bits, if their channels fill whole blocks', () => {
   const kernel = 'model.diffusion_model.input_blocks.1.0.in_layers.2.weight';
   for (const type of ['q8_0', 'q4_0', 'q4_k']) {
     expect(choose(kernel, [320, 320, 3, 3], type)).toBe('q8_0');
@@ -28,7 +28,7 @@ it('stores kernels in 8 bits at the smallest, where their channels fill blocks',
   expect(choose(kernel, [320, 320, 3, 3], 'q8_0', ['in_layers=q4_0'])).toBe('q4_0');
 });
 
-it('keeps vectors, small tensors, first and last layers, autoencoders', () => {
+it('does not quantise vectors, small tensors, first and last layers, or autoencoders', () => {
   expect(choose('a.bias', [4096], 'q8_0')).toBe('f32');
   expect(choose('a.bias', [4096], 'f16')).toBe('f32');
   expect(choose('a.logit_scale', [], 'q8_0')).toBe('f32');
@@ -51,14 +51,14 @@ it('keeps vectors, small tensors, first and last layers, autoencoders', () => {
   expect(choose('shared.weight', [32128, 4096], 'q4_k')).toBe('q8_0');
 });
 
-it('follows the first rule that matches, as far as the shape lets it', () => {
+it('follows the first rule that matches, as far as the shape allows', () => {
   expect(choose(matrix, [320, 320], 'q4_0', ['to_q=q8_0', 'attn=f16'])).toBe('q8_0');
   expect(choose('first_stage_model.x.weight', [512, 512], 'q4_0', ['^first_stage=q8_0'])).toBe('q8_0');
   expect(choose('a.bias', [64], 'q4_0', ['a=q8_0'])).toBe('f32');
   expect(choose('a.bias', [64], 'q4_0', ['a=f16'])).toBe('f16');
 });
 
-it('copies integers, leaves out what GGUF has not, refuses to round twice', () => {
+it('copies integers, leaves out what GGUF cannot store, refuses to round twice', () => {
   expect(choose('position_ids', [1, 77], 'q8_0', [], 'i64')).toBe('i64');
   expect(choose('mask', [77], 'q8_0', [], 'bool')).toBeUndefined();
   expect(choose('v_pred', [0], 'q8_0')).toBeUndefined();
@@ -72,7 +72,7 @@ it('copies integers, leaves out what GGUF has not, refuses to round twice', () =
   );
 });
 
-it('widens what is quantised, and quantises what GGUF has no type for', () => {
+it('dequantises quantised tensors, and quantises types that GGUF lacks', () => {
   expect(choose(matrix, [320, 320], 'f16', [], 'q8_0')).toBe('f16');
   expect(choose(matrix, [320, 320], 'q4_0', ['to_q=bf16'], 'q8_0')).toBe('bf16');
   expect(choose('a.bias', [320], 'q4_0', [], 'q8_0')).toBe('q8_0');

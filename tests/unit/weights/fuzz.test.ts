@@ -1,5 +1,5 @@
-// Thousands of damaged files: every one is read or refused with a typed error, in bounded time. Seeded, so that a
-// failure can be repeated.
+// Thousands of damaged files: each one is read, or refused with a typed error, in bounded time. Seeded, so that failures
+// can be reproduced.
 import { writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { ImageForgeError } from '../../../src/shared/errors.js';

@@ -1,4 +1,4 @@
-// Every weights file among the golden cases is read, and what is read agrees with what the cases say about it.
+// Every weight file of the golden cases can be read, and agrees with what its case says about it.
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { readWeightFile } from '../../../src/weights/read-weight-file.js';

@@ -1,4 +1,4 @@
-// Small weight files for tests, built byte by byte so that any field can be wrong.
+// Makes small weight files for tests, byte by byte, so that any field can be wrong.
 import { mkdtempSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,13 +22,13 @@ export function safetensors(header: Record<string, unknown> | string, data: Uint
 
 export interface GgufEntry {
   name: string;
-  /** ggml's order, fastest first. */
+  /** In ggml's order, fastest dimension first. */
   dimensions: (number | bigint)[];
   type: number;
   offset: number | bigint;
 }
 
-/** Value of a metadata key as its type number and its bytes. */
+/** A metadata value as its type number and bytes. */
 export type GgufField = [key: string, type: number, value: Buffer];
 
 export function gguf(tensors: GgufEntry[], data: Uint8Array, fields: GgufField[] = [], version = 3): Buffer {
@@ -69,7 +69,7 @@ export function array(type: number, values: Buffer[]): Buffer {
   return Buffer.concat([u32(type), u64(values.length), ...values]);
 }
 
-/** Sizes by name, slowest dimension first. */
+/** Shapes by name, slowest dimension first. */
 export type Shapes = Record<string, number[]>;
 
 /** A safetensors file of F16 tensors with these shapes; the data is a hole. */
@@ -88,7 +88,7 @@ export function writeShapes(shapes: Shapes, path?: string, metadata?: Record<str
   return file;
 }
 
-/** A tiny autoencoder as its author names it, with few channels inside. */
+/** A tiny autoencoder under its author's names, with few channels inside. */
 export function tinyAutoencoderShapes(latentChannels: number, width = 8): Shapes {
   const shapes: Shapes = {};
   const conv = (name: string, to: number, from: number, bias = true) => {

@@ -1,4 +1,4 @@
-// A safetensors file begins with the length of its header, which may look like the beginning of any other format.
+// A safetensors file begins with the length of its header, which may look like the start of another format.
 import { expect, test } from 'vitest';
 import { ByteReader } from '../../../src/weights/byte-reader.js';
 import { readWeightFile } from '../../../src/weights/read-weight-file.js';
@@ -37,9 +37,9 @@ test.each([
 
 test.each([
   ['metadata that is null', `{"__metadata__":null,${json.slice(1)}`],
-  ['a field that is not known', json.replace('"dtype"', '"note":{"x":[1,"y",null]},"dtype"')],
+  ['an unknown field', json.replace('"dtype"', '"note":{"x":[1,"y",null]},"dtype"')],
   ['space before the object', `\n  ${json}`],
-  ['space behind the object', `${json}  \n`],
+  ['space after the object', `${json}  \n`],
 ])('%s is read, as the reference implementation does', async (_, header) => {
   const { tensors, metadata } = await readWeightFile(writeTemporary(safetensors(header, Buffer.alloc(4))));
   expect([...tensors.keys()]).toEqual(['a']);
@@ -65,7 +65,7 @@ test.each([
     Buffer.concat([Buffer.from('{"a'), Buffer.of(0xff), Buffer.from(json.slice(3))]),
   ],
   ['numbers that begin with 0', Buffer.from(json.replace('[1]', '[01]'))],
-  ['metadata twice', Buffer.from(`{"__metadata__":{},"__metadata__":null,${json.slice(1)}`)],
+  ['duplicate metadata', Buffer.from(`{"__metadata__":{},"__metadata__":null,${json.slice(1)}`)],
 ])('%s are refused', async (_, header) => {
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(header.length));

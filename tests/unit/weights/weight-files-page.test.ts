@@ -1,4 +1,4 @@
-// The tables of docs/weight-files.md say what the code does, of every type that files can have.
+// The tables of docs/weight-files.md say what the code does with every type that files can have.
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
@@ -36,7 +36,7 @@ test('every dtype of safetensors that holds weights is on the page, and what is 
     for (const dtype of quoted(dtypes!)) {
       const type = safetensorsTypeNames.get(dtype);
       expect(type, dtype).toBeDefined();
-      // plain bytes are weights by what lies beside them
+      // Plain bytes are weights only with the tensors beside them.
       if (!/^[IU]8$/.test(dtype)) expect(handled, storage).toBe(handlingOf(type!));
       else expect(handled, storage).toBe('widened');
     }

@@ -1,4 +1,4 @@
-// Pictures in the format that a client of OpenAI's API asks for.
+// Encodes pictures in the format that a client of OpenAI's API asks for.
 
 export interface EncodingOptions {
   output_format?: 'png' | 'jpeg' | 'webp' | null | undefined;
@@ -7,7 +7,7 @@ export interface EncodingOptions {
 
 export interface Encoding {
   format: 'png' | 'jpeg' | 'webp';
-  /** Of jpeg and webp, 1 to 100. */
+  /** For jpeg and webp, 1 to 100. */
   quality: number;
 }
 
@@ -15,7 +15,7 @@ export function readEncoding({ output_format, output_compression }: EncodingOpti
   return { format: output_format ?? 'png', quality: Math.max(1, output_compression ?? 100) };
 }
 
-/** The picture in base64; a PNG file that is asked for as PNG stays as it is, parameters included. */
+/** Encodes the picture in base64. A PNG that is wanted as PNG keeps its bytes, parameters included. */
 export async function encodeImage(picture: Buffer, { format, quality }: Encoding): Promise<string> {
   const isPng = picture[0] === 0x89;
   if (format === 'png' && isPng) return picture.toString('base64');

@@ -1,4 +1,4 @@
-// Forms in which OpenAI's clients send pictures (multipart, or JSON with data URLs), and their masks.
+// Reads the forms in which OpenAI clients send pictures (multipart, or JSON with data URLs), and their masks.
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { openPicture } from '../../../service/pictures/codec.js';
@@ -10,8 +10,8 @@ import { readBase64 } from '../webui/fields.js';
 export type Fields = Record<string, unknown>;
 
 /**
- * Every field of a form is a text; those that `shape` knows as something else become it. Files of one name stay
- * together, of several texts the last one counts.
+ * Reads a form. Form values are strings; those that `shape` declares as another type are converted. Files with the same
+ * name are kept together; of several strings with the same name the last one counts.
  */
 export async function readForm(
   c: Context,
@@ -32,7 +32,7 @@ export async function readForm(
   return { fields, files };
 }
 
-/** {"images": [{"image_url": "data:…"}], "mask": {"image_url": "data:…"}}; pictures from the network are not fetched. */
+/** Reads {"images": [{"image_url": "data:…"}], "mask": {"image_url": "data:…"}}. Never fetches a picture from the network. */
 export function readJsonPictures(body: Fields): { fields: Fields; files: Record<string, Buffer[]> } {
   const { images, mask, ...fields } = body;
   const listed: unknown[] = Array.isArray(images) ? images : [];
@@ -48,7 +48,7 @@ function readDataUrl(picture: unknown, field: string): Buffer {
   return readBase64(url, field);
 }
 
-/** A text that does not fit stays one, for the schema to refuse by name. */
+/** Text that cannot be converted stays text, so that the schema refuses the field by name. */
 function readValue(text: string, schema: z.ZodType | undefined): unknown {
   const kind = schema && innerType(schema);
   if (kind instanceof z.ZodBoolean) return text === 'true' || (text === 'false' ? false : text);
@@ -65,7 +65,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Their masks are transparent where ours are white; without a mask a single image's own transparency is one. */
+/** OpenAI's masks are transparent where ours are white. Without a mask, a single image's own transparency is the mask. */
 export async function readMask(
   given: Buffer | undefined,
   source: Buffer,
@@ -84,9 +84,6 @@ export async function readMask(
   } catch (error) {
     if (error instanceof ImageForgeError) throw error;
     const field = given ? 'mask' : 'image';
-    refuseField(
-      field,
-      `${field}: not a picture that can be read: ${(error as Error).message.split('\n')[0]}`,
-    );
+    refuseField(field, `${field}: cannot be read as a picture: ${(error as Error).message.split('\n')[0]}`);
   }
 }

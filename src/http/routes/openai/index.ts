@@ -1,4 +1,4 @@
-// The images API of OpenAI, as its official clients speak it. Models that only OpenAI has stand for the default model.
+// OpenAI's images API, as its official clients use it. A model that only OpenAI has means the default model.
 import type { Context } from 'hono';
 import { z } from 'zod';
 import type { ImageResult } from '../../../service/answers/results.js';
@@ -15,20 +15,20 @@ import { PARTIAL_IMAGES, streamImages } from './stream.js';
 const FOREIGN_MODEL = /^(dall-e|gpt-image|chatgpt-image)/;
 const common = {
   prompt: z.string(),
-  model: z.string().nullish().describe('dall-e-… and gpt-image-… stand for the default model'),
+  model: z.string().nullish().describe('dall-e-… and gpt-image-… mean the default model'),
   n: z.int().min(1).max(16).nullish(),
   size: z.string().nullish().describe('"512x512", or "auto" for the model’s'),
   response_format: z.enum(['url', 'b64_json']).nullish().describe('Default: url, for gpt-image-… b64_json'),
-  output_format: z.enum(['png', 'jpeg', 'webp']).nullish().describe('Of b64_json; default png'),
+  output_format: z.enum(['png', 'jpeg', 'webp']).nullish().describe('Format of b64_json; default png'),
   output_compression: z.int().min(0).max(100).nullish().describe('Quality of jpeg and webp; default 100'),
   quality: z.string().nullish(),
   user: z.string().nullish(),
   stream: z.boolean().nullish().describe('Answer with server-sent events'),
   partial_images: PARTIAL_IMAGES.nullish().describe(
-    'Pictures sent on the way when stream is true; default 0',
+    'Partial pictures to send when stream is true; default 0',
   ),
 };
-const generation = z.looseObject(common).describe('Fields of /generate (seed, steps …) are understood too');
+const generation = z.looseObject(common).describe('Also takes the fields of /generate (seed, steps …)');
 const file = z.string().meta({ format: 'binary' });
 const edit = z
   .looseObject({
@@ -36,7 +36,7 @@ const edit = z
     mask: file.optional().describe('Transparent where the image is repainted'),
     ...common,
   })
-  .describe('Fields of /edit (strength, seed …) are understood too');
+  .describe('Also takes the fields of /edit (strength, seed …)');
 const images = z
   .object({
     created: z.int(),
@@ -108,7 +108,7 @@ export function addOpenAiRoutes(routes: Routes, { service, jobs }: Doors): void 
       if (!source) refuseField('image', 'image: expected a file, found nothing');
       const mask = await readMask(files.mask?.[0], source, others.length === 0);
       const encode = (pictures: Buffer[]) => pictures.map((picture) => picture.toString('base64'));
-      // several images without a mask: none of them is the one to start from, the model looks at all
+      // Several images without a mask are all references: none of them is the one to start from.
       if (others.length > 0 && !mask)
         return run(c, 'generate', fields, { reference_images: encode([source, ...others]) });
       const pictures = { init_image: source.toString('base64'), ...(mask && { mask_image: mask }) };

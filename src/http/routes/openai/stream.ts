@@ -1,4 +1,4 @@
-// `stream: true` of OpenAI's images API: pictures on the way and the finished ones as server-sent events.
+// `stream: true` of OpenAI's images API: sends partial and finished pictures as server-sent events.
 import type { Context } from 'hono';
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming';
 import { z } from 'zod';
@@ -59,12 +59,12 @@ export function streamImages(
   });
 }
 
-/** Nothing is counted in tokens here, but clients read the fields. */
+/** Nothing here is counted in tokens, but clients read these fields. */
 const NO_TOKENS = { text_tokens: 0, image_tokens: 0 };
 
 /**
- * Sends `count` previews, spread evenly over the steps of all images. The returned function ends it, after what is being
- * sent.
+ * Sends `count` previews, spread evenly over the steps of all images. Returns a function that stops it and waits for the
+ * preview being sent.
  */
 function sendPartials(
   job: Job<ImageRequest>,

@@ -1,14 +1,14 @@
-// alwayson_scripts.controlnet of the WebUI's requests: one unit with a finished map, in the words of our schema.
+// Reads alwayson_scripts.controlnet of the WebUI's requests: one unit with a finished map becomes fields of our schema.
 import { z } from 'zod';
 import { refuseField } from '../../errors.js';
 import { type Fields, stripHash } from './fields.js';
 
 const unit = z.looseObject({
   enabled: z.boolean().optional(),
-  image: z.unknown().describe('base64 or a data URL: a finished map; also {image: …}'),
+  image: z.unknown().describe('A finished map as base64 or a data URL; also {image: …}'),
   input_image: z.unknown().describe('The same as image'),
   model: z.string().optional().describe('Name of a ControlNet in controlnet/'),
-  module: z.string().optional().describe('none: maps are not made here'),
+  module: z.string().optional().describe('Only none: the server does not make maps'),
   weight: z.number().optional(),
   guidance_start: z.number().optional(),
   guidance_end: z.number().optional(),
@@ -20,7 +20,7 @@ export const alwaysOnScripts = z
 
 const PLACE = 'alwayson_scripts.controlnet.args';
 
-/** Nothing where no unit is on. */
+/** Returns no fields if no unit is enabled. */
 export function readControlUnit({ alwayson_scripts: scripts }: Fields): Fields {
   const args = ((scripts as Fields | null | undefined)?.controlnet as Fields | undefined)?.args;
   if (args === undefined) return {};

@@ -1,4 +1,4 @@
-// /sdapi/v1/extra-single-image and its list of upscalers.
+// /sdapi/v1/extra-single-image, and the list of upscalers for it.
 import { z } from 'zod';
 import { listUpscalers } from '../../../registry/upscalers.js';
 import { measurePicture, resizeEncoded } from '../../../service/pictures/codec.js';
@@ -9,12 +9,12 @@ import { refuseField } from '../../errors.js';
 import type { Routes } from '../../routes.js';
 import { type Fields, readBase64 } from './fields.js';
 
-/** What the WebUI does without a network. */
+/** The WebUI's upscalers that use no network. */
 const PLAIN = { None: undefined, Lanczos: 'lanczos3', Nearest: 'nearest' } as const;
 
 const extras = z.looseObject({
   image: z.string().describe('base64 or a data URL'),
-  upscaler_1: z.string().nullish().describe('A name of /sdapi/v1/upscalers; default None'),
+  upscaler_1: z.string().nullish().describe('A name from /sdapi/v1/upscalers; default None'),
   resize_mode: z
     .int()
     .nullish()
@@ -22,7 +22,7 @@ const extras = z.looseObject({
   upscaling_resize: z.number().nullish().describe('Default 2'),
   upscaling_resize_w: z.int().nullish(),
   upscaling_resize_h: z.int().nullish(),
-  upscaling_crop: z.boolean().nullish().describe('Cut to the size that was asked for; default true'),
+  upscaling_crop: z.boolean().nullish().describe('Crop to the requested size; default true'),
 });
 
 export function addWebUiExtrasRoutes(routes: Routes, { service, jobs }: Doors): void {
@@ -54,7 +54,7 @@ export function addWebUiExtrasRoutes(routes: Routes, { service, jobs }: Doors): 
       method: 'post',
       path: '/sdapi/v1/extra-single-image',
       tag: 'WebUI',
-      summary: 'Make an image larger; of the other extras none is done',
+      summary: 'Make an image larger; other extras are ignored',
       body: { schema: extras, name: 'WebUiExtras' },
       answer: {
         schema: z.object({ html_info: z.string(), image: z.string().describe('base64 PNG') }),
@@ -67,7 +67,7 @@ export function addWebUiExtrasRoutes(routes: Routes, { service, jobs }: Doors): 
       const image = readBase64(body.image, 'image');
       const target = readTarget(body, await measurePicture(image, 'image'));
       const name = body.upscaler_1 ?? 'None';
-      if (typeof name !== 'string') refuseField('upscaler_1', 'upscaler_1: expected a text');
+      if (typeof name !== 'string') refuseField('upscaler_1', 'upscaler_1: expected text');
       const enlarge = async () => {
         const asked = service.parse('upscale', {
           image: image.toString('base64'),
@@ -79,14 +79,14 @@ export function addWebUiExtrasRoutes(routes: Routes, { service, jobs }: Doors): 
       };
       const larger = Object.hasOwn(PLAIN, name) ? image : await enlarge();
       const kernel = PLAIN[name as keyof typeof PLAIN];
-      // without an upscaler the WebUI leaves the picture as it is
+      // Without an upscaler the WebUI leaves the picture as it is.
       const png = name === 'None' ? image : await resizeEncoded(larger, target, kernel);
       return c.json({ html_info: '', image: png.toString('base64') });
     },
   );
 }
 
-/** How much larger the picture becomes, and what it is cut to then. */
+/** How much larger the picture becomes, and the size that it is then cropped to. */
 function readTarget(body: Fields, { width, height }: Size): Size & { scale: number } {
   if (body.resize_mode !== 1) {
     const scale = readNumber(body, 'upscaling_resize', 2);

@@ -1,9 +1,9 @@
-// The WebUI's request fields in the words of our schema.
+// Translates the WebUI's request fields into those of our schema.
 import { refuseField } from '../../errors.js';
 
 export type Fields = Record<string, unknown>;
 
-/** A list's "let the program choose". */
+/** Entries in the WebUI's lists that leave the choice to the program. */
 const AUTOMATIC = /^(automatic|none|use same.*)?$/i;
 
 export function toRequestFields(body: Fields, checkpoint: string | undefined): Fields {
@@ -25,7 +25,7 @@ export function toRequestFields(body: Fields, checkpoint: string | undefined): F
   };
 }
 
-/** Upscalers by the WebUI's names. */
+/** Our hires upscalers by the WebUI's names. */
 const UPSCALERS: Record<string, string> = { latent: 'latent', lanczos: 'pixel' };
 
 export function readHires(body: Fields): Fields {
@@ -41,7 +41,7 @@ export function readHires(body: Fields): Fields {
   };
 }
 
-/** The scale that makes the sides of hr_resize_x and _y, of which 0 follows the other; nothing is cut off. */
+/** The scale that gives the sides hr_resize_x and _y. A side of 0 follows the other; nothing is cropped. */
 function readResize(body: Fields): number | undefined {
   const scales = (['x', 'y'] as const).flatMap((axis) => {
     const [resize, side] = [`hr_resize_${axis}`, axis === 'x' ? 'width' : 'height'];
@@ -74,7 +74,7 @@ function multiply(size: unknown, rounds: unknown): unknown {
     : [a, b].find((value) => typeof value !== 'number');
 }
 
-/** "model.safetensors [6ce0161689]" as its clients send it back. */
+/** WebUI clients send a model back as "model.safetensors [6ce0161689]". */
 export function stripHash(title: string): string {
   return title.replace(/\s*\[[0-9a-f]+\]$/i, '');
 }

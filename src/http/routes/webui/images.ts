@@ -1,4 +1,4 @@
-// /sdapi/v1/txt2img and img2img.
+// /sdapi/v1/txt2img and /sdapi/v1/img2img.
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { samplerEntries } from '../../../sampling/index.js';
@@ -16,11 +16,11 @@ import { alwaysOnScripts, readControlUnit } from './control.js';
 import { type Fields, readBase64, readHires, toRequestFields } from './fields.js';
 import type { WebUiState } from './state.js';
 
-/** Enough for a picture that grows, few enough to cost nothing. */
+/** Often enough to watch the picture grow, rarely enough to cost next to nothing. */
 const PREVIEW_EVERY = 2;
 
 const common = {
-  prompt: z.string().describe('<lora:name:0.8> names a LoRA'),
+  prompt: z.string().describe('<lora:name:0.8> adds a LoRA'),
   negative_prompt: z.string().nullish(),
   styles: z.array(z.string()).nullish().describe('Names of styles in PROMPT_DIR'),
   seed: seedSchema.nullish().describe('-1: random; a string above 2^53 - 1'),
@@ -49,11 +49,11 @@ const txt2img = z.looseObject({
   hr_resize_x: z
     .int()
     .nullish()
-    .describe('Width of the result, instead of hr_scale; default 0: as hr_resize_y'),
-  hr_resize_y: z.int().nullish().describe('Height of the result; default 0: as hr_resize_x'),
+    .describe('Width of the result, instead of hr_scale; default 0: follows hr_resize_y'),
+  hr_resize_y: z.int().nullish().describe('Height of the result; default 0: follows hr_resize_x'),
   hr_upscaler: z.string().nullish().describe('Latent (default) or Lanczos, which enlarges the picture'),
   hr_second_pass_steps: z.int().nullish().describe('Default 0: as many as the first pass'),
-  denoising_strength: z.number().nullish().describe('Of the second pass; default 0.75'),
+  denoising_strength: z.number().nullish().describe('Strength of the second pass; default 0.75'),
 });
 const img2img = z.looseObject({
   ...common,
@@ -137,7 +137,7 @@ async function run(
     const images = body.send_images === false ? [] : result.images.map(({ png }) => png.toString('base64'));
     return c.json({ images, parameters, info: JSON.stringify(describe(result)) });
   } catch (error) {
-    // its clients expect an interrupted request to end well
+    // WebUI clients expect success from an interrupted request.
     if (!state.interrupted.has(job) || ImageForgeError.from(error).code !== 'ABORTED') throw error;
     return c.json({ images: [], parameters, info: JSON.stringify({ interrupted: true }) });
   } finally {
@@ -184,6 +184,6 @@ async function readMask({ mask, mask_blur: blur, inpainting_mask_invert: invert 
     });
     return picture.toString('base64');
   } catch (error) {
-    refuseField('mask', `mask: not a picture that can be read: ${(error as Error).message.split('\n')[0]}`);
+    refuseField('mask', `mask: cannot be read as a picture: ${(error as Error).message.split('\n')[0]}`);
   }
 }

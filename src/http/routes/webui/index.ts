@@ -1,5 +1,5 @@
-// The API of the Stable Diffusion WebUI, as its clients speak it: lists, settings, progress and interruption. Pictures
-// are made in images.ts.
+// The API of the Stable Diffusion WebUI, as its clients use it: lists, settings, progress and interruption. images.ts has
+// the routes that make pictures.
 import path from 'node:path';
 import { z } from 'zod';
 import { listControlNets } from '../../../registry/control-nets.js';
@@ -126,7 +126,7 @@ export function addWebUiRoutes(routes: Routes, doors: Doors): void {
     async (c) => {
       const { sd_model_checkpoint: name } = await readJson(c);
       if (name !== undefined && typeof name !== 'string')
-        refuseField('sd_model_checkpoint', 'sd_model_checkpoint: expected a text');
+        refuseField('sd_model_checkpoint', 'sd_model_checkpoint: expected text');
       if (name !== undefined) state.checkpoint = name === '' ? undefined : stripHash(name);
       return c.json(null);
     },
@@ -139,7 +139,7 @@ export function addWebUiRoutes(routes: Routes, doors: Doors): void {
         path: `/sdapi/v1/${name}`,
         tag: 'WebUI',
         summary: 'End the running generation',
-        answer: { schema: anything, description: 'Asked to end' },
+        answer: { schema: anything, description: 'The generation was told to end' },
       },
       (c) => {
         const job = current(state);
@@ -159,7 +159,7 @@ export function addWebUiRoutes(routes: Routes, doors: Doors): void {
         schema: z.object({ image: z.string().describe('base64 or a data URL') }),
         name: 'WebUiPngInfo',
       },
-      answer: { schema: anything, description: 'Their text, and its parts' },
+      answer: { schema: anything, description: 'The text, and the parameters parsed from it' },
       errors: [400],
     },
     async (c) => {
@@ -170,7 +170,7 @@ export function addWebUiRoutes(routes: Routes, doors: Doors): void {
   );
 }
 
-/** The one that runs, else the next. */
+/** The running job, or else the next one. */
 function current({ jobs }: WebUiState): Job | undefined {
   const all = [...jobs];
   return all.find(({ state }) => state === 'running') ?? all[0];

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { JobQueue } from '../../../../src/service/jobs/queue.js';
 
-/** A job that runs until it is let go. */
+/** A job that runs until it is released. */
 function gate() {
   let open = () => {};
   const done = new Promise<void>((resolve) => {
@@ -41,7 +41,7 @@ describe('JobQueue', () => {
     expect(order).toEqual([1, 2, 3]);
   });
 
-  it('gives the value, and an error to its own job only', async () => {
+  it('returns the value, and an error only to its own job', async () => {
     const queue = new JobQueue({ limit: 10 });
     const bad = queue.add({ affinity: 'a', run: () => Promise.reject(new Error('no')) });
     const good = queue.add({ affinity: 'a', run: async () => 7 });
@@ -60,11 +60,11 @@ describe('JobQueue', () => {
     ]);
     first.open();
     await Promise.all([running, done]);
-    // the urgent one loads b, so that b's other job comes before a's
+    // The urgent job loads b, so b's other job comes before a's.
     expect(order).toEqual(['urgent', 'other', 'same']);
   });
 
-  it('lets nobody be passed for ever', async () => {
+  it('limits how often a job can be passed', async () => {
     const queue = new JobQueue({ limit: 100, maxPassed: 3 });
     const first = gate();
     const running = queue.add({ affinity: 'a', run: first.run });
@@ -75,7 +75,7 @@ describe('JobQueue', () => {
     expect(order.indexOf('b')).toBe(3);
   });
 
-  it('tells places as they change', async () => {
+  it('reports places as they change', async () => {
     const queue = new JobQueue({ limit: 10 });
     const first = gate();
     const running = queue.add({ affinity: 'a', run: first.run });
@@ -89,7 +89,7 @@ describe('JobQueue', () => {
     expect(places).toEqual({ x: [1, 2, 1], y: [1] });
   });
 
-  it('refuses what does not fit in, and says so', async () => {
+  it('refuses a job when it is full, and says so', async () => {
     const queue = new JobQueue({ limit: 1 });
     const first = gate();
     const running = queue.add({ affinity: 'a', run: first.run });
@@ -104,7 +104,7 @@ describe('JobQueue', () => {
     await expect(queue.add({ affinity: 'a', run: async () => 1 })).resolves.toBe(1);
   });
 
-  it('cancels what waits at once, and never starts it', async () => {
+  it('cancels a waiting job at once, and never starts it', async () => {
     const queue = new JobQueue({ limit: 10 });
     const first = gate();
     const running = queue.add({ affinity: 'a', run: first.run });

@@ -17,7 +17,7 @@ const key = (n: number) => n.toString(16).padStart(64, '0');
 const open = (maxBytes = 1000) => new PictureCache({ folder: path.join(folder, 'cache'), maxBytes });
 
 describe('PictureCache', () => {
-  it('gives back what was put, to later programs too', async () => {
+  it('returns what was stored, to later programs too', async () => {
     const picture = { png: Buffer.from('pixels'), facts };
     await open().put(key(1), picture);
     expect(await open().get(key(1))).toEqual(picture);
@@ -25,7 +25,7 @@ describe('PictureCache', () => {
     expect(readdirSync(path.join(folder, 'cache'))).toHaveLength(2);
   });
 
-  it('drops the least recently used beyond its bytes', async () => {
+  it('drops the least recently used entries when it exceeds its bytes', async () => {
     const cache = open(250);
     for (const n of [1, 2]) {
       await cache.put(key(n), { png: Buffer.alloc(100, n), facts });
@@ -43,7 +43,7 @@ describe('PictureCache', () => {
     const cache = path.join(folder, 'cache');
     await open().put(key(1), { png: Buffer.from('pixels'), facts });
     const [orphan, fresh, left] = [`${key(2)}.json`, `${key(3)}.json`, nameTemporary(cache)];
-    // no process has the largest id
+    // No process has the largest id.
     const dead = left.replace(`.${process.pid}.`, '.4194304.');
     for (const name of [orphan, fresh]) writeFileSync(path.join(cache, name), '{}');
     writeFileSync(dead, 'half');
@@ -57,7 +57,7 @@ describe('PictureCache', () => {
     expect(names).toContain(`${key(1)}.png`);
   });
 
-  it('takes a damaged entry as missing', async () => {
+  it('treats a damaged entry as missing', async () => {
     const cache = open();
     await cache.put(key(1), { png: Buffer.from('pixels'), facts });
     truncateSync(path.join(folder, 'cache', `${key(1)}.png`), 3);
@@ -66,7 +66,7 @@ describe('PictureCache', () => {
     expect(await cache.get(key(1))).toBeUndefined();
   });
 
-  it('does without a folder that cannot be written, and is off with 0 bytes', async () => {
+  it('does without if its folder cannot be written, and is off with 0 bytes', async () => {
     writeFileSync(path.join(folder, 'cache'), 'a file');
     const cache = open();
     await cache.put(key(1), { png: Buffer.from('pixels'), facts });
@@ -136,8 +136,8 @@ describe('cacheKey', () => {
     expect(new Set(keys).size).toBe(keys.length);
   });
 
-  it('does not change with what does not', () => {
-    // the weights' identity counts, not where they lie; a picture of a batch is the one its own seed makes
+  it('does not change with anything else', () => {
+    // The identity of weights counts, not their path. A picture of a batch is the same as that of its own seed.
     for (const same of [
       { model: { model: '/b' } },
       { batch: 3, seed: 0 },

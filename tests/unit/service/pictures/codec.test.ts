@@ -25,7 +25,7 @@ function make(channels: 1 | 3 | 4, value: number[], side = 4) {
 const halfPicture = (await make(3, [1, 2, 3], 64).png({ compressionLevel: 0 }).toBuffer()).subarray(0, 2000);
 
 describe('decodePicture', () => {
-  it('gives back the pixels that encodePng took', async () => {
+  it('returns the pixels that encodePng encoded', async () => {
     const pixels = { rgb: noise(16, 8), width: 16, height: 8 };
     const decoded = await decodePicture(await encodePng(pixels), pixels, 'init_image');
     expect(Buffer.from(decoded.rgb)).toEqual(Buffer.from(pixels.rgb));
@@ -76,7 +76,7 @@ describe('decodePicture', () => {
 });
 
 describe('decodeMask', () => {
-  it('is one byte a pixel, white repaints', async () => {
+  it('returns one byte per pixel, and white is repainted', async () => {
     const half = Uint8Array.from({ length: 8 * 8 * 3 }, (_, i) => (i % 24 < 12 ? 255 : 0));
     const file = await encodePng({ rgb: half, width: 8, height: 8 });
     const { mask, notes } = await decodeMask(file, { width: 8, height: 8 }, 'mask_image');
@@ -131,7 +131,7 @@ describe('a mask with alpha', () => {
 });
 
 describe('makePreview', () => {
-  it('keeps to the bounds, whatever comes in', async () => {
+  it('keeps to its bounds, whatever the picture', async () => {
     const pixels = { rgb: noise(1500, 900), width: 1500, height: 900 };
     const { data, width, height } = await makePreview(pixels, { side: 768, bytes: 100_000 });
     expect(Math.max(width, height)).toBeLessThanOrEqual(768);
@@ -141,7 +141,7 @@ describe('makePreview', () => {
 });
 
 describe('readSource', () => {
-  it('names the file that is missing', async () => {
+  it('names a missing file', async () => {
     await expect(readSource({ path: '/no/such.png' }, 'init_image')).rejects.toMatchObject({
       code: 'NOT_FOUND',
       message: 'init_image: cannot read /no/such.png: there is no such file.',
@@ -150,7 +150,7 @@ describe('readSource', () => {
 });
 
 describe('decodeReference', () => {
-  it('cuts around the middle, and every pixel stays what it was', async () => {
+  it('crops around the centre, and keeps every pixel', async () => {
     const [width, height] = [37, 21];
     const rgb = noise(width, height);
     const rule = { most: 10, area: 2 ** 20 };
@@ -163,7 +163,7 @@ describe('decodeReference', () => {
     expect([...reference.rgb]).toEqual(rows.flat());
   });
 
-  it('scales before it cuts', async () => {
+  it('scales before it crops', async () => {
     const file = await make(3, [1, 2, 3], 100).png().toBuffer();
     const reference = await decodeReference(file, { most: 10, area: 40 * 40 }, 'reference 1');
     expect([reference.width, reference.height, reference.rgb.length]).toEqual([32, 32, 32 * 32 * 3]);
@@ -191,7 +191,7 @@ describe('fitSize', () => {
     expect(sizeFor([10_000, 10])).toEqual([1024, 64]);
   });
 
-  it('does as it is told', () => {
+  it('follows given sides', () => {
     expect(sizeFor([500, 300], { width: 128, height: 640 })).toEqual([128, 640]);
     expect(sizeFor([400, 200], { width: 256 })).toEqual([256, 128]);
     expect(sizeFor([400, 200], { height: 128 })).toEqual([256, 128]);
@@ -199,7 +199,7 @@ describe('fitSize', () => {
 });
 
 describe('fitReference', () => {
-  it('scales large pictures down to the area and cuts them to whole image tokens', () => {
+  it('scales large pictures down to the area and crops them to whole image tokens', () => {
     const fitted = (width: number, height: number) => {
       const { scaled, ...size } = fitReference({ width, height }, { most: 10, area: 2 ** 20 });
       return [Object.values(scaled), Object.values(size)];

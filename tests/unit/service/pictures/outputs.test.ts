@@ -30,7 +30,7 @@ describe('saveOutput', () => {
     expect(readdirSync(folder)).toHaveLength(2);
   });
 
-  it('overwrites nothing: neither a picture nor a sidecar that stands alone', async () => {
+  it('overwrites nothing: neither a picture nor a sidecar without a picture', async () => {
     const names = [];
     writeFileSync(path.join(folder, 'a_2.json'), 'mine');
     for (let i = 0; i < 3; i++) names.push(path.basename((await save('a')).imagePath));
@@ -46,7 +46,7 @@ describe('saveOutput', () => {
     expect(existsSync(path.join(folder, 'elsewhere'))).toBe(false);
   });
 
-  it('gives as many names as there are writers', async () => {
+  it('gives concurrent writers different names', async () => {
     const saved = await Promise.all(Array.from({ length: 20 }, (_, i) => save('same', Buffer.from(`${i}`))));
     expect(new Set(saved.map(({ imagePath }) => imagePath)).size).toBe(20);
     expect(new Set(saved.map(({ imagePath }) => readFileSync(imagePath, 'utf8'))).size).toBe(20);
@@ -121,12 +121,12 @@ describe('a name that was asked for', () => {
 });
 
 describe('prepareFolder', () => {
-  it('makes folders in folders', async () => {
+  it('makes nested folders', async () => {
     await prepareFolder(path.join(folder, 'a/b/c'), 1000);
     expect(readdirSync(path.join(folder, 'a/b/c'))).toEqual([]);
   });
 
-  it('refuses a folder below a file, and a file', async () => {
+  it('refuses a file, and a folder inside a file', async () => {
     writeFileSync(path.join(folder, 'file'), '');
     for (const name of ['file', 'file/below', 'file/below/deep'])
       await expect(prepareFolder(path.join(folder, name), 0)).rejects.toMatchObject({
@@ -135,12 +135,15 @@ describe('prepareFolder', () => {
       });
   });
 
-  it.skipIf(process.platform !== 'linux')('refuses where nobody can write, root neither', async () => {
-    await expect(prepareFolder('/proc/pictures', 0)).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
-    await expect(prepareFolder('/proc/self', 0)).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
-  });
+  it.skipIf(process.platform !== 'linux')(
+    'refuses a folder where nobody can write, not even root',
+    async () => {
+      await expect(prepareFolder('/proc/pictures', 0)).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+      await expect(prepareFolder('/proc/self', 0)).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+    },
+  );
 
-  it('refuses when there is too little space, with the figures', async () => {
+  it('refuses if there is too little space, with the figures', async () => {
     mkdirSync(path.join(folder, 'out'));
     await expect(prepareFolder(path.join(folder, 'out'), Number.MAX_SAFE_INTEGER)).rejects.toMatchObject({
       code: 'NO_SPACE',

@@ -194,7 +194,7 @@ describe('formatParameters', () => {
 });
 
 describe('parseParameters', () => {
-  it('takes a text without settings as a prompt', () => {
+  it('takes text without settings as a prompt', () => {
     expect(parseParameters('just\nwords')).toEqual({ Prompt: 'just\nwords', 'Negative prompt': '' });
   });
 });

@@ -8,12 +8,12 @@ const png = await sharp({ create: { width: 4, height: 4, channels: 3, background
   .toBuffer();
 
 describe('PNG text', () => {
-  it('comes back as it was, in Latin-1 and beyond', () => {
+  it('survives a round trip, in Latin-1 and beyond', () => {
     const texts = { parameters: 'a café\nline two', other: '日本語 🎨', empty: '' };
     expect(readPngText(insertPngText(png, texts))).toEqual(texts);
   });
 
-  it('is tEXt where Latin-1 suffices, else iTXt', () => {
+  it('is tEXt if Latin-1 suffices, else iTXt', () => {
     const kinds = (text: string) => insertPngText(png, { a: text }).toString('latin1', 37, 41);
     expect(kinds('é')).toBe('tEXt');
     expect(kinds('€')).toBe('iTXt');
@@ -27,7 +27,7 @@ describe('PNG text', () => {
     expect(comments).toContainEqual({ keyword: 'parameters', text: 'x'.repeat(5000) });
   });
 
-  it('reads compressed text, bounded', () => {
+  it('reads compressed text, up to a bound', () => {
     const chunk = (kind: string, data: Buffer) => {
       const head = Buffer.alloc(8);
       head.writeUInt32BE(data.length, 0);

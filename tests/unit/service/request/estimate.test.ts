@@ -22,13 +22,13 @@ describe('requireMemory', () => {
         code: 'OUT_OF_MEMORY',
         exitCode: 6,
         message: expect.stringMatching(
-          /^pocket at 512x512 needs about .* GB even layer by layer \(weights in all .* GB, compute .* GB\); 0.00 GB are free\.$/,
+          /^pocket at 512x512 needs about .* GB even layer by layer \(weights in total .* GB, compute .* GB\); 0.00 GB are free\.$/,
         ),
       }),
     );
   });
 
-  it('leaves the word to the engine when a mode is forced or a GPU is named', () => {
+  it('leaves the decision to the engine if a mode is forced or a GPU is named', () => {
     expect(() => requireMemory('pocket', plan, size, { ...auto, memoryMode: 'stream' }, 1)).not.toThrow();
     expect(() => requireMemory('pocket', plan, size, { ...auto, device: 'cuda' }, 1)).not.toThrow();
   });
@@ -46,11 +46,11 @@ describe('readFreeMemory', () => {
     return root;
   }
 
-  it('is what the system calls available', () => {
+  it('is the memory that the system reports as available', () => {
     expect(readFreeMemory(machine({}))).toBe(20000 * 1024);
   });
 
-  it('is less where any level of the control groups limits it, whose page cache is free', () => {
+  it('is less if any level of the control groups limits it; their page cache counts as free', () => {
     const unified = {
       'proc/self/cgroup': '0::/jobs/one\n',
       'sys/fs/cgroup/jobs/one/memory.max': 'max\n',

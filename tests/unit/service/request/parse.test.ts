@@ -20,7 +20,7 @@ function refusal(fields: unknown, operation: ImageOperation = 'generate'): Image
 const PIXEL = Buffer.from([0x89, 0x50, 0x4e, 0x47]).toString('base64');
 
 describe('parseRequest', () => {
-  it('fills in what does not depend on the model', () => {
+  it('fills in defaults that do not depend on the model', () => {
     expect(parse({ prompt: 'a fox' })).toEqual({
       operation: 'generate',
       prompt: 'a fox',
@@ -98,7 +98,7 @@ describe('parseRequest', () => {
   });
 
   it.each<[string, ImageOperation, object]>([
-    ['prompt: expected a text, found nothing', 'generate', {}],
+    ['prompt: expected text, found nothing', 'generate', {}],
     [
       'prompt: expected at most 10000 characters, found 10001 characters',
       'generate',
@@ -142,13 +142,13 @@ describe('parseRequest', () => {
     expect(error.details).toMatchObject({ fields: ['prompt', 'steps', 'width'] });
   });
 
-  it('refuses what is no object', () => {
+  it('refuses what is not an object', () => {
     for (const value of [null, 'text', 7, []]) expect(refusal(value).code).toBe('INVALID_ARGUMENT');
   });
 });
 
 describe('createRequestSchemas', () => {
-  it('lets models go beyond the default of MAX_RES unless it is set', () => {
+  it('lets models exceed the default of MAX_RES unless it is set', () => {
     const open = createRequestSchemas({ maxRes: 1024, set: new Set() });
     expect(parseRequest('generate', { prompt: 'x', width: 1536 }, open).width).toBe(1536);
     expect(refusal({ prompt: 'x', width: 1536 }).message).toContain('at most 1024');
