@@ -94,7 +94,7 @@ describe('imageforge generate', () => {
     expect(stderr).toMatch(/^note: guidance_rescale has no effect/m);
     const document = await runCli([...args, '--json'], { folder });
     expect(document.stderr).toMatch(/^note: guidance_rescale/m);
-    expect(JSON.parse(document.stdout).notes.join('\n')).toMatch(/not expanded[^]*guidance_rescale/);
+    expect(JSON.parse(document.stdout).notes.join('\n')).toMatch(/not expanded[\s\S]*guidance_rescale/);
   });
 
   it('writes where it is told, and overwrites nothing unless it is forced', async () => {
