@@ -5,25 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <map>
 
 namespace imageforge::addon {
 
 namespace {
-
-constexpr int64_t max_dimension = int64_t{1} << 31;
-constexpr double max_safe_integer = 9007199254740991.0;
-
-[[noreturn]] void refuse(const std::string & what, const char * expected) {
-    fail(ErrorCode::InvalidArgument, "%s must be %s.", what.c_str(), expected);
-}
-
-bool is_missing(const Napi::Value & value) { return value.IsUndefined() || value.IsNull(); }
-
-Napi::Array read_array(const Napi::Value & value, const std::string & what) {
-    if (!value.IsArray()) refuse(what, "an array");
-    return value.As<Napi::Array>();
-}
 
 /// JavaScript order (slowest first) in, ggml order (fastest first) out.
 Shape read_shape(const Napi::Value & value, const std::string & what, uint32_t max_dims, int64_t low) {
@@ -45,28 +30,18 @@ Array read_typed_array(const Napi::Value & value, napi_typedarray_type type, con
     return value.As<Array>();
 }
 
-uint64_t read_count(const Napi::Object & object, const char * field, const std::string & what) {
-    return static_cast<uint64_t>(
-        read_integer(object.Get(field), what + "." + field, 0, static_cast<int64_t>(max_safe_integer)));
-}
-
-ScaleEntry read_scales(const Napi::Value & value, const std::string & what) {
-    const Napi::Object object = read_object(value, what);
-    ScaleEntry scales;
-    scales.file = static_cast<uint32_t>(read_integer(object.Get("file"), what + ".file", 0, UINT32_MAX));
-    scales.offset = read_count(object, "offset", what);
-    scales.type = read_text(object.Get("type"), what + ".type");
-    scales.rows = read_count(object, "rows", what);
-    scales.columns = read_count(object, "columns", what);
-    scales.block_rows = read_count(object, "blockRows", what);
-    scales.block_columns = read_count(object, "blockColumns", what);
-    const Napi::Value tiled = object.Get("tiled"), first = object.Get("firstRow");
-    if (!tiled.IsUndefined()) scales.tiled = read_flag(tiled, what + ".tiled");
-    if (!first.IsUndefined()) scales.first_row = read_count(object, "firstRow", what);
-    return scales;
-}
-
 }  // namespace
+
+[[noreturn]] void refuse(const std::string & what, const char * expected) {
+    fail(ErrorCode::InvalidArgument, "%s must be %s.", what.c_str(), expected);
+}
+
+bool is_missing(const Napi::Value & value) { return value.IsUndefined() || value.IsNull(); }
+
+Napi::Array read_array(const Napi::Value & value, const std::string & what) {
+    if (!value.IsArray()) refuse(what, "an array");
+    return value.As<Napi::Array>();
+}
 
 Napi::Error to_js_error(Napi::Env env, const Error & error) {
     Napi::Error js = Napi::Error::New(env, error.what());
@@ -258,138 +233,6 @@ Config read_config(const Napi::Value & value) {
         }
     }
     return config;
-}
-
-WeightTable read_weights(const Napi::Value & value) {
-    const Napi::Object object = read_object(value, "weights");
-    const Napi::Array files = read_array(object.Get("files"), "weights.files");
-    const Napi::Array tensors = read_array(object.Get("tensors"), "weights.tensors");
-    WeightTable table;
-    for (uint32_t i = 0; i < files.Length(); ++i) {
-        table.files.push_back(read_text(files.Get(i), "weights.files[" + std::to_string(i) + "]"));
-        if (table.files.back().find('\0') != std::string::npos)
-            refuse("weights.files[" + std::to_string(i) + "]", "a path without a zero byte");
-    }
-    table.tensors.reserve(std::min<uint32_t>(tensors.Length(), 1 << 16));
-    for (uint32_t i = 0; i < tensors.Length(); ++i) {
-        const Napi::HandleScope scope(value.Env());
-        const std::string what = "weights.tensors[" + std::to_string(i) + "]";
-        const Napi::Object row = read_object(tensors.Get(i), what);
-        TensorEntry entry;
-        entry.name = read_text(row.Get("name"), what + ".name");
-        entry.file = static_cast<uint32_t>(read_integer(row.Get("file"), what + ".file", 0, UINT32_MAX));
-        entry.offset = static_cast<uint64_t>(
-            read_integer(row.Get("offset"), what + ".offset", 0, static_cast<int64_t>(max_safe_integer)));
-        entry.type = read_text(row.Get("type"), what + ".type");
-        const Napi::Array dims = read_array(row.Get("shape"), what + ".shape");
-        if (dims.Length() > 16) refuse(what + ".shape", "a list of at most 4 dimensions");
-        // The tensor table checks the dimensions themselves: its errors name the tensor.
-        for (uint32_t d = dims.Length(); d-- > 0;)
-            entry.shape.push_back(read_integer(dims.Get(d), what + ".shape",
-                                               -static_cast<int64_t>(max_safe_integer),
-                                               static_cast<int64_t>(max_safe_integer)));
-        const Napi::Value scale = row.Get("scale");
-        if (!scale.IsUndefined()) entry.scale = static_cast<float>(read_number(scale, what + ".scale"));
-        const Napi::Value scales = row.Get("scales");
-        if (!scales.IsUndefined()) entry.scales = read_scales(scales, what + ".scales");
-        const Napi::Value rotation = row.Get("rotation"), skip = row.Get("skip");
-        if (!rotation.IsUndefined())
-            entry.rotation = static_cast<uint64_t>(read_integer(rotation, what + ".rotation", 1, 1 << 16));
-        entry.flat = !skip.IsUndefined();
-        if (entry.flat) entry.skip = static_cast<uint64_t>(read_integer(skip, what + ".skip", 0, 1 << 16));
-        const Napi::Value first = row.Get("row");
-        if (!first.IsUndefined()) entry.first_row = read_integer(first, what + ".row", 0, max_safe_integer);
-        const Napi::Value taps_first = row.Get("tapsFirst");
-        if (!taps_first.IsUndefined()) entry.taps_first = read_flag(taps_first, what + ".tapsFirst");
-        table.tensors.push_back(std::move(entry));
-    }
-    return table;
-}
-
-namespace {
-
-template <typename Value>
-Value read_word(const Napi::Value & value, const std::string & what,
-                const std::map<std::string, Value> & words) {
-    const auto found = words.find(read_text(value, what));
-    if (found == words.end()) refuse(what, "a word that is known here");
-    return found->second;
-}
-
-LoraTarget read_update(const Napi::Object & row, const std::string & place) {
-    LoraTarget update;
-    update.target = read_text(row.Get("target"), place + ".target");
-    update.up = read_text(row.Get("up"), place + ".up");
-    update.down = read_text(row.Get("down"), place + ".down");
-    update.scale = static_cast<float>(read_number(row.Get("scale"), place + ".scale"));
-    const Napi::Value first = row.Get("row");
-    if (!is_missing(first)) update.row = read_integer(first, place + ".row", 0, max_dimension);
-    return update;
-}
-
-WeightChange read_change(const Napi::Object & row, const std::string & place) {
-    static const std::map<std::string, ChangeKind> kinds = {
-        {"product", ChangeKind::Product},
-        {"hadamard", ChangeKind::Hadamard},
-        {"kronecker", ChangeKind::Kronecker},
-        {"rotation", ChangeKind::Rotation},
-        {"generalised", ChangeKind::Generalised},
-        {"scaling", ChangeKind::Scaling},
-        {"value", ChangeKind::Value},
-    };
-    static const std::map<std::string, Axis> axes = {{"rows", Axis::Rows}, {"columns", Axis::Columns}};
-    const auto has = [&](const char * field) { return !is_missing(row.Get(field)); };
-    WeightChange change;
-    change.target = read_text(row.Get("target"), place + ".target");
-    change.kind = read_word(row.Get("kind"), place + ".kind", kinds);
-    const Napi::Object factors = read_object(row.Get("factors"), place + ".factors");
-    const Napi::Array parts = factors.GetPropertyNames();
-    for (uint32_t i = 0; i < parts.Length(); ++i) {
-        const std::string part = parts.Get(i).As<Napi::String>();
-        change.factors[part] = read_text(factors.Get(part), place + ".factors." + part);
-    }
-    change.scale = static_cast<float>(read_number(row.Get("scale"), place + ".scale"));
-    if (has("row")) change.row = read_integer(row.Get("row"), place + ".row", 0, max_dimension);
-    if (has("rows")) change.rows = read_integer(row.Get("rows"), place + ".rows", 1, max_dimension);
-    change.swapped = has("swapped");
-    change.transposed = has("transposed");
-    if (has("magnitude")) change.magnitude = read_text(row.Get("magnitude"), place + ".magnitude");
-    if (has("axis")) change.axis = read_word(row.Get("axis"), place + ".axis", axes);
-    if (has("constraint"))
-        change.constraint = static_cast<float>(read_number(row.Get("constraint"), place + ".constraint"));
-    return change;
-}
-
-}  // namespace
-
-std::vector<Lora> read_loras(const Napi::Value & value) {
-    const Napi::Array list = read_array(value, "loras");
-    std::vector<Lora> loras;
-    for (uint32_t i = 0; i < list.Length(); ++i) {
-        const std::string what = "loras[" + std::to_string(i) + "]";
-        const Napi::Object object = read_object(list.Get(i), what);
-        const auto each = [&](const char * field, const auto & take) {
-            const std::string name = what + "." + field;
-            const Napi::Array rows = read_array(object.Get(field), name);
-            for (uint32_t j = 0; j < rows.Length(); ++j) {
-                const Napi::HandleScope scope(value.Env());
-                const std::string place = name + "[" + std::to_string(j) + "]";
-                take(read_object(rows.Get(j), place), place);
-            }
-        };
-        Lora lora;
-        lora.weights = read_weights(object.Get("weights"));
-        lora.strength = static_cast<float>(read_number(object.Get("strength"), what + ".strength"));
-        each("updates", [&](const Napi::Object & row, const std::string & place) {
-            lora.updates.push_back(read_update(row, place));
-        });
-        if (!is_missing(object.Get("changes")))
-            each("changes", [&](const Napi::Object & row, const std::string & place) {
-                lora.changes.push_back(read_change(row, place));
-            });
-        loras.push_back(std::move(lora));
-    }
-    return loras;
 }
 
 std::vector<uint8_t> to_pixels(const HostTensor & image) {

@@ -24,6 +24,16 @@ Napi::Value to_js(Napi::Env env, const Encoding & encoding);
 Napi::Value to_js(Napi::Env env, const Posterior & posterior);
 Napi::Value to_js(Napi::Env env, const DeviceInfo & info);
 
+/// Largest size of a dimension that JavaScript may name.
+constexpr int64_t max_dimension = int64_t{1} << 31;
+/// Largest whole number that JavaScript holds exactly.
+constexpr double max_safe_integer = 9007199254740991.0;
+
+/// Throws INVALID_ARGUMENT: `what` must be what was expected.
+[[noreturn]] void refuse(const std::string & what, const char * expected);
+bool is_missing(const Napi::Value & value);
+
+Napi::Array read_array(const Napi::Value & value, const std::string & what);
 Napi::Object read_object(const Napi::Value & value, const std::string & what);
 std::string read_text(const Napi::Value & value, const std::string & what);
 double read_number(const Napi::Value & value, const std::string & what);
