@@ -77,6 +77,12 @@ export function toNumber(text: string | undefined): number | string | undefined 
     : text;
 }
 
+/** Digits that a number would round stay a text: seeds have up to 20. */
+function toExactNumber(text: string | undefined): number | string | undefined {
+  const number = toNumber(text);
+  return Number.isSafeInteger(number) ? number : text;
+}
+
 function describeOptions(operation: ImageOperation): RequestOption[] {
   return Object.entries<z.ZodType>(schemas[operation].shape)
     .filter(([, schema]) => factsOf(schema).flag !== null)
@@ -98,7 +104,8 @@ function describeOption(field: string, schema: z.ZodType): RequestOption {
   }
   const option = new Option(flags, about);
   if (kind instanceof z.ZodEnum) option.choices(kind.options.map(String));
-  return { field, option, read: (value) => (isNumber ? toNumber(value as string | undefined) : value) };
+  const readText = isNumber ? toNumber : kind instanceof z.ZodUnion ? toExactNumber : undefined;
+  return { field, option, read: (value) => (readText ? readText(value as string | undefined) : value) };
 }
 
 /**

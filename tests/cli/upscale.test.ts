@@ -62,8 +62,11 @@ describe('imageforge upscale', () => {
     expect((await sharp(output).metadata()).width).toBe(99);
     const before = readFileSync(output);
     const again = await runCli([...args, '--scale', '2'], { folder });
-    expect(again).toMatchObject({ code: 7, stdout: '' });
-    expect(again.stderr).toContain(`${output}, ${path.join(folder, 'large.json')} are there already`);
+    expect(again.code).toBe(7);
+    expect(JSON.parse(again.stdout).error).toMatchObject({
+      code: 'OUTPUT_UNWRITABLE',
+      message: expect.stringContaining(`${output}, ${path.join(folder, 'large.json')} are there already`),
+    });
     expect(readFileSync(output)).toEqual(before);
     const forced = await runCli([...args, '--scale', '2', '--force'], { folder });
     expect(JSON.parse(forced.stdout)).toMatchObject({ output_path: output, notes: [] });

@@ -90,7 +90,15 @@ describe('options of generate', () => {
     });
   });
 
-  it('has an option for every field that users cannot give otherwise', async () => {
+  it('keeps every digit of a seed', async () => {
+    const seed = async (text: string) => (await fields('--seed', text)).seed;
+    expect(await seed('9007199254740991')).toBe(9007199254740991);
+    expect(await seed('9007199254740993')).toBe('9007199254740993');
+    expect(await seed('18446744073709551615')).toBe('18446744073709551615');
+    expect(await seed('1.5')).toBe('1.5');
+  });
+
+  it('has an option for every field that a user has no other way to give', async () => {
     const { shape } = createRequestSchemas({ maxRes: 1024 }).inpaint;
     const reached = Object.keys(readOptions('inpaint', 'x', {}));
     const otherwise = [
