@@ -1,6 +1,7 @@
 // Picture sources: a file on this machine, or bytes in the request.
 import { readFile, stat } from 'node:fs/promises';
 import { ImageForgeError } from '../../shared/errors.js';
+import { describeFileError } from '../../shared/file-errors.js';
 
 /** A picture in a file, or its encoded bytes. */
 export type PictureSource = { path: string } | { bytes: Uint8Array };
@@ -21,8 +22,7 @@ export async function readSource(source: PictureSource, name: string): Promise<U
     return await readFile(source.path);
   } catch (error) {
     if (error instanceof ImageForgeError) throw error;
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such file' : (code ?? message);
+    const reason = describeFileError(error);
     throw new ImageForgeError('NOT_FOUND', `${name}: cannot read ${source.path}: ${reason}.`, {
       details: { field: name, file: source.path },
       cause: error,
