@@ -58,7 +58,7 @@ const txt2img = z.looseObject({
 const img2img = z.looseObject({
   ...common,
   init_images: z.array(z.string()).describe('base64 or data URLs; the first one is used'),
-  mask: z.string().nullish().describe('White is repainted; where it has transparent parts, what is opaque'),
+  mask: z.string().nullish().describe('White is repainted; if it has transparent parts, the opaque ones are'),
   mask_blur: z.number().nullish().describe('Pixels; default 0'),
   inpainting_mask_invert: z.int().nullish().describe('1: black is repainted'),
   denoising_strength: z.number().nullish().describe('Default 0.75'),
