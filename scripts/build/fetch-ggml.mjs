@@ -57,7 +57,7 @@ function stampOf(pin) {
 
 /** Runs `npm pack` with the client that runs us, and so with the user's registry, credentials, proxy and cache. */
 async function pack(pin, folder, log) {
-  log(`downloading ${pin.package}, which carries the source of ggml ${pin.version}`);
+  log(`downloading ${pin.package}, which contains the source of ggml ${pin.version}`);
   const args = ['pack', pin.package, '--json', '--ignore-scripts', '--pack-destination', folder];
   const npm = process.env.npm_execpath;
   // The outer npm call's dry-run and JSON settings must not reach this one.
@@ -74,8 +74,8 @@ async function pack(pin, folder, log) {
     return path.join(folder, JSON.parse(stdout)[0].filename);
   } catch (error) {
     throw new Error(
-      `npm could not download ${pin.package}, which carries the source of ggml: ${lastLines(error)}\n` +
-        'Check the connection and the registry setting (npm config get registry), or hand over the archive that ' +
+      `npm could not download ${pin.package}, which contains the source of ggml: ${lastLines(error)}\n` +
+        'Check the connection and the registry setting (npm config get registry), or pass the archive that ' +
         `"npm pack ${pin.package}" makes on another machine: IMAGEFORGE_GGML_ARCHIVE=FILE npm ci`,
     );
   }

@@ -67,7 +67,7 @@ async function describeDevices(wanted: Config['device']): Promise<string> {
   const missing = silent.map(({ kind, reason }) => `; no ${kind}: ${reason}`).join('');
   if (wanted !== 'auto' && !devices.some(({ kind }) => kind === wanted))
     throw new ImageForgeError('DEVICE_UNAVAILABLE', `found ${found}${missing}; DEVICE asks for ${wanted}`, {
-      hint: `Set DEVICE=auto, or make ${wanted} work: the README says what building for a GPU needs.`,
+      hint: `Set DEVICE=auto, or make ${wanted} work: the README leads to what building for a GPU needs.`,
     });
   return found + missing;
 }

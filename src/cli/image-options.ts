@@ -40,7 +40,7 @@ export function addImageOptions(command: Command, operation: ImageOperation): Co
     .option('--no-cache', 'neither reuse the image of an earlier request nor store this one')
     .option(
       '-o, --output <path>',
-      'file to write; of a batch NAME.png, NAME_2.png … (default: named after time and seed)',
+      'file to write; for a batch NAME.png, NAME_2.png … (default: named after time and seed)',
     )
     .option('--force', 'overwrite the files of --output')
     .option('--output-dir <folder>', 'folder to write to (default: OUTPUT_DIR)')

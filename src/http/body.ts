@@ -35,8 +35,8 @@ export function limitBodies(): MiddlewareHandler[] {
   const limitAll: MiddlewareHandler = async (c, next) => {
     const length = Number(c.req.header('content-length') ?? (c.req.raw.body ? MAX_BODY : 0));
     if (together > 0 && together + length > MAX_TOGETHER) {
-      throw new ImageForgeError('QUEUE_FULL', 'Too many large requests are being read already.', {
-        hint: 'Try again in a while.',
+      throw new ImageForgeError('QUEUE_FULL', 'Too many large requests are already being read.', {
+        hint: 'Try again later.',
       });
     }
     together += length;

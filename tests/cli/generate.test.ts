@@ -74,7 +74,7 @@ describe('imageforge generate', () => {
     expect(readdirSync(path.join(folder, 'outputs'))).toHaveLength(12);
   });
 
-  it('tells its notes, on stderr and in the document', async () => {
+  it('prints its notes, on stderr and in the document', async () => {
     const folder = makeFolder('cli');
     const args = [
       'generate',
@@ -97,7 +97,7 @@ describe('imageforge generate', () => {
     expect(JSON.parse(document.stdout).notes.join('\n')).toMatch(/not expanded[\s\S]*guidance_rescale/);
   });
 
-  it('writes where it is told, and overwrites nothing unless it is forced', async () => {
+  it('writes where it is told, and overwrites nothing without --force', async () => {
     const folder = makeFolder('cli');
     const [mine, second] = [path.join(folder, 'mine.png'), path.join(folder, 'mine_2.png')];
     writeFileSync(second, 'mine');

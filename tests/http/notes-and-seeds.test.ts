@@ -1,4 +1,4 @@
-// Notes and seeds of 64 bits come out of every server door as they are: what the pipeline noted, and what was noted before.
+// Notes and seeds of 64 bits come out of every server door unchanged, both the notes of the pipeline and earlier ones.
 import { readFileSync } from 'node:fs';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import sharp from 'sharp';
@@ -14,7 +14,7 @@ beforeAll(async () => {
 const SEED = '18446744073709551614';
 const NEXT = '18446744073709551615';
 const small = { prompt: 'a red fox', width: 64, height: 64, steps: 2 };
-/** Ollama is not there, and guidance 1 reads no negative prompt. */
+/** A request that gets notes: Ollama is not available, and guidance 1 reads no negative prompt. */
 const noted = { ...small, assist_prompt: true, guidance: 1, guidance_rescale: 0.5, seed: SEED, batch: 2 };
 const both = [
   expect.stringMatching(/^The prompt was not expanded/),
@@ -85,7 +85,7 @@ describe('notes and seeds', () => {
     expect(completed.map(({ data }) => data.notes)).toEqual([both, both]);
   });
 
-  it('are understood in a form', async () => {
+  it('are accepted in a form', async () => {
     const form = new FormData();
     form.set('image', new Blob([Buffer.from(await drawSource(), 'base64')], { type: 'image/png' }), 'a.png');
     for (const [name, value] of Object.entries({
@@ -100,7 +100,7 @@ describe('notes and seeds', () => {
     expect(readPngText(Buffer.from(data[0].b64_json, 'base64')).parameters).toContain(`Seed: ${SEED},`);
   });
 
-  it('are in the text and the structure of MCP’s tools', async () => {
+  it('are in the text and structured content of MCP tools', async () => {
     const client = new Client({ name: 'test', version: '1' });
     await client.connect(new StreamableHTTPClientTransport(new URL(`${server.url}/mcp`)));
     const { assist_prompt: assist, ...rest } = noted;
@@ -130,7 +130,7 @@ describe('notes and seeds', () => {
     }
   });
 
-  it('are refused where digits were lost, or the batch would go beyond the last', async () => {
+  it('are refused if digits were lost, or if the batch would exceed the largest seed', async () => {
     const body = `{"prompt": "x", "seed": 9007199254740993}`;
     const headers = { 'Content-Type': 'application/json' };
     const lost = await server.get('/generate', { method: 'POST', body, headers });

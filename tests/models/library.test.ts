@@ -96,7 +96,7 @@ describe('generate', () => {
     await expect(run).rejects.toBeInstanceOf(ImageForgeError);
   });
 
-  it('takes seeds of 64 bits, and gives them back', async () => {
+  it('takes seeds of 64 bits, and returns them', async () => {
     const most = 2n ** 64n - 1n;
     const { images } = await forge.generate({ ...small, steps: 1, batch: 2, seed: most - 1n });
     expect(images.map(({ seed }) => seed)).toEqual([`${most - 1n}`, `${most}`]);
@@ -107,7 +107,7 @@ describe('generate', () => {
     expect((await forge.generate({ ...small, steps: 1, seed: 7n })).image.seed).toBe(7);
   });
 
-  it('takes the alpha of a mask where it varies, and says so', async () => {
+  it('uses the alpha of a mask if it varies, and says so', async () => {
     const alpha = Buffer.from(
       Array.from({ length: 64 * 64 }, (_, i) => [0, 0, 0, i % 64 < 32 ? 0 : 255]).flat(),
     );

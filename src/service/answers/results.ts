@@ -40,7 +40,7 @@ export interface UpscaleResult {
   elapsedSeconds: number;
   cached: false;
   images: [SavedPicture<UpscaleMetadata>];
-  /** For people. */
+  /** Sentences for people. */
   notes: string[];
 }
 

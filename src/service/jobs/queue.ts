@@ -142,7 +142,7 @@ export class JobQueue {
       'QUEUE_FULL',
       `${this.#limit} requests are already waiting, the most allowed.`,
       {
-        hint: 'Try again in a while, or raise QUEUE_LIMIT.',
+        hint: 'Try again later, or raise QUEUE_LIMIT.',
         details: { limit: this.#limit },
       },
     );

@@ -101,7 +101,7 @@ export class JobStore {
     const job = this.#jobs.get(id);
     if (job) return job;
     throw new ImageForgeError('NOT_FOUND', `There is no job ${id.slice(0, 64)}.`, {
-      hint: `The last ${this.#maxKept} jobs are kept.`,
+      hint: `Only the last ${this.#maxKept} jobs are kept.`,
     });
   }
 
@@ -128,7 +128,7 @@ export class JobStore {
     const limit = this.#runner.queueLimit;
     if (this.countActive() <= limit) return;
     throw new ImageForgeError('QUEUE_FULL', `${limit} requests are already waiting, the most allowed.`, {
-      hint: 'Try again in a while, or raise QUEUE_LIMIT.',
+      hint: 'Try again later, or raise QUEUE_LIMIT.',
       details: { limit },
     });
   }

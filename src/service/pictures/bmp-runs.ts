@@ -1,17 +1,17 @@
-// The run-length encodings of BMP files: RLE8 and RLE4.
+// Decodes the run-length encodings of BMP files: RLE8 and RLE4.
 
 export interface RunPicture {
   width: number;
   height: number;
-  /** 8 or 4 a pixel. */
+  /** Bits per pixel: 8 or 4. */
   bits: number;
-  /** Where the runs begin. */
+  /** Offset of the first run. */
   offset: number;
-  /** 256 colours of RGB. */
+  /** 256 RGB colours. */
   palette: Uint8Array;
 }
 
-/** RGB; what the runs leave out has the palette's first colour. @throws Error for runs beyond the file or the picture. */
+/** Returns RGB. Pixels that the runs skip get the palette's first colour. @throws Error for runs beyond file or picture. */
 export function drawRuns(
   bytes: Uint8Array,
   { width, height, bits, offset, palette }: RunPicture,
@@ -25,11 +25,11 @@ export function drawRuns(
   };
   const put = (index: number) => {
     if (y >= height) throw new Error('the BMP has a run beyond its last row');
-    // encoders fill the last word of a row
+    // Encoders pad the last word of a row.
     if (x < width) indices[(height - 1 - y) * width + x] = index;
     x++;
   };
-  /** `count` pixels of whole bytes, or of one byte again and again. */
+  /** Writes `count` pixels from successive bytes, or from one repeated byte. */
   const draw = (count: number, read: () => number) => {
     let byte = 0;
     for (let i = 0; i < count; i++) {
@@ -54,7 +54,7 @@ export function drawRuns(
     } else {
       const from = at;
       draw(value, next);
-      // literal pixels fill words of 16 bits
+      // Literal pixels are padded to 16-bit words.
       at += (at - from) % 2;
     }
   }

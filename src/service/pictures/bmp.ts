@@ -1,12 +1,12 @@
 // Decodes BMP files, which sharp does not read: 1, 2, 4, 8, 16, 24 and 32 bits, palettes, RLE4 and RLE8, colour masks with
-// and without alpha, rows from the top or from the bottom. Every size in the file is checked before it is believed.
+// and without alpha, rows from the top or from the bottom. Every size in the file is checked before it is used.
 import { ImageForgeError } from '../../shared/errors.js';
 import { drawRuns } from './bmp-runs.js';
 
-/** Pixels that are decoded: the whole picture is in memory, 100 MB of RGB. */
+/** The most pixels that are decoded: the whole picture is in memory, 100 MB of RGB. */
 const MAX_PIXELS = 2 ** 25;
 const FILE_HEADER = 14;
-/** OS/2 1, Windows 3, with three and four colour masks, OS/2 2, Windows 4 and 5. */
+/** Header sizes of OS/2 1, Windows 3, its variants with three and four colour masks, OS/2 2, and Windows 4 and 5. */
 const HEADERS = new Set([12, 40, 52, 56, 64, 108, 124]);
 const [RGB, RLE8, RLE4, BITFIELDS, JPEG, PNG, ALPHABITFIELDS] = [0, 1, 2, 3, 4, 5, 6];
 
@@ -16,9 +16,9 @@ export interface BmpHeader {
   fromTop: boolean;
   bits: number;
   compression: number;
-  /** Where the pixels begin. */
+  /** Offset of the pixels. */
   offset: number;
-  /** Red, green, blue and alpha of 16 and 32 bits; 0 for an alpha that is not there. */
+  /** Masks of red, green, blue and alpha for 16 and 32 bits; 0 without alpha. */
   masks: [number, number, number, number];
   palette: Uint8Array;
 }
@@ -43,8 +43,8 @@ export function readBmpHeader(bytes: Uint8Array): BmpHeader {
   if (width * height > MAX_PIXELS)
     throw new ImageForgeError(
       'TOO_LARGE',
-      `the BMP has ${width} x ${height} pixels, at most ${MAX_PIXELS} are read.`,
-      { hint: 'Save it as PNG: larger ones of those are read.' },
+      `the BMP has ${width} x ${height} pixels, more than the limit of ${MAX_PIXELS}.`,
+      { hint: 'Save it as PNG, which may be larger.' },
     );
   requireKind(bits, compression, size, signed < 0);
   const afterHeader = FILE_HEADER + size;
@@ -71,7 +71,7 @@ export function readBmpHeader(bytes: Uint8Array): BmpHeader {
   };
 }
 
-/** RGB, or RGBA where the file has an alpha that is not 0 everywhere. */
+/** Returns RGB, or RGBA if the file has alpha that is not 0 everywhere. */
 export function decodeBmp(bytes: Uint8Array): {
   width: number;
   height: number;
@@ -98,20 +98,20 @@ export function decodeBmp(bytes: Uint8Array): {
 }
 
 function requireKind(bits: number, compression: number, size: number, fromTop: boolean): void {
-  const kind = `the BMP has ${bits} bits a pixel and compression ${compression}`;
+  const kind = `the BMP has ${bits} bits per pixel and compression ${compression}`;
   if (size !== 64 && (compression === JPEG || compression === PNG))
     throw new Error(`${kind}: a ${compression === JPEG ? 'JPEG' : 'PNG'} in a BMP is not read`);
   const allowed: Record<number, number[]> = {
     [RGB!]: [1, 2, 4, 8, 16, 24, 32],
     [RLE8!]: [8],
     [RLE4!]: [4],
-    // in OS/2's header 3 is another compression
+    // In OS/2's header, 3 means another compression.
     [BITFIELDS!]: size === 64 ? [] : [16, 32],
     [ALPHABITFIELDS!]: size === 64 ? [] : [16, 32],
   };
   if (!allowed[compression]?.includes(bits)) throw new Error(`${kind}, which is not read`);
   if (fromTop && (compression === RLE8 || compression === RLE4))
-    throw new Error('the BMP is compressed, and its rows begin at the top: there is no such kind');
+    throw new Error('the BMP is compressed and its rows begin at the top, which the format does not allow');
 }
 
 function readMasks(view: DataView, bits: number, compression: number, size: number): BmpHeader['masks'] {
@@ -133,7 +133,7 @@ function readMasks(view: DataView, bits: number, compression: number, size: numb
   return masks;
 }
 
-/** Blue, green, red as RGB, up to what the file has of them; an index beyond them is black. */
+/** Reads blue, green, red entries as RGB, as many as the file has. An index beyond them is black. */
 function readPalette(
   bytes: Uint8Array,
   bits: number,
@@ -183,12 +183,12 @@ const drawMasked: DrawRow = (bytes, from, data, to, { width, bits, masks }) => {
   }
 };
 
-/** Zero bits below a mask. */
+/** Counts the zero bits below a mask. */
 function shiftOf(mask: number): number {
   return mask === 0 ? 0 : 31 - Math.clz32(mask & -mask);
 }
 
-/** Programs that know no alpha write 0 there. */
+/** Programs without alpha support write 0 there. */
 function hasAlpha(rgba: Uint8Array): boolean {
   for (let i = 3; i < rgba.length; i += 4) if (rgba[i] !== 0) return true;
   return false;

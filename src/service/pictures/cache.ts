@@ -110,7 +110,10 @@ export class PictureCache {
   }
 }
 
-/** The key of one picture of the batch, by its seed. `weights.identities` come from `identifyFile` and include LoRAs and embeddings. */
+/**
+ * The key of one picture of the batch, by its seed. `weights.identities` come from `identifyFile`, and include those of LoRAs
+ * and embeddings.
+ */
 export function cacheKey(
   request: PipelineRequest,
   seed: Seed,

@@ -1,4 +1,4 @@
-// What a field had, for messages.
+// Describes the value of a field for messages.
 
 export function describeValue(value: unknown): string {
   if (value === undefined) return 'nothing';

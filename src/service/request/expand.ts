@@ -26,7 +26,7 @@ export interface Expanded {
   expanded: boolean;
 }
 
-/** @throws ImageForgeError INVALID_ARGUMENT, as expandFromLibrary does, and for a seed that is none. */
+/** @throws ImageForgeError INVALID_ARGUMENT, as expandFromLibrary does, and for an invalid seed. */
 export function expandRequest<T extends Expandable>(
   asked: T,
   config: Pick<Config, 'promptDir' | 'promptSyntax' | 'modelDir'>,

@@ -103,7 +103,7 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
   };
 }
 
-/** -1 means random, as where there is none; the schema refused what is no seed. */
+/** -1 means random, like a missing seed. The schema has refused invalid seeds already. */
 function readAskedSeed(seed: SeedInput | null | undefined): Seed | undefined {
   return seed === undefined || seed === null || String(seed) === '-1' ? undefined : parseSeed(seed);
 }

@@ -164,10 +164,14 @@ const commonFields = {
     },
   ),
   negative_prompt: field(text, 'What to avoid', { agents, flag: '-n, --negative <text>' }),
-  seed: field(seedSchema, 'Seed, to make the same image again; a string above 2^53 - 1; none or -1: random', {
-    agents,
-    flag: '--seed <n>',
-  }),
+  seed: field(
+    seedSchema,
+    'Seed, to make the same image again, as a string if above 2^53 - 1; none or -1: random',
+    {
+      agents,
+      flag: '--seed <n>',
+    },
+  ),
   loras: field(
     z
       .array(
@@ -251,7 +255,7 @@ function maskFields() {
   return {
     mask_image: field(
       picture,
-      'Mask, base64 or a data URL: white is repainted, black is kept; where it has transparent parts, opaque is repainted',
+      'Mask, base64 or a data URL: white is repainted, black is kept; if it has transparent parts, the opaque ones are repainted',
       {
         agents,
         flag: null,

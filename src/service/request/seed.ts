@@ -1,9 +1,9 @@
-// The seed as doors take it.
+// The seed in the forms that doors accept.
 import { z } from 'zod';
 import { hasLostDigits, LOST_DIGITS, readSeed, SEED_EXPECTED } from '../../shared/seed.js';
 import { describeValue } from './describe-value.js';
 
-/** JSON numbers above 2^53 - 1 have lost digits by the time they are read, so those are refused, never rounded. */
+/** Refuses JSON numbers above 2^53 - 1 rather than round them, since they have lost digits by the time they are read. */
 export const seedSchema = z
   .union([z.number(), z.string()])
   .superRefine((value, context) => {

@@ -49,7 +49,7 @@ describe('noise of seeds above 32 and 53 bits', () => {
     });
   });
 
-  it('tells seeds apart that a number would round to one', () => {
+  it('tells apart seeds that would round to the same number', () => {
     const [one, next] = [2n ** 53n, 2n ** 53n + 1n];
     for (const kind of ['torch', 'philox'] as const)
       expect(createNoise(kind, one)(4)).not.toEqual(createNoise(kind, next)(4));

@@ -43,13 +43,13 @@ describe('seeds', () => {
     );
   });
 
-  it('says how a number that has lost digits is to be sent', () => {
+  it('says how to send a number that has lost digits', () => {
     expect(() => parseSeed(2 ** 60)).toThrow(
       expect.objectContaining({ hint: expect.stringContaining('string') }),
     );
   });
 
-  it('counts through a batch, over the border of numbers', () => {
+  it('counts through a batch, past the largest exact number', () => {
     expect(seedOf(2 ** 53 - 1, 0)).toBe(2 ** 53 - 1);
     expect(seedOf(2 ** 53 - 1, 1)).toBe('9007199254740992');
     expect(seedOf('18446744073709551600', 15)).toBe('18446744073709551615');

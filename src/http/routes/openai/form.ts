@@ -32,7 +32,7 @@ export async function readForm(
   return { fields, files };
 }
 
-/** Reads {"images": [{"image_url": "data:…"}], "mask": {"image_url": "data:…"}}. Never fetches a picture from the network. */
+/** Reads {"images": [{"image_url": "data:…"}], "mask": {"image_url": "data:…"}}. Fetches nothing from the network. */
 export function readJsonPictures(body: Fields): { fields: Fields; files: Record<string, Buffer[]> } {
   const { images, mask, ...fields } = body;
   const listed: unknown[] = Array.isArray(images) ? images : [];
@@ -84,6 +84,9 @@ export async function readMask(
   } catch (error) {
     if (error instanceof ImageForgeError) throw error;
     const field = given ? 'mask' : 'image';
-    refuseField(field, `${field}: cannot be read as a picture: ${(error as Error).message.split('\n')[0]}`);
+    refuseField(
+      field,
+      `${field}: not a picture that can be read: ${(error as Error).message.split('\n')[0]}`,
+    );
   }
 }

@@ -58,7 +58,7 @@ const txt2img = z.looseObject({
 const img2img = z.looseObject({
   ...common,
   init_images: z.array(z.string()).describe('base64 or data URLs; the first one is used'),
-  mask: z.string().nullish().describe('White is repainted; where it has transparent parts, what is opaque'),
+  mask: z.string().nullish().describe('White is repainted; if it has transparent parts, the opaque ones are'),
   mask_blur: z.number().nullish().describe('Pixels; default 0'),
   inpainting_mask_invert: z.int().nullish().describe('1: black is repainted'),
   denoising_strength: z.number().nullish().describe('Default 0.75'),
@@ -104,7 +104,7 @@ export function addWebUiImageRoutes(routes: Routes, doors: Doors, state: WebUiSt
       const body = await readJson(c);
       const [source] = Array.isArray(body.init_images) ? body.init_images : [];
       if (typeof source !== 'string')
-        refuseField('init_images', 'init_images: expected a list with a picture');
+        refuseField('init_images', 'init_images: expected a list of pictures in base64');
       const mask = body.mask ? await readMask(body) : undefined;
       const fields = {
         ...toRequestFields(body, state.checkpoint),
@@ -184,6 +184,6 @@ async function readMask({ mask, mask_blur: blur, inpainting_mask_invert: invert 
     });
     return picture.toString('base64');
   } catch (error) {
-    refuseField('mask', `mask: cannot be read as a picture: ${(error as Error).message.split('\n')[0]}`);
+    refuseField('mask', `mask: not a picture that can be read: ${(error as Error).message.split('\n')[0]}`);
   }
 }

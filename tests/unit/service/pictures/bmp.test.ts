@@ -1,4 +1,4 @@
-// BMP files of every kind that is read, written here byte by byte, and those that are refused.
+// BMP files of every supported kind, written here byte by byte, and files that are refused.
 import { describe, expect, it } from 'vitest';
 import { decodeBmp, isBmp } from '../../../../src/service/pictures/bmp.js';
 import { decodeMask, decodePicture, measurePicture } from '../../../../src/service/pictures/codec.js';
@@ -151,13 +151,13 @@ describe('decodeBmp', () => {
     ]);
   });
 
-  it('reads literal runs, filled to words', () => {
+  it('reads literal runs, padded to words', () => {
     const wide = { width: 5, height: 1, bits: 8, compression: 1, palette: PALETTE, colours: 3 };
     const { data } = decodeBmp(writeBmp({ ...wide, pixels: [0, 3, 0, 1, 2, 99, 2, 1, 0, 0, 0, 1] }));
     expect([...data]).toEqual([RED, BLUE, GREEN, BLUE, BLUE].flat());
   });
 
-  it('keeps an alpha of its own, unless all of it is 0', () => {
+  it('keeps its alpha, unless all of it is 0', () => {
     const masks = [0xff0000, 0xff00, 0xff, 0xff000000];
     const kind = { width: 2, height: 1, bits: 32, compression: 3, headerSize: 124, masks };
     const { data, channels } = decodeBmp(writeBmp({ ...kind, pixels: [0, 0, 255, 128, 255, 0, 0, 255] }));
@@ -170,9 +170,13 @@ describe('decodeBmp', () => {
   it.each<[string, Kind, RegExp]>([
     ['a size of 0', { ...small, width: 0 }, /0 x 1 pixels/],
     ['a negative width', { ...small, width: -5 }, /-5 x 1/],
-    ['too many pixels', { ...small, width: 2 ** 31 - 1, height: -(2 ** 31) }, /at most 33554432 are read/],
+    [
+      'too many pixels',
+      { ...small, width: 2 ** 31 - 1, height: -(2 ** 31) },
+      /more than the limit of 33554432/,
+    ],
     ['missing rows', { ...small, width: 100, height: 100 }, /ends early: expected \d+ bytes/],
-    ['unknown bits', { ...small, bits: 7 }, /7 bits a pixel/],
+    ['unknown bits', { ...small, bits: 7 }, /7 bits per pixel/],
     ['a JPEG inside', { ...small, bits: 0, compression: 4 }, /a JPEG in a BMP is not read/],
     [
       'masks with holes',
@@ -195,7 +199,7 @@ describe('decodeBmp', () => {
       { ...small, bits: 8, compression: 1, palette: PALETTE, pixels: [0, 2, 0, 9, 1, 1] },
       /beyond its last row/,
     ],
-    ['RLE from the top', { ...small, height: -1, bits: 8, compression: 1, palette: PALETTE }, /no such kind/],
+    ['RLE from the top', { ...small, height: -1, bits: 8, compression: 1, palette: PALETTE }, /does not allow/],
   ])('refuses %s', async (_, kind, message) => {
     const file = writeBmp(kind);
     expect(() => decodeBmp(file)).toThrow(message);
@@ -204,7 +208,7 @@ describe('decodeBmp', () => {
     expect(['INVALID_ARGUMENT', 'TOO_LARGE']).toContain(error.code);
   });
 
-  it('never throws anything else, wherever a byte is wrong or the file ends', () => {
+  it('never throws another error, wherever a byte is wrong or the file ends', () => {
     const files = [
       writeBmp({ ...small, width: 3, height: 3, pixels: Array(36).fill(200) }),
       writeBmp({

@@ -88,7 +88,7 @@ describe('decodeMask', () => {
 
 describe('a mask with alpha', () => {
   const size = { width: 8, height: 8 };
-  /** Left half opaque, right half not; colours that say the opposite. */
+  /** The left half is opaque and the right half is not, while the colours say the opposite. */
   const left = (channels: 2 | 4, alpha = [255, 0]) => {
     const data = Buffer.from(
       Array.from({ length: 64 }, (_, i) => [
@@ -103,7 +103,7 @@ describe('a mask with alpha', () => {
     return { row: [...mask.subarray(0, 8)], notes: notes.length };
   };
 
-  it('is its alpha: opaque is repainted', async () => {
+  it('is read from its alpha: opaque is repainted', async () => {
     const expected = { row: [255, 255, 255, 255, 0, 0, 0, 0], notes: 1 };
     expect(await row(await left(4).png().toBuffer())).toEqual(expected);
     expect(await row(await left(2).png().toBuffer())).toEqual(expected);
@@ -116,13 +116,13 @@ describe('a mask with alpha', () => {
     ]);
   });
 
-  it('is its brightness where the alpha says nothing', async () => {
+  it('is read from its brightness if the alpha is uniform', async () => {
     const expected = { row: [0, 0, 0, 0, 255, 255, 255, 255], notes: 0 };
     expect(await row(await left(4, [255, 255]).png().toBuffer())).toEqual(expected);
     expect(await row(await left(4, [0, 0]).png().toBuffer())).toEqual(expected);
   });
 
-  it('stays one when it is inverted', async () => {
+  it('keeps its alpha meaning when inverted', async () => {
     const turned = await changeMask(await left(4).png().toBuffer(), (mask) => mask.negate());
     expect(await row(turned)).toEqual({ row: [0, 0, 0, 0, 255, 255, 255, 255], notes: 1 });
     const grey = await changeMask(await left(4, [255, 255]).png().toBuffer(), (mask) => mask.negate());

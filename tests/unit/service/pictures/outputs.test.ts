@@ -65,7 +65,7 @@ describe('saveOutput', () => {
   });
 });
 
-describe('a name that was asked for', () => {
+describe('a requested name', () => {
   const png = Buffer.from('new');
   const at = (name: string) => path.join(folder, name);
   const put = (target: object, place = 0) =>
@@ -88,7 +88,7 @@ describe('a name that was asked for', () => {
     },
   );
 
-  it('is not a folder, even by force', async () => {
+  it('must not be a folder, even with --force', async () => {
     mkdirSync(at('x.png'));
     const target = { file: at('x.png'), existing: 'replace' } as const;
     await expect(requireFree(target)).rejects.toThrow('is a folder');
@@ -100,17 +100,17 @@ describe('a name that was asked for', () => {
     for (const place of [0, 2]) await put({ existing: 'replace' }, place);
     expect(readFileSync(at('x.png'), 'utf8')).toBe('new');
     expect(JSON.parse(readFileSync(at('x.json'), 'utf8')).filename).toBe('x.png');
-    // the link is replaced, not the file that it names
+    // The link is replaced, not the file that it names.
     expect(readFileSync(at('x_2.png'), 'utf8')).toBe('old');
     expect(readdirSync(folder).sort()).toEqual(['x.json', 'x.png', 'x_2.png', 'x_3.json', 'x_3.png']);
   });
 
-  it('keeps its ending', async () => {
+  it('keeps its extension', async () => {
     expect((await put({ file: at('x.PNG') }, 1)).path).toBe(at('x_2.PNG'));
     expect((await put({ file: at('y') })).path).toBe(at('y.png'));
   });
 
-  it('says so when the file appeared meanwhile', async () => {
+  it('says so if the file appeared meanwhile', async () => {
     writeFileSync(at('x.png'), 'mine');
     const saved = await put({});
     expect(saved.path).toBe(at('x_2.png'));

@@ -121,7 +121,7 @@ describe('formatParameters', () => {
     expect(text).not.toContain('Exact');
   });
 
-  it('gives every prompt back as it was, through a PNG file, and the settings to the WebUI', async () => {
+  it('returns every prompt unchanged through a PNG file, and gives the settings to the WebUI', async () => {
     const png = await encodePng({ rgb: new Uint8Array(3), width: 1, height: 1 });
     const pieces = [
       ' ',
@@ -180,7 +180,7 @@ describe('formatParameters', () => {
     }
   });
 
-  it('reads a long text of a stranger in a moment', () => {
+  it('reads a long hostile text quickly', () => {
     const begun = performance.now();
     for (const piece of ['a', ' ', 'a: "', 'ab:c,', 'a-']) parseParameters(`x\n${piece.repeat(2 ** 19)}`);
     expect(performance.now() - begun).toBeLessThan(10_000);
@@ -199,7 +199,7 @@ describe('parseParameters', () => {
   });
 });
 
-/** The published reading of the WebUI, written apart: lines are stripped, the last one holds the settings. */
+/** The WebUI's published parsing, written independently: lines are stripped, and the last one holds the settings. */
 function readAsWebUi(text: string): { prompt: string; negative: string; settings: Record<string, string> } {
   const lines = text.trim().split('\n');
   const last = lines.pop()!;
