@@ -35,7 +35,7 @@ export async function runImages(
   }
 }
 
-/** One request with progress and Ctrl-C. */
+/** Runs one request, showing progress; Ctrl-C cancels it. */
 export async function runOnce(
   service: ImageService,
   operation: ImageOperation,
@@ -65,7 +65,7 @@ export async function runOnce(
   }
 }
 
-/** Notes are for once, also in a conversation. */
+/** Notes already printed: in interactive mode each is printed once. */
 const told = new Set<string>();
 
 export function printResult(result: ImageResult, options: ImageOptions): void {

@@ -151,15 +151,20 @@ export function sizeInBytes(type: TensorType, elements: number, row: number): nu
 /** What becomes of a type when it is loaded: widened once (to F16, but F64 to F32), or used as it lies in the file. */
 export type Handling = 'in place' | 'widened' | 'refused';
 
-const inPlace: ReadonlySet<string> = new Set([
-  ...['f32', 'f16', 'bf16'],
-  ...['q1_0', 'q2_0', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q8_0'],
-  ...['q2_k', 'q3_k', 'q4_k', 'q5_k', 'q6_k'],
-  ...['iq1_s', 'iq1_m', 'iq2_xxs', 'iq2_xs', 'iq2_s', 'iq3_xxs', 'iq3_s', 'iq4_nl', 'iq4_xs'],
-  ...['tq1_0', 'tq2_0', 'mxfp4', 'nvfp4'],
-]);
+const inPlace: ReadonlySet<string> = new Set(
+  (
+    'f32 f16 bf16 q1_0 q2_0 q4_0 q4_1 q5_0 q5_1 q8_0 q2_k q3_k q4_k q5_k q6_k iq1_s iq1_m iq2_xxs iq2_xs iq2_s ' +
+    'iq3_xxs iq3_s iq4_nl iq4_xs tq1_0 tq2_0 mxfp4 nvfp4'
+  ).split(' '),
+);
 const widened: ReadonlySet<string> = new Set([
-  ...['f64', 'f8_e4m3', 'f8_e5m2', 'f4_e2m1', 'f4_e2m1_upper', 'int8', 'int4'],
+  'f64',
+  'f8_e4m3',
+  'f8_e5m2',
+  'f4_e2m1',
+  'f4_e2m1_upper',
+  'int8',
+  'int4',
 ]);
 
 /** Of the weights of layers. All others, integers and marks among them, are refused where a layer needs weights. */

@@ -80,7 +80,8 @@ function readLora(parts: LoraModule): ModuleChange | undefined {
   const found = take(parts, ['up', 'down'], ['mid']);
   if (!found) return undefined;
   return {
-    ...{ to: 'weight', kind: 'product' },
+    to: 'weight',
+    kind: 'product',
     name: found.mid ? 'LoCon with a Tucker core' : 'LoRA',
     factors: named({ a: found.up, b: found.down, core: found.mid }),
     rank: found.down!.view.shape[0] ?? 1,
@@ -92,7 +93,9 @@ function readLoha(parts: LoraModule): ModuleChange | undefined {
   const found = take(parts, ['hada_w1_a', 'hada_w1_b', 'hada_w2_a', 'hada_w2_b'], ['hada_t1', 'hada_t2']);
   if (!found) return undefined;
   return {
-    ...{ to: 'weight', name: 'LoHa', kind: 'hadamard' },
+    to: 'weight',
+    name: 'LoHa',
+    kind: 'hadamard',
     factors: {
       ...product('1', found.hada_w1_a, found.hada_w1_b, found.hada_t1),
       ...product('2', found.hada_w2_a, found.hada_w2_b, found.hada_t2),
@@ -121,7 +124,9 @@ function readLokr(parts: LoraModule): ModuleChange | undefined {
   const found: Partial<Record<LoraPart, LoraTensor>> = { ...w1, ...w2 };
   const factored = found.lokr_w2_b ?? found.lokr_w1_b;
   return {
-    ...{ to: 'weight', name: 'LoKr', kind: 'kronecker' },
+    to: 'weight',
+    name: 'LoKr',
+    kind: 'kronecker',
     factors: {
       ...product('1', found.lokr_w1 ?? found.lokr_w1_a, found.lokr_w1_b),
       ...product('2', found.lokr_w2 ?? found.lokr_w2_a, found.lokr_w2_b, found.lokr_t2),
@@ -138,7 +143,9 @@ function readGlora(parts: LoraModule, shape: ModuleShape): ModuleChange | undefi
   const { glora_a1: a1, glora_a2: a2, glora_b1: b1, glora_b2: b2, glora_bm: core } = found;
   const today = b1!.view.shape[0] === shape.rows && b1!.view.shape[1] === b2!.view.shape[0];
   return {
-    ...{ to: 'weight', name: 'GLoRA', kind: 'generalised' },
+    to: 'weight',
+    name: 'GLoRA',
+    kind: 'generalised',
     factors: today ? named({ a1, a2, b1, b2, core }) : named({ a1: a2, a2: a1, b1: b2, b2: b1, core }),
     rank: (today ? a2 : a1)!.view.shape[0] ?? 1,
   };
@@ -148,7 +155,9 @@ function readOft(parts: LoraModule): ModuleChange | undefined {
   const found = take(parts, ['oft_blocks'], ['rescale']);
   if (!found) return undefined;
   return {
-    ...{ to: 'weight', kind: 'rotation', turns: true },
+    to: 'weight',
+    kind: 'rotation',
+    turns: true,
     name: found.oft_blocks!.view.shape.length === 4 ? 'BOFT' : 'OFT',
     factors: named({ blocks: found.oft_blocks, rescale: found.rescale }),
   };

@@ -36,15 +36,22 @@ export const textPrefixes: Record<Part, { dotted: string[]; kohya: string[] }> =
   },
   t5xxl: {
     dotted: withPeft(
-      ...['text_encoder_2.', 'text_encoder_3.', 'text_encoders.t5xxl.transformer.', 't5xxl.transformer.'],
-      ...['t5xxl.', 't5.'],
+      'text_encoder_2.',
+      'text_encoder_3.',
+      'text_encoders.t5xxl.transformer.',
+      't5xxl.transformer.',
+      't5xxl.',
+      't5.',
     ),
     kohya: ['lora_te3_', 'lora_te2_', 'lycoris_te3_', 'lycoris_te2_'],
   },
   llm: {
     dotted: withPeft(
-      ...['text_encoder.', 'text_encoder.model.', 'text_encoder.model.language_model.'],
-      ...['text_encoder.language_model.', 'text_encoder.language_model.model.'],
+      'text_encoder.',
+      'text_encoder.model.',
+      'text_encoder.model.language_model.',
+      'text_encoder.language_model.',
+      'text_encoder.language_model.model.',
     ),
     kohya: ['lora_te_', 'lora_te1_', 'lora_te_model_', 'lora_te1_model_'],
   },

@@ -133,7 +133,10 @@ class NetworkChanges {
     const down = this.#name(b!.key, b!.view);
     const push = (name: string, view: TensorView, first?: number) =>
       this.#updates.push({
-        ...{ target: tensor, up: this.#name(name, view), down, scale },
+        target: tensor,
+        up: this.#name(name, view),
+        down,
+        scale,
         ...(first !== undefined && { row: first }),
       });
     if (!swapped) {
@@ -152,7 +155,10 @@ class NetworkChanges {
     );
     const along = magnitude?.axis ?? axis;
     this.#changes.push({
-      ...{ target: tensor, kind, factors: Object.fromEntries(names), ...scale },
+      target: tensor,
+      kind,
+      factors: Object.fromEntries(names),
+      ...scale,
       ...(row !== undefined && { row }),
       ...(rows !== undefined && { rows }),
       ...(swapped && { swapped }),

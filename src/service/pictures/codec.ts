@@ -23,8 +23,8 @@ export async function measurePicture(bytes: Uint8Array, name: string): Promise<S
 }
 
 /**
- * RGB at exactly this size; other proportions are stretched, transparency becomes white. `scaled` is larger where the
- * picture is to be cut: it is brought to that size, and its middle is given.
+ * Decodes to RGB at exactly this size. Other aspect ratios are stretched, and transparency becomes white. Where the
+ * picture is to be cropped, `scaled` is the larger size that it is scaled to before its middle is cut out.
  */
 export async function decodePicture(
   bytes: Uint8Array,
@@ -32,10 +32,9 @@ export async function decodePicture(
   name: string,
   scaled: Size = { width, height },
 ): Promise<Pixels> {
-  const middle = {
-    ...{ left: Math.floor((scaled.width - width) / 2), top: Math.floor((scaled.height - height) / 2) },
-    ...{ width, height },
-  };
+  const left = Math.floor((scaled.width - width) / 2);
+  const top = Math.floor((scaled.height - height) / 2);
+  const middle = { left, top, width, height };
   const data = await guard(name, async () =>
     (await openPicture(bytes))
       .autoOrient()
@@ -49,7 +48,7 @@ export async function decodePicture(
   return { rgb: spreadToRgb(data, width * height), width, height };
 }
 
-/** A reference picture as the model looks at it. `name` is the request's field, for messages. */
+/** Decodes a reference picture at the size that the model sees. `name` is the request's field, for messages. */
 export async function decodeReference(bytes: Uint8Array, rule: ReferenceRule, name: string): Promise<Pixels> {
   const fit = fitReference(await measurePicture(bytes, name), rule);
   return decodePicture(bytes, fit, name, fit.scaled);
@@ -58,7 +57,7 @@ export async function decodeReference(bytes: Uint8Array, rule: ReferenceRule, na
 export interface DecodedMask {
   /** One byte a pixel, 255 = repaint. */
   mask: Uint8Array;
-  /** For people: what of the picture was taken as the mask, where that is not its brightness. */
+  /** Tells people what was used as the mask, unless it was brightness. */
   notes: string[];
 }
 
@@ -87,7 +86,7 @@ export async function decodeMask(
   });
 }
 
-/** A mask as PNG after `change` of its one channel. Where that was its alpha it is again, so that `decodeMask` says so. */
+/** Applies `change` to a mask's one channel and encodes it as PNG. An alpha mask stays one, so that `decodeMask` notes it. */
 export async function changeMask(bytes: Uint8Array, change: (mask: Sharp) => Sharp): Promise<Buffer> {
   const picture = (await openPicture(bytes)).autoOrient();
   if (!(await variesInAlpha(picture))) return change(picture.removeAlpha().greyscale()).png().toBuffer();
@@ -102,7 +101,7 @@ export async function changeMask(bytes: Uint8Array, change: (mask: Sharp) => Sha
     .toBuffer();
 }
 
-/** Whether a picture has transparent or half transparent parts, and others. */
+/** Whether alpha differs from pixel to pixel. */
 export async function variesInAlpha(picture: Sharp): Promise<boolean> {
   if (!(await picture.metadata()).hasAlpha) return false;
   const { channels } = await picture.stats();
@@ -119,7 +118,7 @@ function measureBrightness(data: Buffer, pixels: number): Uint8Array {
   return mask;
 }
 
-/** Loads the library now: a server does it before it listens, since loading blocks for a while. */
+/** Loads sharp now. Servers do so before they listen, since loading blocks the event loop for a while. */
 export async function preparePictures(): Promise<void> {
   await loadSharp();
 }
@@ -131,7 +130,7 @@ export async function encodePng({ rgb, width, height }: Pixels): Promise<Buffer>
     .toBuffer();
 }
 
-/** The same picture at another size; of its own size it comes back as it is. */
+/** Resizes a picture, unless it has that size already. */
 export async function resizePicture(picture: Pixels, { width, height }: Size): Promise<Pixels> {
   if (picture.width === width && picture.height === height) return picture;
   const sharp = await loadSharp();
@@ -140,7 +139,7 @@ export async function resizePicture(picture: Pixels, { width, height }: Size): P
   return { rgb: spreadToRgb(data, width * height), width, height };
 }
 
-/** An encoded picture as PNG of this size; what has other proportions is cut around its middle. */
+/** Resizes an encoded picture to a PNG of this size. Other aspect ratios are cropped around the middle. */
 export async function resizeEncoded(
   bytes: Uint8Array,
   { width, height }: Size,
@@ -153,7 +152,7 @@ export async function resizeEncoded(
   );
 }
 
-/** A picture for a chat or an event: at most `side` pixels and `bytes` bytes, JPEG. */
+/** Makes a JPEG for a chat or an event, of at most `side` pixels a side and `bytes` bytes. */
 export async function makePreview(
   image: Uint8Array | Pixels,
   { side, bytes }: { side: number; bytes: number },
@@ -179,7 +178,7 @@ async function loadSharp(): Promise<typeof import('sharp')['default']> {
   return (await import('sharp')).default;
 }
 
-/** Any picture that is read, before anything is done with it. */
+/** Opens an encoded picture; every read starts here. */
 export async function openPicture(bytes: Uint8Array): Promise<Sharp> {
   if (isBmp(bytes)) {
     const { data, ...raw } = decodeBmp(bytes);
@@ -188,7 +187,7 @@ export async function openPicture(bytes: Uint8Array): Promise<Sharp> {
   return (await loadSharp())(bytes, { limitInputPixels: MAX_PIXELS, failOn: 'error' });
 }
 
-/** Whatever goes wrong while a client's picture is read is the client's to know, in one line. */
+/** Turns any failure to read a client's picture into one line for the client. */
 async function guard<T>(name: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();

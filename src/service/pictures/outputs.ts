@@ -95,7 +95,7 @@ export async function requireFree(
   );
 }
 
-/** What is said where a picture did not get the name that was asked for. */
+/** Says so if a picture did not get the name that was asked for. */
 export function describeOtherNames(
   { file }: OutputTarget,
   pictures: readonly { path: string | null }[],
@@ -132,7 +132,7 @@ export async function prepareFolder(folder: string, bytes: number): Promise<void
 
 const swept = new Set<string>();
 
-/** What killed processes left there goes; looking once is enough. */
+/** Removes what killed processes left in the folder; once per run of the program is enough. */
 async function sweepOnce(folder: string): Promise<void> {
   if (swept.has(folder)) return;
   swept.add(folder);
@@ -177,13 +177,13 @@ export async function saveOutput(
   }
 }
 
-/** The sidecar goes first: a picture is never beside the facts of another for longer than two renames take. */
+/** Replaces the sidecar first, so that a picture lies beside another's facts only between two renames. */
 async function replaceBoth([image, sidecar]: [string, string], saved: SavedFiles): Promise<void> {
   await rename(sidecar, saved.sidecarPath);
   await rename(image, saved.imagePath);
 }
 
-/** false when one of the names is taken. */
+/** Returns false if one of the names is taken. */
 async function placeBoth([image, sidecar]: [string, string], saved: SavedFiles): Promise<boolean> {
   if (!(await placeNew(image, saved.imagePath))) return false;
   try {
@@ -202,7 +202,7 @@ const HINTS = {
   unwritable: 'Choose a folder that you may write to with --output-dir or OUTPUT_DIR.',
 };
 
-/** Whatever went wrong while `folder` was written, as an error of this project. */
+/** Turns an error of writing to `folder` into one of this project. */
 export function explain(error: unknown, folder: string): ImageForgeError {
   return explainWriteError(error, { folder }, HINTS);
 }

@@ -1,5 +1,5 @@
 // The Stable Diffusion WebUI's "parameters" text, which other tools read out of PNG files: prompt lines, negative
-// prompt lines, then one line "Steps: 20, Sampler: Euler a, …". Written for, and read like, the WebUI's own parser.
+// prompt lines, then one line "Steps: 20, Sampler: Euler a, …". The WebUI's own parser reads what is written here, and text is read as it does.
 import type { HiresUpscaler } from '../../pipeline/types.js';
 import { samplerEntries, scheduleEntries } from '../../sampling/index.js';
 import type { ControlFacts, ImageMetadata, LoraFacts } from './metadata.js';
@@ -9,7 +9,7 @@ export type ParameterSource = Omit<
   'filename' | 'timestamp' | 'saved_at_iso' | 'cached' | 'notes'
 >;
 
-/** The WebUI's names; its "Lanczos" enlarges pictures. */
+/** The WebUI's names. Its "Lanczos" enlarges the picture, not the latent. */
 const UPSCALERS: Record<HiresUpscaler, string> = { latent: 'Latent', pixel: 'Lanczos' };
 
 /** The text of one picture. */
@@ -51,7 +51,7 @@ export function formatParameters(meta: ParameterSource): string {
   return join(describeExactly(meta, parseParameters(join([]))));
 }
 
-/** Prompts that would come back changed stand in the last line once more, as JSON strings, which other readers ignore. */
+/** Prompts that would not come back unchanged are repeated in the last line as JSON strings, which other readers ignore. */
 function describeExactly(
   { prompt, negative_prompt: negative }: ParameterSource,
   found: Record<string, string>,
@@ -65,8 +65,8 @@ function describeExactly(
   ];
 }
 
-/** In the words of the WebUI's extension; the control image is a finished map. */
-/** With two strengths in the order of the WebUI's tags: the text encoders' first. */
+/** Uses the words of the WebUI's extension; the control image is a finished map. */
+/** Two strengths are in the order of the WebUI's tags: text encoders, then denoiser. */
 function describeLora({ name, strength, text_strength: text }: LoraFacts): string {
   return text === undefined ? `${name}: ${strength}` : `${name}: ${text}: ${strength}`;
 }
@@ -75,7 +75,7 @@ function describeControl({ model, strength, start, end }: ControlFacts): string 
   return `Module: none, Model: ${model}, Weight: ${strength}, Guidance Start: ${start}, Guidance End: ${end}`;
 }
 
-/** What the WebUI's parser finds: "Prompt", "Negative prompt", and each pair of the last line. Our own prompts are exact. */
+/** Finds what the WebUI's parser finds: "Prompt", "Negative prompt", and each pair of the last line. Our own prompts come back exactly. */
 export function parseParameters(text: string): Record<string, string> {
   const lines = text.trim().split('\n');
   let settings = lines.pop() ?? '';
@@ -114,7 +114,7 @@ function findLabel(entries: readonly { name: string; label: string }[], name: st
 const NEGATIVE_KEY = 'Negative prompt';
 const NEGATIVE = `${NEGATIVE_KEY}:`;
 const EXACT = { Prompt: 'Exact prompt', [NEGATIVE_KEY]: 'Exact negative prompt' } as const;
-/** Repetitions are bounded, and so is the line: a long text of a stranger's file must not take more than a moment. */
+/** Repetitions and the line are bounded, so that a long text in a stranger's file takes no more than a moment. */
 const PAIR = /\s{0,9}(\w[\w \-/]{1,60}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)/g;
 const MAX_SETTINGS = 2 ** 20;
 
