@@ -94,6 +94,7 @@ it.each([
     'text_encoder.text_model.encoder.layers.0.self_attn.to_q',
     'text_model.encoder.layers.0.self_attn.q_proj.weight',
   ],
+  ['base_model.model.text_model.encoder.layers.0.mlp.fc1', 'text_model.encoder.layers.0.mlp.fc1.weight'],
   [
     'text_encoder.encoder.layers.0.self_attn.out_proj',
     'text_model.encoder.layers.0.self_attn.out_proj.weight',
