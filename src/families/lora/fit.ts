@@ -1,5 +1,6 @@
 // Whether a change has the size of the weight that its name stands for. What doesn't fit was made for another model.
 import { ImageForgeError } from '../../shared/errors.js';
+import { handlingOf } from '../../weights/tensor-types.js';
 import type { ModelPlan } from '../types.js';
 import type { ModuleChange, ModuleShape } from './changes.js';
 import type { LoraTensor } from './keys.js';
@@ -48,6 +49,25 @@ export function checkFit(
       details: { file: path, tensor: module, factors: found, expected },
     },
   );
+}
+
+/** @throws ImageForgeError where a factor is of a type that weights don't have, or has no values at all. */
+export function checkFactors(path: string, { name, factors, magnitude }: ModuleChange): void {
+  for (const { key, view } of [...Object.values(factors), ...(magnitude ? [magnitude.tensor] : [])]) {
+    const details = { file: path, tensor: key };
+    if (handlingOf(view.type) === 'refused')
+      throw new ImageForgeError(
+        'UNSUPPORTED',
+        `${path}: ${key} (${name}) has the type ${view.type}; F64, F32, F16, BF16 or FP8 was expected`,
+        { hint: 'Get the file in one of these types.', details },
+      );
+    if (count(view.shape) === 0)
+      throw new ImageForgeError(
+        'WEIGHTS_INVALID',
+        `${path}: ${key} (${name}) has the shape [${view.shape}], so no values`,
+        { hint: 'The file is damaged, or a module was trained with a rank of 0.', details },
+      );
+  }
 }
 
 function fits(kind: ModuleChange['kind'], factors: ModuleChange['factors'], shape: ModuleShape): boolean {

@@ -172,6 +172,37 @@ it('a file without a place says why', async () => {
   }).toMatchObject({ code: 'WEIGHTS_INVALID', message: expect.stringContaining('(LoKr)') });
 });
 
+it('factors that hold no weights are named with their file', async () => {
+  const refused = (name: string, tensors: Record<string, FileTensor>) =>
+    expect(resolveLora(write(name, tensors), sd1, { denoiser: 1 })).rejects;
+  const whole = (dtype: string, bytes: number) => ({
+    dtype,
+    shape: [rows, 4],
+    data: Buffer.alloc(rows * 4 * bytes),
+  });
+  for (const [dtype, bytes] of [
+    ['I8', 1],
+    ['I32', 4],
+    ['U8', 1],
+  ] as const)
+    await refused(`${dtype}.safetensors`, { ...pair, [`${known}.lora_B.weight`]: whole(dtype, bytes) }) //
+      .toMatchObject({
+        code: 'UNSUPPORTED',
+        message: expect.stringMatching(
+          new RegExp(`${dtype}\\.safetensors: .*lora_B\\.weight.*${dtype.toLowerCase()}`),
+        ),
+      });
+  await refused('magnitude.safetensors', { ...pair, [`${known}.dora_scale`]: whole('I32', 4) }) //
+    .toMatchObject({ code: 'UNSUPPORTED', message: expect.stringContaining('dora_scale') });
+  await refused('zero.safetensors', {
+    [`${known}.lora_A.weight`]: tensor(0, inputs),
+    [`${known}.lora_B.weight`]: tensor(rows, 0),
+  }).toMatchObject({
+    code: 'WEIGHTS_INVALID',
+    message: expect.stringMatching(/zero\.safetensors: .*no values/),
+  });
+});
+
 it('text encoders have a strength of their own', async () => {
   const width = sd1.textEncoders[0]!.weights.tensors.find(({ name }) =>
     name.endsWith('0.self_attn.q_proj.weight'),
