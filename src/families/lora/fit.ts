@@ -34,12 +34,15 @@ export function moduleShape({ rows: own, transposed }: LoraTarget, shape: number
 export function checkFit(
   path: string,
   module: string,
-  { kind, name, factors }: ModuleChange,
+  { kind, name, factors, magnitude }: ModuleChange,
   weight: { name: string; shape: ModuleShape },
 ): void {
   const { rows, inputs, taps } = weight.shape;
-  if (fits(kind, factors, weight.shape)) return;
-  const found = Object.values(factors).map(({ view }) => `[${view.shape}]`);
+  const lengths = magnitude && count(magnitude.tensor.view.shape);
+  const fitsLengths = lengths === undefined || lengths === (magnitude?.axis === 'rows' ? rows : inputs);
+  if (fitsLengths && fits(kind, factors, weight.shape)) return;
+  const tensors = [...Object.values(factors), ...(magnitude ? [magnitude.tensor] : [])];
+  const found = tensors.map(({ view }) => `[${view.shape}]`);
   const expected = taps > 1 ? [rows, inputs, taps] : inputs > 1 ? [rows, inputs] : [rows];
   throw new ImageForgeError(
     'WEIGHTS_INVALID',

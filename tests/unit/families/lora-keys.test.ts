@@ -31,6 +31,10 @@ it.each([
   ['x.lora_B.weight', 'up'],
   ['x.lora_B', 'up'],
   ['x.lora_B.default.weight', 'up'],
+  ['x.lora_B.ink_2.weight', 'up'],
+  ['x.lora_A.default_0.weight', 'down'],
+  ['x.lora_magnitude_vector.ink-2.weight', 'magnitude_vector'],
+  ['x.hada_w1_a.ink', 'hada_w1_a'],
   ['x.lora.up.weight', 'up'],
   ['x.lora_linear_layer.down.weight', 'down'],
   ['x_lora.down.weight', 'down'],
@@ -137,14 +141,15 @@ it('keys without a place are counted and named in a note', async () => {
     'unet.nowhere.lora_B.weight': tensor(1),
     [`${known}.boft_R`]: tensor(1),
     lonely: tensor(1),
+    'bundle_emb.ink.emb_params': tensor(1),
   });
   const { notes } = await LoraSet.resolve([{ path, strength: 1 }], sd1);
   expect(notes).toHaveLength(1);
-  expect(notes[0]).toContain('4 keys have no place in this model');
+  expect(notes[0]).toContain('5 keys have no place in this model');
   for (const word of [
     'unet.nowhere.lora_A.weight',
     'lonely',
-    "PEFT's BOFT is not supported",
+    "PEFT's BOFT and embeddings in the file (bundle_emb) is not supported",
     '1 modules have',
   ])
     expect(notes[0]).toContain(word);
@@ -157,6 +162,28 @@ it('a file without a place says why', async () => {
     code: 'UNSUPPORTED',
     message: expect.stringContaining("PEFT's BOFT"),
   });
+  for (const [key, name] of [
+    ['randlora_lambda', 'RandLoRA'],
+    ['vblora_logits_A', 'VB-LoRA'],
+    ['fourierft_spectrum', 'FourierFT'],
+    ['waveft_spectrum', 'WaveFT'],
+    ['shira_weight', 'SHiRA'],
+    ['bone_block', 'MiSS'],
+    ['miss_block', 'MiSS'],
+    ['c3a_kernel', 'C3A'],
+    ['road_theta', 'RoAd'],
+    ['ln_tuning_layers.weight', 'LNTuning'],
+    ['trainable_tokens_delta', 'trained tokens'],
+  ])
+    await refused('peft.safetensors', { [`unet.x.${key}`]: tensor(1) }).toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining(name!),
+    });
+  await refused('lengths.safetensors', { ...pair, [`${known}.dora_scale`]: tensor(1, inputs + 1) }) //
+    .toMatchObject({
+      code: 'WEIGHTS_INVALID',
+      message: expect.stringMatching(/lengths\.safetensors: .*\[1,\d+\]/),
+    });
   await refused('half.safetensors', { [`${known}.lora_A.weight`]: tensor(4, inputs) }).toMatchObject({
     code: 'WEIGHTS_INVALID',
     message: expect.stringContaining(`${known}.lora_A.weight, which make up no update`),
