@@ -5,6 +5,7 @@ import { ImageForgeError } from '../shared/errors.js';
 import { rowCapacity } from '../text/chunks.js';
 import { LearnedWords } from '../text/learned-words.js';
 import { readFloats } from '../weights/read-floats.js';
+import { handlingOf } from '../weights/tensor-types.js';
 import type { ClipConfig } from './networks/clip.js';
 import { textEncoders as encoders, ofKind } from './networks/index.js';
 import { openSources } from './sources.js';
@@ -70,6 +71,13 @@ export async function readEmbedding(path: string, plan: ModelPlan): Promise<Embe
       expected: textEncoders.map(widthOf),
     });
   }
+  for (const { name, view } of found)
+    if (handlingOf(view.type) === 'refused')
+      throw new ImageForgeError(
+        'UNSUPPORTED',
+        `${path}: ${name} has the type ${view.type}; F64, F32, F16, BF16 or FP8 was expected`,
+        { details: { file: path, tensor: name } },
+      );
   const counts = found.map(({ view }) => (view.shape.length === 1 ? 1 : view.shape[0]!));
   for (const [i, { name, view }] of found.entries()) {
     const [width, expected] = [view.shape.at(-1), widthOf(textEncoders[i]!)];

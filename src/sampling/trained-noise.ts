@@ -87,10 +87,15 @@ function rescaleToZero(alphaBars: number[]): number[] {
   return rescaled;
 }
 
+/** Without the digits that F32 adds to decimal fractions. */
+function short(sigma: number): number {
+  return Number(sigma.toPrecision(6));
+}
+
 /** For people: the levels and their range of sigmas. */
 export function describeNoise(noise: TrainedNoise): string {
   if (noise.kind === 'edm')
-    return `EDM, sigma ${noise.min} to ${noise.max}, sigma_data ${noise.data}${noise.endsAtLowest ? ', ends at the lowest sigma' : ''}`;
+    return `EDM, sigma ${short(noise.min)} to ${short(noise.max)}, sigma_data ${noise.data}${noise.endsAtLowest ? ', ends at the lowest sigma' : ''}`;
   const sigmas = sigmasOf(noise);
   const betas = noise.betas
     ? `${noise.betas.length} betas of its own`

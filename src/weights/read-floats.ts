@@ -12,6 +12,16 @@ const decoders: Record<string, { bytes: number; read: (data: Buffer, at: number)
   bf16: { bytes: 2, read: (data, at) => bfloatToNumber(data.readUInt16LE(at)) },
   i64: { bytes: 8, read: (data, at) => Number(data.readBigInt64LE(at)) },
   i32: { bytes: 4, read: (data, at) => data.readInt32LE(at) },
+  i16: { bytes: 2, read: (data, at) => data.readInt16LE(at) },
+  i8: { bytes: 1, read: (data, at) => data.readInt8(at) },
+  u64: { bytes: 8, read: (data, at) => Number(data.readBigUInt64LE(at)) },
+  u32: { bytes: 4, read: (data, at) => data.readUInt32LE(at) },
+  u16: { bytes: 2, read: (data, at) => data.readUInt16LE(at) },
+  u8: { bytes: 1, read: (data, at) => data[at]! },
+  bool: { bytes: 1, read: (data, at) => (data[at] ? 1 : 0) },
+  // E5M2 is the upper byte of a half; E4M3 has no infinities, and a half's exponent is 8 higher
+  f8_e5m2: { bytes: 1, read: (data, at) => halfToNumber(data[at]! << 8) },
+  f8_e4m3: { bytes: 1, read: (data, at) => e4m3ToNumber(data[at]!) },
 };
 
 export async function readFloats(place: Place & { type: string }): Promise<Float64Array> {
@@ -41,6 +51,11 @@ export function halfToNumber(bits: number): number {
   if (exponent === 0) return sign * fraction * 2 ** -24;
   if (exponent === 0x1f) return fraction ? Number.NaN : sign * Infinity;
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+function e4m3ToNumber(bits: number): number {
+  if ((bits & 0x7f) === 0x7f) return Number.NaN;
+  return 256 * halfToNumber(((bits & 0x80) << 8) | ((bits & 0x7f) << 7));
 }
 
 function bfloatToNumber(bits: number): number {

@@ -1,5 +1,6 @@
 // Whether a change has the size of the weight that its name stands for. What doesn't fit was made for another model.
 import { ImageForgeError } from '../../shared/errors.js';
+import { handlingOf } from '../../weights/tensor-types.js';
 import type { ModelPlan } from '../types.js';
 import type { ModuleChange, ModuleShape } from './changes.js';
 import type { LoraTensor } from './keys.js';
@@ -33,12 +34,15 @@ export function moduleShape({ rows: own, transposed }: LoraTarget, shape: number
 export function checkFit(
   path: string,
   module: string,
-  { kind, name, factors }: ModuleChange,
+  { kind, name, factors, magnitude }: ModuleChange,
   weight: { name: string; shape: ModuleShape },
 ): void {
   const { rows, inputs, taps } = weight.shape;
-  if (fits(kind, factors, weight.shape)) return;
-  const found = Object.values(factors).map(({ view }) => `[${view.shape}]`);
+  const lengths = magnitude && count(magnitude.tensor.view.shape);
+  const fitsLengths = lengths === undefined || lengths === (magnitude?.axis === 'rows' ? rows : inputs);
+  if (fitsLengths && fits(kind, factors, weight.shape)) return;
+  const tensors = [...Object.values(factors), ...(magnitude ? [magnitude.tensor] : [])];
+  const found = tensors.map(({ view }) => `[${view.shape}]`);
   const expected = taps > 1 ? [rows, inputs, taps] : inputs > 1 ? [rows, inputs] : [rows];
   throw new ImageForgeError(
     'WEIGHTS_INVALID',
@@ -48,6 +52,25 @@ export function checkFit(
       details: { file: path, tensor: module, factors: found, expected },
     },
   );
+}
+
+/** @throws ImageForgeError where a factor is of a type that weights don't have, or has no values at all. */
+export function checkFactors(path: string, { name, factors, magnitude }: ModuleChange): void {
+  for (const { key, view } of [...Object.values(factors), ...(magnitude ? [magnitude.tensor] : [])]) {
+    const details = { file: path, tensor: key };
+    if (handlingOf(view.type) === 'refused')
+      throw new ImageForgeError(
+        'UNSUPPORTED',
+        `${path}: ${key} (${name}) has the type ${view.type}; F64, F32, F16, BF16 or FP8 was expected`,
+        { hint: 'Get the file in one of these types.', details },
+      );
+    if (count(view.shape) === 0)
+      throw new ImageForgeError(
+        'WEIGHTS_INVALID',
+        `${path}: ${key} (${name}) has the shape [${view.shape}], so no values`,
+        { hint: 'The file is damaged, or a module was trained with a rank of 0.', details },
+      );
+  }
 }
 
 function fits(kind: ModuleChange['kind'], factors: ModuleChange['factors'], shape: ModuleShape): boolean {

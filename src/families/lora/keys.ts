@@ -32,14 +32,16 @@ export type LoraPart =
 /** Everything that a file says about one module. */
 export type LoraModule = Map<LoraPart, LoraTensor>;
 
-const peft = '(\\.default)?(\\.weight)?$';
+/** PEFT puts the adapter's name behind the factor's: "default" unless its user chose another. */
+const adapter = '(\\.(?!(weight|bias)$)[\\w-]+)?';
+const peft = `${adapter}(\\.weight)?$`;
 const endings: [RegExp, LoraPart][] = [
-  [/\.lora_up(\.default)?\.weight$/, 'up'],
-  [/\.lora_down(\.default)?\.weight$/, 'down'],
-  [/\.lora_mid(\.default)?\.weight$/, 'mid'],
+  [new RegExp(`\\.lora_up${adapter}\\.weight$`), 'up'],
+  [new RegExp(`\\.lora_down${adapter}\\.weight$`), 'down'],
+  [new RegExp(`\\.lora_mid${adapter}\\.weight$`), 'mid'],
   [new RegExp(`\\.lora_B${peft}`), 'up'],
   [new RegExp(`\\.lora_A${peft}`), 'down'],
-  [/\.lora_(up|B)(\.default)?\.bias$/, 'up_bias'],
+  [new RegExp(`\\.lora_(up|B)${adapter}\\.bias$`), 'up_bias'],
   [/\.lora\.up\.weight$/, 'up'],
   [/\.lora\.down\.weight$/, 'down'],
   [/\.lora_linear_layer\.up\.weight$/, 'up'],
@@ -62,10 +64,10 @@ const endings: [RegExp, LoraPart][] = [
   [/\.set_bias$/, 'value_bias'],
 ];
 
-/** Endings that are the part's name already; PEFT puts the adapter's name behind. */
+/** Endings that are the part's name already. */
 const ownNames: [RegExp, string][] = [
-  [/\.(hada_(?:w[12]_[ab]|t[12]))(\.default)?$/, ''],
-  [/\.(lokr_(?:w[12](?:_[ab])?|t2))(\.default)?$/, ''],
+  [new RegExp(`\\.(hada_(?:w[12]_[ab]|t[12]))${adapter}$`), ''],
+  [new RegExp(`\\.(lokr_(?:w[12](?:_[ab])?|t2))${adapter}$`), ''],
   [/\.(a1|a2|b1|b2|bm)\.weight$/, 'glora_'],
 ];
 
@@ -76,6 +78,18 @@ const unsupported: [RegExp, string][] = [
   [/\.ia3_l\b/, "PEFT's IA3"],
   [/\.vera_lambda_/, 'VeRA'],
   [/\.hra_u\b/, 'HRA'],
+  [/\.randlora_(lambda|gamma|A|B)\b/, 'RandLoRA'],
+  [/\.vblora_(logits|vector_bank)/, 'VB-LoRA'],
+  [/\.fourierft_spectrum\b/, 'FourierFT'],
+  [/\.waveft_spectrum\b/, 'WaveFT'],
+  [/\.shira_weight\b/, 'SHiRA'],
+  [/\.(bone|miss)_block\b/, 'MiSS (Bone)'],
+  [/\.c3a_kernel\b/, 'C3A'],
+  [/\.road_(theta|alpha)\b/, 'RoAd'],
+  [/\.ln_tuning_layers\b/, 'tuning of norms (LNTuning)'],
+  [/\btrainable_tokens_delta\b/, 'trained tokens'],
+  [/\.modules_to_save\b/, 'whole modules beside the updates (modules_to_save)'],
+  [/^bundle_emb\./, 'embeddings in the file (bundle_emb)'],
   [/\.lora_embedding_[AB]\b/, 'LoRA of token embeddings'],
   [/\.lokr_t1\b/, 'LoKr with a core of its first factor'],
   [/\.bias_(indices|values|size)$/, 'sparse differences of biases'],

@@ -22,7 +22,11 @@ export const textPrefixes: Record<Part, { dotted: string[]; kohya: string[] }> =
   model: { dotted: [], kohya: [] },
   vae: { dotted: [], kohya: [] },
   clip_l: {
-    dotted: withPeft('text_encoder.', 'text_encoders.clip_l.transformer.', 'clip_l.transformer.', 'clip_l.'),
+    dotted: [
+      ...withPeft('text_encoder.', 'text_encoders.clip_l.transformer.', 'clip_l.transformer.', 'clip_l.'),
+      // PEFT's folder of a text encoder alone doesn't say which one it is
+      'base_model.model.',
+    ],
     kohya: ['lora_te_', 'lora_te1_', 'lycoris_te_', 'lycoris_te1_'],
   },
   clip_g: {

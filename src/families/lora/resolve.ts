@@ -7,7 +7,7 @@ import { sliceRows, type TensorView, toWeights } from '../tensors.js';
 import type { ModelPlan } from '../types.js';
 import { type ModuleChange, type ModuleShape, readChanges } from './changes.js';
 import { guessBase } from './describe.js';
-import { checkFit, listShapes, moduleShape } from './fit.js';
+import { checkFactors, checkFit, listShapes, moduleShape } from './fit.js';
 import { type LoraModule, nameUnsupported, readKeys } from './keys.js';
 import { type LoraSettings, readNumber, readScale, readSettings } from './settings.js';
 import type { LoraTarget } from './target.js';
@@ -70,6 +70,7 @@ export async function resolveLora(
         continue;
       }
       const own = change.to === 'bias' ? { rows: shape.rows, inputs: 1, taps: 1 } : shape;
+      checkFactors(path, change);
       checkFit(path, name, change, { name: tensor, shape: own });
       network.add(change, { ...target, tensor }, await scaleOf(settings, name, module, change, own));
       networks.set(target.network, network);

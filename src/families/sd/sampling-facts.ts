@@ -42,7 +42,7 @@ export async function readSamplingFacts(
   const scheduler = readScheduler(source);
   notes.push(...(scheduler?.notes ?? []));
 
-  const claims = await findClaims(model, edm, scheduler);
+  const claims = await findClaims(model, family, edm, scheduler);
   if (claims.length === 0 && family === 'sd2') {
     const prediction = await readSd2Sign(model);
     if (prediction)
@@ -147,6 +147,7 @@ function outOfRange({ label }: WeightSource, from: string, expected: string): Im
 
 async function findClaims(
   { denoiser: { source }, options }: FoundModel,
+  family: 'sd1' | 'sd2' | 'sdxl',
   edm: EdmMarkers | undefined,
   scheduler: SchedulerFacts | undefined,
 ): Promise<Claim[]> {
@@ -171,7 +172,7 @@ async function findClaims(
     claims.push({ prediction: 'v', from: 'the metadata ss_v_parameterization' });
   if (scheduler?.prediction) claims.push({ prediction: scheduler.prediction, from: schedulerFile });
   const architecture = metadata.get('modelspec.architecture');
-  if (typeof architecture === 'string' && /-768-v\b/.test(architecture))
+  if (family === 'sd2' && typeof architecture === 'string' && /-768-v\b/.test(architecture))
     claims.push({ prediction: 'v', from: `the metadata modelspec.architecture, ${architecture},` });
   return claims;
 }

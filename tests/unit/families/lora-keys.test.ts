@@ -31,6 +31,10 @@ it.each([
   ['x.lora_B.weight', 'up'],
   ['x.lora_B', 'up'],
   ['x.lora_B.default.weight', 'up'],
+  ['x.lora_B.ink_2.weight', 'up'],
+  ['x.lora_A.default_0.weight', 'down'],
+  ['x.lora_magnitude_vector.ink-2.weight', 'magnitude_vector'],
+  ['x.hada_w1_a.ink', 'hada_w1_a'],
   ['x.lora.up.weight', 'up'],
   ['x.lora_linear_layer.down.weight', 'down'],
   ['x_lora.down.weight', 'down'],
@@ -94,6 +98,7 @@ it.each([
     'text_encoder.text_model.encoder.layers.0.self_attn.to_q',
     'text_model.encoder.layers.0.self_attn.q_proj.weight',
   ],
+  ['base_model.model.text_model.encoder.layers.0.mlp.fc1', 'text_model.encoder.layers.0.mlp.fc1.weight'],
   [
     'text_encoder.encoder.layers.0.self_attn.out_proj',
     'text_model.encoder.layers.0.self_attn.out_proj.weight',
@@ -136,14 +141,15 @@ it('keys without a target are counted and named in a note', async () => {
     'unet.nowhere.lora_B.weight': tensor(1),
     [`${known}.boft_R`]: tensor(1),
     lonely: tensor(1),
+    'bundle_emb.ink.emb_params': tensor(1),
   });
   const { notes } = await LoraSet.resolve([{ path, strength: 1 }], sd1);
   expect(notes).toHaveLength(1);
-  expect(notes[0]).toContain('4 keys have no place in this model');
+  expect(notes[0]).toContain('5 keys have no place in this model');
   for (const word of [
     'unet.nowhere.lora_A.weight',
     'lonely',
-    "PEFT's BOFT is not supported",
+    "PEFT's BOFT and embeddings in the file (bundle_emb) is not supported",
     '1 modules have',
   ])
     expect(notes[0]).toContain(word);
@@ -156,6 +162,28 @@ it('a file without any target is refused with a reason', async () => {
     code: 'UNSUPPORTED',
     message: expect.stringContaining("PEFT's BOFT"),
   });
+  for (const [key, name] of [
+    ['randlora_lambda', 'RandLoRA'],
+    ['vblora_logits_A', 'VB-LoRA'],
+    ['fourierft_spectrum', 'FourierFT'],
+    ['waveft_spectrum', 'WaveFT'],
+    ['shira_weight', 'SHiRA'],
+    ['bone_block', 'MiSS'],
+    ['miss_block', 'MiSS'],
+    ['c3a_kernel', 'C3A'],
+    ['road_theta', 'RoAd'],
+    ['ln_tuning_layers.weight', 'LNTuning'],
+    ['trainable_tokens_delta', 'trained tokens'],
+  ])
+    await refused('peft.safetensors', { [`unet.x.${key}`]: tensor(1) }).toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining(name!),
+    });
+  await refused('lengths.safetensors', { ...pair, [`${known}.dora_scale`]: tensor(1, inputs + 1) }) //
+    .toMatchObject({
+      code: 'WEIGHTS_INVALID',
+      message: expect.stringMatching(/lengths\.safetensors: .*\[1,\d+\]/),
+    });
   await refused('half.safetensors', { [`${known}.lora_A.weight`]: tensor(4, inputs) }).toMatchObject({
     code: 'WEIGHTS_INVALID',
     message: expect.stringContaining(`${known}.lora_A.weight, which make up no update`),
@@ -169,6 +197,37 @@ it('a file without any target is refused with a reason', async () => {
     [`${known}.lokr_w2`]: tensor(rows, inputs),
     [`${known}.alpha`]: encode([4], [], 'F32'),
   }).toMatchObject({ code: 'WEIGHTS_INVALID', message: expect.stringContaining('(LoKr)') });
+});
+
+it('factors that hold no weights are named with their file', async () => {
+  const refused = (name: string, tensors: Record<string, FileTensor>) =>
+    expect(resolveLora(write(name, tensors), sd1, { denoiser: 1 })).rejects;
+  const whole = (dtype: string, bytes: number) => ({
+    dtype,
+    shape: [rows, 4],
+    data: Buffer.alloc(rows * 4 * bytes),
+  });
+  for (const [dtype, bytes] of [
+    ['I8', 1],
+    ['I32', 4],
+    ['U8', 1],
+  ] as const)
+    await refused(`${dtype}.safetensors`, { ...pair, [`${known}.lora_B.weight`]: whole(dtype, bytes) }) //
+      .toMatchObject({
+        code: 'UNSUPPORTED',
+        message: expect.stringMatching(
+          new RegExp(`${dtype}\\.safetensors: .*lora_B\\.weight.*${dtype.toLowerCase()}`),
+        ),
+      });
+  await refused('magnitude.safetensors', { ...pair, [`${known}.dora_scale`]: whole('I32', 4) }) //
+    .toMatchObject({ code: 'UNSUPPORTED', message: expect.stringContaining('dora_scale') });
+  await refused('zero.safetensors', {
+    [`${known}.lora_A.weight`]: tensor(0, inputs),
+    [`${known}.lora_B.weight`]: tensor(rows, 0),
+  }).toMatchObject({
+    code: 'WEIGHTS_INVALID',
+    message: expect.stringMatching(/zero\.safetensors: .*no values/),
+  });
 });
 
 it('text encoders have their own strength', async () => {

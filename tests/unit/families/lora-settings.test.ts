@@ -104,7 +104,14 @@ it("a module's own alpha comes first, in every type", async () => {
     shape: [1],
     data: Buffer.from(Float64Array.of(value).buffer),
   });
+  const bytes = (dtype: string, ...data: number[]) => ({ dtype, shape: [1], data: Buffer.from(data) });
   for (const alpha of [
+    ...['I8', 'U8'].map((dtype) => bytes(dtype, 2)),
+    ...['I16', 'U16'].map((dtype) => bytes(dtype, 2, 0)),
+    ...['I32', 'U32'].map((dtype) => bytes(dtype, 2, 0, 0, 0)),
+    bytes('U64', 2, 0, 0, 0, 0, 0, 0, 0),
+    bytes('F8_E4M3', 0x40),
+    bytes('F8_E5M2', 0x40),
     encode([2], [], 'F32'),
     encode([2], [], 'F16'),
     encode([2], [], 'BF16'),

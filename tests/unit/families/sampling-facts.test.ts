@@ -50,6 +50,14 @@ const cases: Case[] = [
     noise: /4518\.76, zero terminal SNR$/,
   },
   {
+    title: "another family's architecture, which is set aside",
+    metadata: { 'modelspec.architecture': 'stable-diffusion-v2-768-v' },
+    prediction: 'eps',
+    told: /^nothing/,
+    noise: /14\.61$/,
+    notes: [/modelspec\.architecture .* set aside/],
+  },
+  {
     title: 'markers below the denoiser',
     tensors: { 'model.diffusion_model.v_pred': mark, 'model.diffusion_model.ztsnr': mark },
     prediction: 'v',

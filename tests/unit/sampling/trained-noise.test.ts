@@ -127,6 +127,8 @@ it('describes noise in words', () => {
     /0\.00085 to 0\.012.*sigma 0\.0292 to 4518\.76, zero terminal SNR/,
   );
   expect(describeNoise(kinds.edm!)).toBe('EDM, sigma 0.002 to 80, sigma_data 0.5');
+  const fromF32 = { kind: 'edm', min: Math.fround(0.002), max: 120, data: 1 } as const;
+  expect(describeNoise(fromF32)).toBe('EDM, sigma 0.002 to 120, sigma_data 1');
 });
 
 describe('guidance rescale', () => {
