@@ -62,3 +62,29 @@ it('takes no prompt as an empty one where the WebUI does', async () => {
   expect((await without)!.images).toHaveLength(1);
   expect((await without)!.images).toEqual((await empty)!.images);
 });
+
+it('of fields that the operation does not have, but of no other', async () => {
+  const known = { negative_prompt: null, strength: null, scheduler: 'karras' };
+  const { notes } = await answerOf('/generate', { ...fields, ...known, stpes: 3, init_image_path: 'a.png' });
+  const unknown = notes.filter((one: string) => one.includes('no such field'));
+  expect(unknown).toEqual([
+    'stpes has no effect: generate has no such field.',
+    'init_image_path has no effect: generate has no such field.',
+  ]);
+  const openAi = {
+    prompt: 'x',
+    size: '64x64',
+    quality: 'high',
+    user: 'me',
+    background: 'auto',
+    moderation: 'low',
+  };
+  const { id } = await answerOf('/jobs', { ...fields, operation: 'generate', preview_every: 1 });
+  await (await server.get(`/jobs/${id}/events`)).text();
+  const answers = [
+    await answerOf('/v1/images/generations', openAi),
+    await (await server.get(`/jobs/${id}`)).json(),
+    await answerOf('/sdapi/v1/txt2img', { ...fields, enable_hr: true, hr_scale: 2, denoising_strength: 0.7 }),
+  ];
+  for (const answer of answers) expect(JSON.stringify(answer)).not.toContain('no such field');
+});
