@@ -229,6 +229,19 @@ function expandOptions({ prompt, negativePrompt = '', batch = 1, loras = [], ...
   const valid = typeof prompt === 'string' && typeof negativePrompt === 'string';
   const count = Number.isInteger(batch) && batch > 0 && batch <= LIMITS.batch ? batch : 1;
   const { seed, styles, promptSyntax } = options;
+  for (const [name, text] of Object.entries({ prompt, negativePrompt }))
+    if (valid && text.length > LIMITS.promptLength)
+      throw new ImageForgeError(
+        'INVALID_ARGUMENT',
+        `${name}: expected at most ${LIMITS.promptLength} characters, found ${text.length}.`,
+        { details: { fields: [name] } },
+      );
+  if (styles !== undefined && !(Array.isArray(styles) && styles.every((name) => typeof name === 'string')))
+    throw new ImageForgeError(
+      'INVALID_ARGUMENT',
+      `styles: expected a list of names, found ${JSON.stringify(styles)}.`,
+      { details: { fields: ['styles'] } },
+    );
   const { batch: _, ...asked } = valid
     ? expandRequest({ prompt, negativePrompt, loras, seed, styles, promptSyntax, batch: count }, readConfig())
     : { prompt, negativePrompt, loras, batch, pictures: undefined, promptSyntax };

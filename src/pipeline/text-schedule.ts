@@ -2,6 +2,7 @@
 // picture to picture; every distinct text is encoded once.
 import type { FamilyRuntime } from '../families/runtime.js';
 import type { PromptSyntax } from '../shared/prompt-syntaxes.js';
+import { findTags } from '../text/lora-tags.js';
 import { findMarks } from '../text/prompt-marks.js';
 import { readWeight, type ScheduledText, schedulePrompt, splitPrompts } from '../text/prompt-schedule.js';
 import { parseScheduleTree } from '../text/schedule-tree.js';
@@ -130,7 +131,11 @@ export function describeWords(
   pairs: readonly PromptPair[],
   { syntax, readsSyntax, title }: { syntax: PromptSyntax; readsSyntax: boolean; title: string },
 ): string[] {
-  if (syntax === 'plain') return [];
+  const tags = pairs.flatMap(({ negativePrompt }) => findTags(negativePrompt));
+  const lost = tags.map(
+    (tag) => `${tag} is taken as words: only the prompt names LoRAs, not the negative one.`,
+  );
+  if (syntax === 'plain') return [...new Set(lost)];
   const notes = pairs.flatMap(({ prompt, negativePrompt }) => {
     const texts = [prompt, negativePrompt];
     if (!readsSyntax)
@@ -145,7 +150,7 @@ export function describeWords(
       );
     return describeUnread(prompt, negativePrompt);
   });
-  return [...new Set(notes)];
+  return [...new Set([...lost, ...notes])];
 }
 
 /** What even the WebUI's syntax does not read. */

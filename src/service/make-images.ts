@@ -2,6 +2,7 @@
 import type { PipelineResult } from '../pipeline/types.js';
 import type { Config } from '../shared/config.js';
 import { type Seed, seedOf } from '../shared/seed.js';
+import { shorten } from '../text/prompt-marks.js';
 import { hasChoices } from '../text/wildcards.js';
 import type { ImageResult, ResultImage } from './answers/results.js';
 import type { RunControls } from './jobs/run-controls.js';
@@ -67,6 +68,9 @@ export async function makeImages(
       ...(reason === undefined ? [] : [`The prompt was not expanded: ${reason}.`]),
       ...(made.pictures[0]?.facts.notes ?? []),
       ...prepared.notes,
+      ...(asked.unknown ?? []).map(
+        (name) => `${shorten(name)} has no effect: ${asked.operation} has no such field.`,
+      ),
     ],
   };
   const images: ResultImage[] = [];

@@ -33,6 +33,11 @@ export function takeLoraTags(prompt: string): { prompt: string; loras: NamedLora
   return { prompt: loras.length > 0 ? prompt.replace(tag, '').trim() : prompt, loras };
 }
 
+/** Tags of a text that is read without them, each once: in a negative prompt they are words. */
+export function findTags(text: string): string[] {
+  return [...new Set(text.match(/<(?:lora|lyco|hypernet):[^<>]*>/g))];
+}
+
 function readTag(whole: string, body: string): NamedLora {
   const [path = '', ...settings] = body.split(':').map((part) => part.trim());
   if (path === '') throw refuse(whole, 'the name is missing');

@@ -1,5 +1,6 @@
 // Prompts that change while a picture is drawn, as the Stable Diffusion WebUI writes them: [from:to:when], [to:when],
 // [from::when], and [a|b], which takes turns. The rules are those of WebUI 1.6 and later.
+import { requireUsableWeights } from './prompt-weights.js';
 import { parseScheduleTree, type ScheduleNode } from './schedule-tree.js';
 
 export interface ScheduledText {
@@ -97,7 +98,10 @@ const weightPattern = /^[+-]?(?:\d+\.?|\d*\.\d+)$/;
  */
 export function splitPrompts(prompt: string): PromptPart[] {
   const texts = prompt.split(andWord);
-  return texts.length === 1 ? [{ text: prompt, weight: 1 }] : texts.map(readWeight);
+  if (texts.length === 1) return [{ text: prompt, weight: 1 }];
+  const parts = texts.map(readWeight);
+  requireUsableWeights(parts);
+  return parts;
 }
 
 /** The text without the weight at its end, if it has one. */

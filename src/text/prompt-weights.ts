@@ -2,6 +2,9 @@
 // multiply; an open one without its partner lasts to the end. A backslash makes the next bracket text. BREAK starts a
 // new row.
 
+import { ImageForgeError } from '../shared/errors.js';
+import { shorten } from './prompt-marks.js';
+
 export interface WeightedText {
   text: string;
   weight: number;
@@ -53,6 +56,23 @@ export function parsePromptWeights(prompt: string): WeightedText[] {
   for (const from of openSquare) weigh(from, squareWeight);
 
   return pieces.length > 0 ? joinEqual(pieces) : [{ text: '', weight: 1 }];
+}
+
+/** Far beyond what draws anything, and far below what overflows when a state is multiplied by it. */
+const largestWeight = 1e6;
+
+/** @throws ImageForgeError INVALID_ARGUMENT for emphasis or a share of AND that would leave no numbers of the picture */
+export function requireUsableWeights(pieces: readonly WeightedText[]): void {
+  const beyond = pieces.find(({ weight }) => !(Math.abs(weight) <= largestWeight));
+  if (!beyond) return;
+  throw new ImageForgeError(
+    'INVALID_ARGUMENT',
+    `prompt: expected weights of at most ${largestWeight}, found ${beyond.weight} for "${shorten(beyond.text.trim())}".`,
+    {
+      hint: 'Take brackets away, or write \\( and \\) where they are text.',
+      details: { fields: ['prompt'] },
+    },
+  );
 }
 
 const breakWord = /(?<![\p{L}\p{N}_])BREAK(?![\p{L}\p{N}_])/u;

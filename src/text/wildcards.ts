@@ -24,8 +24,9 @@ interface Option {
 }
 
 // an escaped brace or wildcard, a wildcard, a brace, any other character
-const lexeme =
-  /\\(?<plain>[{}]|__)|__(?<name>[\p{L}\p{N}*](?:[\p{L}\p{N} ./*-]|_(?!_))*)__|(?<brace>\{)|[^\\_{]+|[\s\S]/gu;
+const lexeme = /\\(?<plain>[{}]|__)|__(?<name>(?:[^_{}|\r\n]|_(?!_))+)__|(?<brace>\{)|[^\\_{]+|[\s\S]/gu;
+/** What nobody writes between underscores by chance; other names are wildcards only where there is a file. */
+const usualName = /^[\p{L}\p{N}*][\p{L}\p{N} ./*_-]*$/u;
 
 /** Whether a prompt may hold choices; a prompt in JSON has none. */
 export function hasChoices(prompt: string): boolean {
@@ -64,8 +65,12 @@ class Expansion {
       const { 0: found, groups = {} } = lexeme.exec(text)!;
       at += found.length;
       if (groups.plain !== undefined) expanded += groups.plain;
-      else if (groups.name !== undefined) expanded += this.#takeLine(groups.name, within);
-      else if (groups.brace === undefined) expanded += found;
+      else if (groups.name !== undefined && this.#isWildcard(groups.name))
+        expanded += this.#takeLine(groups.name, within);
+      else if (groups.name !== undefined) {
+        expanded += '_'; // what follows may be one yet
+        at += 1 - found.length;
+      } else if (groups.brace === undefined) expanded += found;
       else {
         const inner = readBraces(text, at);
         const chosen = inner === undefined ? undefined : this.#chooseVariant(inner, within);
@@ -79,6 +84,15 @@ class Expansion {
     return expanded;
   }
 
+  #isWildcard(name: string): boolean {
+    return usualName.test(name) || this.#find(name) !== undefined;
+  }
+
+  #find(name: string): string | undefined {
+    const names = this.#wildcards.names();
+    return names.find((one) => one === name) ?? names.find((one) => one.toLowerCase() === name.toLowerCase());
+  }
+
   #takeLine(name: string, within: readonly string[]): string {
     return this.expand(choose(this.#readLines(name), this.#random).text, [...within, `__${name}__`]);
   }
@@ -87,9 +101,7 @@ class Expansion {
   #readLines(name: string): Option[] {
     const names = this.#wildcards.names();
     const pattern = name.includes('*') ? toPattern(name) : undefined;
-    const found = pattern
-      ? names.filter((one) => pattern.test(one))
-      : [names.find((one) => one === name) ?? names.find((one) => one.toLowerCase() === name.toLowerCase())];
+    const found = pattern ? names.filter((one) => pattern.test(one)) : [this.#find(name)];
     const lines = found.flatMap((one) => (one === undefined ? [] : this.#wildcards.read(one)));
     if (lines.length > 0) return lines.map(readOption);
     const what = found.some((one) => one !== undefined) ? 'has no lines' : 'is no wildcard';
@@ -186,7 +198,9 @@ function describeCount({ least, most }: Count): string {
 function toPattern(name: string): RegExp {
   const source = name
     .split(/(\*+)/)
-    .map((part, i) => (i % 2 === 0 ? part.replace(/[.-]/g, '\\$&') : part === '*' ? '[^/]*' : '.*'));
+    .map((part, i) =>
+      i % 2 === 0 ? part.replace(/[\\^$.+?()[\]{}|]/g, '\\$&') : part === '*' ? '[^/]*' : '.*',
+    );
   return new RegExp(`^${source.join('')}$`, 'iu');
 }
 

@@ -53,7 +53,16 @@ describe.each(operations)('every field of %s', (operation) => {
   it('is an option of the command, unless it says otherwise', () => {
     const command = addImageOptions(new Command(operation).helpOption(false), operation);
     const flags = command.options.map(({ flags }) => flags);
-    const own = ['--no-cache', '--output', '--output-dir', '--preview', '--json', '--quiet', '--verbose'];
+    const own = [
+      '--no-cache',
+      '--output',
+      '--output-dir',
+      '--force',
+      '--preview',
+      '--json',
+      '--quiet',
+      '--verbose',
+    ];
     const meant = fieldsOf(operation).filter(([, schema]) => factsOf(schema).flag !== null);
     for (const [field, schema] of meant) {
       const expected = factsOf(schema).flag ?? `--${field.replaceAll('_', '-')}`;

@@ -1,4 +1,6 @@
 // OpenAI's images API with requests as its official clients send them.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { openServer, readEvents, type TestServer } from './open-server.js';
@@ -59,11 +61,17 @@ describe('POST /v1/images/generations', () => {
     [{ prompt: 'x', model: 'nothing' }, 404, null],
     [{ prompt: 'x', stream: true, partial_images: 4 }, 400, 'partial_images'],
     [{ prompt: 'x', stream: true, size: 'huge' }, 400, 'size'],
+    [{ prompt: 'x', n: 2.5 }, 400, 'n'],
   ])('refuses %j as OpenAI does', async (asked, status, param) => {
     const response = await server.post('/v1/images/generations', asked, { headers });
     expect(response.status).toBe(status);
     expect(await response.json()).toEqual({
-      error: { message: expect.any(String), type: 'invalid_request_error', param, code: expect.any(String) },
+      error: {
+        message: expect.not.stringMatching(/Invalid input|Too big/),
+        type: 'invalid_request_error',
+        param,
+        code: expect.any(String),
+      },
     });
   });
 });
@@ -143,6 +151,21 @@ describe('POST /v1/images/edits', () => {
     steps: '4',
     seed: '5',
   };
+
+  it('takes texts of one name for a list', async () => {
+    const { folder } = server;
+    mkdirSync(join(folder, 'models'), { recursive: true });
+    writeFileSync(join(folder, 'models', 'styles.csv'), 'name,prompt\nInk,ink\n2024,of that year');
+    const styles = { styles: 'Ink' };
+    const picture = await blob(plain());
+    const one = await (await send({ ...asked, ...styles }, { image: picture })).json();
+    expect(one.data[0].revised_prompt).toBe('a lantern, ink');
+    const form = new FormData();
+    for (const [name, value] of Object.entries({ ...asked, image: picture })) form.append(name, value);
+    for (const style of ['Ink', '2024']) form.append('styles', style);
+    const response = await server.get('/v1/images/edits', { method: 'POST', body: form, headers });
+    expect((await response.json()).data[0].revised_prompt).toBe('a lantern, ink, of that year');
+  });
 
   it('edits an image', async () => {
     const response = await send({ ...asked, strength: '0.4' }, { image: await blob(plain()) });

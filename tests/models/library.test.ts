@@ -166,6 +166,17 @@ describe('edit', () => {
     expect(image).toMatchObject({ width: 64, height: 64 });
   });
 
+  it.each([
+    [{ prompt: 'a'.repeat(10_001) }, /^prompt: expected at most 10000 characters, found 10001/],
+    [{ negativePrompt: 'a'.repeat(10_001) }, /^negativePrompt: expected at most 10000 characters/],
+    [{ styles: 'Oil' as unknown as string[] }, /^styles: expected a list of names, found "Oil"/],
+  ])('refuses prompts and styles as the service does', async (options, message) => {
+    await expect(forge.generate({ ...small, ...options })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringMatching(message),
+    });
+  });
+
   it('refuses sides that no picture may have before it decodes the picture', async () => {
     const image = { rgb: picture, width: 128, height: 64 };
     const { width, height, ...open } = small;

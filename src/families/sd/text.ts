@@ -5,7 +5,7 @@ import { type Chunk, chunkComfyPrompt, chunkPrompt, emptyChunk, padChunks } from
 import { type ClipCleaning, encodeClip } from '../../text/clip-tokenizer.js';
 import { parseComfyWeights } from '../../text/comfy-weights.js';
 import type { LearnedWords } from '../../text/learned-words.js';
-import { parsePromptWeights } from '../../text/prompt-weights.js';
+import { parsePromptWeights, requireUsableWeights } from '../../text/prompt-weights.js';
 import { needsNegative, RowEncoder, skipLayers } from '../clip-rows.js';
 import { type LearnedVectors, noVectors, vocabularyOf } from '../embeddings.js';
 import type { EncodedTexts, TextsRequest } from '../runtime.js';
@@ -68,9 +68,8 @@ export function chunkSdPrompt(
   // ComfyUI tokenizes for OpenCLIP as for CLIP
   const plain = (text: string) => encodeClip(text, syntax === 'comfy' ? 'huggingface' : cleaning);
   const options = { encode: (text: string) => words.encode(text, plain, vocabulary), padding };
-  if (syntax === 'comfy') return chunkComfyPrompt(parseComfyWeights(prompt), options);
-  return chunkPrompt(
-    syntax === 'plain' ? [{ text: prompt, weight: 1 }] : parsePromptWeights(prompt),
-    options,
-  );
+  if (syntax === 'plain') return chunkPrompt([{ text: prompt, weight: 1 }], options);
+  const pieces = syntax === 'comfy' ? parseComfyWeights(prompt) : parsePromptWeights(prompt);
+  requireUsableWeights(pieces);
+  return syntax === 'comfy' ? chunkComfyPrompt(pieces, options) : chunkPrompt(pieces, options);
 }

@@ -57,6 +57,8 @@ export interface ImageRequest extends Omit<PlainFields, keyof typeof DEFAULTS>, 
   references: PictureSource[] | undefined;
   /** A ControlNet, by file or name, and the picture that it looks at. */
   control: (ControlOptions & { image: PictureSource }) | undefined;
+  /** Names of fields that were given and that the operation does not have. */
+  unknown?: string[];
 }
 
 export type JobRequest = ImageRequest | UpscaleRequest;
@@ -65,7 +67,7 @@ export type JobRequest = ImageRequest | UpscaleRequest;
 type Fields = z.infer<RequestSchemas['inpaint'] & RequestSchemas['generate']>;
 
 /**
- * Checks a door's fields and brings them into one spelling. Ignores unknown fields; null means not given.
+ * Checks a door's fields and brings them into one spelling. Lists unknown fields; null means not given.
  * @throws ImageForgeError INVALID_ARGUMENT that names each bad field, its value and what is allowed.
  */
 export function parseRequest(
@@ -84,6 +86,7 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
   const { prompt, loras } = hasChoices(fields.prompt)
     ? { prompt: fields.prompt, loras: [] }
     : takeLoraTags(fields.prompt);
+  const unknown = findUnknown(input, schema);
   return {
     ...DEFAULTS,
     ...readPlain(fields, schema),
@@ -100,12 +103,19 @@ export function parseRequest(operation: Operation, input: unknown, schemas: Requ
     hires: readHires(fields),
     references: readReferences(fields),
     control: readControl(fields),
+    ...(unknown.length > 0 && { unknown }),
   };
 }
 
 /** -1 means random, like a missing seed. The schema has refused invalid seeds already. */
 function readAskedSeed(seed: SeedInput | null | undefined): Seed | undefined {
   return seed === undefined || seed === null || String(seed) === '-1' ? undefined : parseSeed(seed);
+}
+
+function findUnknown(input: unknown, { shape }: z.ZodObject): string[] {
+  return Object.entries(input as object).flatMap(([name, value]) =>
+    Object.hasOwn(shape, name) || value === undefined || value === null ? [] : [name],
+  );
 }
 
 /** How many pictures a request makes. */

@@ -55,6 +55,18 @@ describe('describeWords', () => {
     ]);
   });
 
+  it.each<[PromptSyntax, boolean]>([
+    ['webui', true],
+    ['plain', true],
+    ['webui', false],
+  ])('names tags that a negative prompt takes as words, in %s syntax', (syntax, readsSyntax) => {
+    const pair = { prompt: 'a', negativePrompt: 'b <lora:x:0.5> <hypernet:y> <lora:x:0.5> <love>' };
+    expect(describeWords([pair, pair], { syntax, readsSyntax, title: 'FLUX.1' })).toEqual([
+      '<lora:x:0.5> is taken as words: only the prompt names LoRAs, not the negative one.',
+      '<hypernet:y> is taken as words: only the prompt names LoRAs, not the negative one.',
+    ]);
+  });
+
   it.each([
     ['a [cat|dog]', '[cat|dog]'],
     ['a [cat:dog:0.5] in', '[cat:dog:0.5]'],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isBreak, parsePromptWeights } from '../../../src/text/prompt-weights.js';
+import { isBreak, parsePromptWeights, requireUsableWeights } from '../../../src/text/prompt-weights.js';
 import { goldenCase } from '../../golden.js';
 
 const golden = goldenCase('clip-tokenizer');
@@ -26,4 +26,25 @@ describe('prompt weights', () => {
   it('stays linear in the number of brackets', () => {
     expect(parsePromptWeights(`${'('.repeat(20_000)}x${')'.repeat(20_000)}`)[0]!.text).toBe('x');
   });
+});
+
+describe('requireUsableWeights', () => {
+  it.each([`${'('.repeat(4000)}fox${')'.repeat(4000)}`, `(fox:${'9'.repeat(400)})`, '(((a:100):-100):1000)'])(
+    'refuses emphasis that leaves no numbers',
+    (prompt) => {
+      expect(() => requireUsableWeights(parsePromptWeights(prompt))).toThrow(
+        expect.objectContaining({
+          code: 'INVALID_ARGUMENT',
+          message: expect.stringContaining('expected weights of at most 1000000'),
+        }),
+      );
+    },
+  );
+
+  it.each(['(fox:1000) [[owl:-3]]', `${'['.repeat(9000)}a`])(
+    'bears strong and vanishing emphasis',
+    (prompt) => {
+      expect(() => requireUsableWeights(parsePromptWeights(prompt))).not.toThrow();
+    },
+  );
 });

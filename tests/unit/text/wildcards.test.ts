@@ -11,6 +11,9 @@ const files: Record<string, string[]> = {
   loop: ['__loop__ again'],
   empty: [],
   heavy: ['0::never', '5::always'],
+  'my-animals/big_cat': ['lion'],
+  'Artists (80s)': ['Haring'],
+  "l'été, froid": ['neige'],
 };
 const wildcards: Wildcards = {
   folder: '/prompts/wildcards',
@@ -71,6 +74,16 @@ describe('expandWildcards', () => {
     expect(outcomes('__animals/*__')).toEqual(['lynx', 'small hound', 'tall hound']);
     expect(outcomes('__nested__')).toEqual(['a blue lynx', 'a green lynx', 'a red lynx']);
     expect(outcomes('{__animals/cat__|{x|y}}')).toEqual(['lynx', 'x', 'y']);
+  });
+
+  it('reads files of any name', () => {
+    expect(expand('__my-animals/*__, __my-*/**__')).toBe('lion, lion');
+    expect(expand("by __artists (80s)__ in __l'été, froid__")).toBe('by Haring in neige');
+    expect(expand('{2$$__Artists (80s)__|____animals/cat____}')).toMatch(
+      /^(Haring, __lynx__|__lynx__, Haring)$/,
+    );
+    expect(() => expand('{1$$__a(*__}')).toThrow('__a(*__ is no wildcard');
+    expect(expand('see __this (and that)__, ____ and _____')).toBe('see __this (and that)__, ____ and _____');
   });
 
   it('takes escaped marks as text', () => {

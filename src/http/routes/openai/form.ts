@@ -11,7 +11,7 @@ export type Fields = Record<string, unknown>;
 
 /**
  * Reads a form. Form values are strings; those that `shape` declares as another type are converted. Files with the same
- * name are kept together; of several strings with the same name the last one counts.
+ * name are kept together, and so are the entries of a list; of other strings with the same name the last one counts.
  */
 export async function readForm(
   c: Context,
@@ -26,7 +26,11 @@ export async function readForm(
     for (const value of [values].flat()) {
       if (value instanceof File)
         files[name] = [...(files[name] ?? []), Buffer.from(await value.arrayBuffer())];
-      else if (typeof value === 'string') fields[name] = readValue(value, shape[name]);
+      else if (typeof value === 'string') {
+        const read = readValue(value, shape[name]);
+        const before = fields[name];
+        fields[name] = Array.isArray(read) && Array.isArray(before) ? [...before, ...read] : read;
+      }
     }
   }
   return { fields, files };
@@ -53,15 +57,18 @@ function readValue(text: string, schema: z.ZodType | undefined): unknown {
   const kind = schema && innerType(schema);
   if (kind instanceof z.ZodBoolean) return text === 'true' || (text === 'false' ? false : text);
   if (kind instanceof z.ZodNumber) return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
-  if (kind instanceof z.ZodArray) return parseJson(text);
+  if (kind instanceof z.ZodArray) return readList(text);
   return text;
 }
 
-function parseJson(text: string): unknown {
+/** A list in JSON, or one entry of it as a text. */
+function readList(text: string): unknown {
   try {
-    return JSON.parse(text);
+    const list: unknown = JSON.parse(text);
+    if (Array.isArray(list)) return list;
+    return typeof list === 'object' && list !== null ? [list] : [text];
   } catch {
-    return text;
+    return [text];
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
 import type { ImageResult } from '../../../service/answers/results.js';
+import { parseFields } from '../../../service/request/fields.js';
 import type { ImageOperation, ImageRequest } from '../../../service/request/parse.js';
 import { ImageForgeError } from '../../../shared/errors.js';
 import { readJson } from '../../body.js';
@@ -58,18 +59,16 @@ const model = z
 
 export function addOpenAiRoutes(routes: Routes, { service, jobs }: Doors): void {
   const run = async (c: Context, operation: ImageOperation, fields: Fields, pictures: Fields) => {
-    const options = z.object(common).omit({ prompt: true }).safeParse(fields);
-    if (!options.success) {
-      const [issue] = options.error.issues;
-      refuseField(String(issue?.path[0]), `${issue?.path.join('.')}: ${issue?.message}`);
-    }
-    const { stream } = options.data;
-    const partials = stream ? (options.data.partial_images ?? 0) : 0;
-    const asked = { ...toRequestFields(fields), ...pictures, ...(partials > 0 && { preview_every: 1 }) };
+    const options = parseFields(z.object(common).omit({ prompt: true }), fields);
+    const { stream } = options;
+    const partials = stream ? (options.partial_images ?? 0) : 0;
+    const { shape } = service.schemas[operation];
+    const wanted = Object.entries(toRequestFields(fields)).filter(([name]) => Object.hasOwn(shape, name));
+    const asked = { ...Object.fromEntries(wanted), ...pictures, ...(partials > 0 && { preview_every: 1 }) };
     const request = service.parse(operation, asked);
     const job = jobs.start(request, { signal: c.req.raw.signal });
-    if (stream) return streamImages(c, job, { ...options.data, partials });
-    return c.json(await formatImages(c, await job.wait(), request, options.data));
+    if (stream) return streamImages(c, job, { ...options, partials });
+    return c.json(await formatImages(c, await job.wait(), request, options));
   };
   const models = async () => {
     const all = await service.listModels();

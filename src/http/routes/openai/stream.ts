@@ -44,6 +44,7 @@ export function streamImages(
       for (const { png } of images)
         await send(stream, `${kind}.completed`, {
           ...(await describe(png, `${width}x${height}`)),
+          ...(notes.length > 0 && { notes }),
           usage: { total_tokens: 0, input_tokens: 0, output_tokens: 0, input_tokens_details: NO_TOKENS },
           ...(notes.length > 0 && { notes }),
         });

@@ -9,7 +9,7 @@ const AUTOMATIC = /^(automatic|none|use same.*)?$/i;
 export function toRequestFields(body: Fields, checkpoint: string | undefined): Fields {
   const settings = (body.override_settings ?? {}) as Fields;
   return {
-    prompt: body.prompt,
+    prompt: body.prompt ?? '', // as the WebUI takes it
     negative_prompt: body.negative_prompt,
     styles: body.styles,
     seed: body.seed,

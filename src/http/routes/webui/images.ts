@@ -20,7 +20,7 @@ import type { WebUiState } from './state.js';
 const PREVIEW_EVERY = 2;
 
 const common = {
-  prompt: z.string().describe('<lora:name:0.8> adds a LoRA'),
+  prompt: z.string().nullish().describe('<lora:name:0.8> adds a LoRA; default: none'),
   negative_prompt: z.string().nullish(),
   styles: z.array(z.string()).nullish().describe('Names of styles in PROMPT_DIR'),
   seed: seedSchema.nullish().describe('-1: random; a string above 2^53 - 1'),

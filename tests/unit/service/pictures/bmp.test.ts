@@ -199,7 +199,11 @@ describe('decodeBmp', () => {
       { ...small, bits: 8, compression: 1, palette: PALETTE, pixels: [0, 2, 0, 9, 1, 1] },
       /beyond its last row/,
     ],
-    ['RLE from the top', { ...small, height: -1, bits: 8, compression: 1, palette: PALETTE }, /does not allow/],
+    [
+      'RLE from the top',
+      { ...small, height: -1, bits: 8, compression: 1, palette: PALETTE },
+      /does not allow/,
+    ],
   ])('refuses %s', async (_, kind, message) => {
     const file = writeBmp(kind);
     expect(() => decodeBmp(file)).toThrow(message);
