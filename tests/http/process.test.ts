@@ -291,7 +291,7 @@ describe('kill -9 of the server', () => {
     const last = await start('step=1000', { folder });
     const events = await readEvents(await fetch(`${last.url}${job.events_url}`));
     expect(events.at(-1)).toMatchObject({ event: 'failed', data: { code: 'ENGINE_CRASHED' } });
-    expect(events.at(-1)!.data.message).toContain('ended 3 times');
+    expect(events.at(-1)!.data.message).toContain('died 3 times');
     await vi.waitFor(() => expect(listJobFiles(folder)).toEqual([]));
   });
 });
