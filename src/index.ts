@@ -19,7 +19,13 @@ export type {
   TextToImageOptions,
   UpscaleOptions,
 } from './library/options.js';
-export { GeneratedImage, type GenerationResult, type GenerationSettings, Picture } from './library/result.js';
+export {
+  GeneratedImage,
+  type GenerationResult,
+  type GenerationSettings,
+  type ImagePrompts,
+  Picture,
+} from './library/result.js';
 export type { GenerationRun } from './library/run.js';
 export type { Device, Pixels } from './native/addon.js';
 

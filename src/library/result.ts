@@ -56,6 +56,14 @@ export class GeneratedImage extends Picture {
   }
 }
 
+/** The prompts of one image, as the model read them. */
+export interface ImagePrompts {
+  /** What was to be drawn. */
+  prompt: string;
+  /** What was to be avoided. */
+  negativePrompt: string;
+}
+
 /** What a run resolves to. */
 export interface GenerationResult {
   /** The first image. */
@@ -63,7 +71,7 @@ export interface GenerationResult {
   /** All images of the batch. */
   images: GeneratedImage[];
   /** For each image its prompts as the model read them, with styles and choices made and LoRA tags taken out. */
-  prompts: readonly { prompt: string; negativePrompt: string }[];
+  prompts: readonly ImagePrompts[];
   /** Seconds that each phase took; 0 for a phase that didn't run. */
   seconds: Record<Phase, number>;
   /** Family of the model: 'sd1', 'sdxl', … */

@@ -123,11 +123,13 @@ export interface Progress {
   step: number;
   /** All steps of the phase. */
   steps: number;
-  /** Which pass over the pictures runs, from 1, of how many: hires fix has two. */
+  /** The pass over the pictures that runs, from 1. */
   pass: number;
+  /** All passes: hires fix has two, anything else one. */
   passes: number;
-  /** Steps of all pictures and passes that are done, of how many; both 0 before they are known. */
+  /** Finished steps of all pictures and passes; 0 before they are known. */
   done: number;
+  /** Steps of all pictures and passes; 0 before they are known. */
   total: number;
   /** A small picture of the denoised latent. */
   preview?: Pixels;

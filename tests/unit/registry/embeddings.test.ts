@@ -23,6 +23,15 @@ for (const [to, from] of [
   copyFileSync(path.join(fixtures, `${from}.safetensors`), at(to));
 }
 writeFileSync(at('models/embeddings/old.pt'), 'PK');
+{
+  const shape = [1, 64];
+  const header = JSON.stringify({ emb_params: { dtype: 'I32', shape, data_offsets: [0, 256] } });
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  const file = Buffer.concat([length, Buffer.from(header), Buffer.alloc(256)]);
+  writeFileSync(at('models/embeddings/whole.safetensors'), file);
+}
+
 const config = readConfig({
   directory: folder,
   env: { IMAGEFORGE_MODEL_DIR: at('models'), EMBEDDING_DIR: 'own' },
@@ -42,7 +51,14 @@ const used = async (...args: Parameters<typeof resolve>) =>
 
 describe('names in prompts', () => {
   it('are plain words, ComfyUI’s embedding: names or diffusers’ tokens, in either prompt', async () => {
-    expect(listEmbeddings(config).map(({ name }) => name)).toEqual(['Easy', 'both', 'ink', 'learned', 'old']);
+    expect(listEmbeddings(config).map(({ name }) => name)).toEqual([
+      'Easy',
+      'both',
+      'ink',
+      'learned',
+      'old',
+      'whole',
+    ]);
     expect(await used(['a fox, EASY', ''])).toEqual([['Easy', 'own/Easy.safetensors']]);
     expect(await used(['a fox', 'easy'])).toEqual([['Easy', 'own/Easy.safetensors']]);
     expect(await used(['uneasy (ink2:1.2)', ''])).toEqual([]);
@@ -87,6 +103,7 @@ describe('names in prompts', () => {
       'WEIGHTS_INVALID',
       /ink\.safetensors: emb_params has vectors of width 64.*1024/,
     ],
+    ['integers', 'embedding:whole', sd1, 'UNSUPPORTED', /whole\.safetensors: emb_params has the type i32/],
     ['one encoder for two', 'embedding:ink', sdxl, 'WEIGHTS_INVALID', /one text encoder.*sdxl models have 2/],
     ['two encoders for one', 'embedding:both', sd1, 'WEIGHTS_INVALID', /clip_l \[2,64\] and clip_g \[2,64\]/],
     ['pickled files', 'embedding:old', sd1, 'UNSUPPORTED', /pickled/],
